@@ -1,0 +1,33 @@
+"""tf_bigan: bidirectional GANs for TensorFlow and Keras.
+
+  tf_bigan.list_models("bigan*")        names of the zoo's models
+  tf_bigan.load("bigan_mnist")          a trained model, or one of your own run directories
+  tf_bigan.export(model, path)          its encoder as a TF-Hub module
+
+Importing this package and listing models does not import TensorFlow.
+"""
+
+import importlib
+
+from tf_bigan.errors import InputError
+from tf_bigan.zoo import list_models, load
+
+__version__ = "0.1.0"
+
+__all__ = ["BiGAN", "Experiment", "InputError", "export", "list_models", "load", "train"]
+
+# Public name -> where it lives; imported when first used.
+_LAZY = {
+    "BiGAN": "tf_bigan.games",
+    "Experiment": "tf_bigan.experiment",
+    "export": "tf_bigan.export",
+    "train": "tf_bigan.training.train",
+}
+
+
+def __getattr__(name):
+    if name in _LAZY:
+        value = getattr(importlib.import_module(_LAZY[name]), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'tf_bigan' has no attribute {name!r}")

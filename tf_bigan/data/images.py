@@ -1,0 +1,178 @@
+"""ImageData: labelled images with random access, and the batches made of them."""
+
+import numpy as np
+import tensorflow as tf
+
+from tf_bigan.data.sources import open_source
+from tf_bigan.errors import InputError
+
+IN_MEMORY_BYTES = 2 << 30  # decoded data sets up to this size are kept in memory
+
+
+def open_images(dataset, split="train", image_size=0, channels=0, data_dir=None) -> "ImageData":
+    """Opens a data set of images.
+
+    Args:
+      dataset: a TFDS name (as "mnist", "cifar10:3.0.2"), "digits", or a folder of images written as a
+        path ("./photos", one sub-folder a class).
+      split: the TFDS split, as "train" or "train[:50000]".
+      image_size: edge of the square images in pixels: the shorter edge is resized to it, antialiased, and the
+        centre cropped. 0 = as stored.
+      channels: 1 or 3; 0 = as stored.
+      data_dir: the TFDS directory; None = TFDS_DATA_DIR or TFDS's default.
+
+    Raises:
+      InputError: no such data set or split, not on disk and no network, no images, or images that need
+        `image_size`.
+    """
+    source = open_source(dataset, split, data_dir)
+    height, width, stored = source.stored_shape
+    channels = channels or stored
+    if channels not in (1, 3):
+        raise InputError(f"{dataset} has images of {channels} channels; --channels=1 or 3 converts them")
+    if not image_size:
+        if height is None or width is None or height != width:
+            found = "varying sizes" if height is None or width is None else f"{height}x{width} pixels"
+            raise InputError(f"the images of {dataset} have {found}; give --image_size")
+        image_size = height
+    if not source.count:
+        raise InputError(f"{dataset} split {split!r} is empty")
+    return ImageData(dataset, source, image_size, channels)
+
+
+class ImageData:
+    """A split of labelled square images. Made by `open_images`.
+
+    Attributes:
+      name: what it was opened as.
+      count: number of examples.
+      image_shape: (height, width, channels).
+      class_names: the labels' names; empty without labels.
+    """
+
+    def __init__(self, name, source, image_size, channels):
+        self.name = name
+        self.count = source.count
+        self.image_shape = (image_size, image_size, channels)
+        self.class_names = list(source.class_names)
+        self._source = source
+        self._memory = None
+
+    def load(self):
+        """Decodes everything into memory if it fits there. Reads are gathers from then on."""
+        if self._memory is None and self.count * int(np.prod(self.image_shape)) <= IN_MEMORY_BYTES:
+            batches = tf.data.Dataset.range(self.count).batch(512)
+            batches = batches.map(self._read_source, num_parallel_calls=tf.data.AUTOTUNE)
+            parts = list(batches.as_numpy_iterator())
+            images, labels = (np.concatenate(column) for column in zip(*parts, strict=True))
+            self._memory = tf.constant(images), tf.constant(labels)
+        return self
+
+    def training_batches(self, batch_size: int, seed: int, first_step: int = 0) -> tf.data.Dataset:
+        """Endless shuffled batches, float32 [batch_size, H, W, C] in [0, 1], from the one of `first_step` on.
+
+        The batch of step s is a function of (seed, s): positions s * batch_size ... of the epochs' permutations
+        written one after another, each a pseudo-random bijection evaluated only where needed. So every
+        batch is full, any step can come first at no cost, and nothing of the data set's size is held.
+
+        Raises:
+          InputError: the data set is smaller than a batch.
+        """
+        if self.count < batch_size:
+            raise InputError(
+                f"{self.name} has {self.count} images, fewer than a batch of {batch_size}; lower --batch_size"
+            )
+        self.load()
+
+        def batch(step):
+            return self.read(self._shuffled(step * batch_size + tf.range(batch_size, dtype=tf.int64), seed))[0]
+
+        steps = tf.data.Dataset.range(first_step, np.iinfo(np.int64).max)
+        return _pipeline(steps.map(batch, num_parallel_calls=2 if self._memory else tf.data.AUTOTUNE))
+
+    def batches(self, batch_size: int, first: int = 0) -> tf.data.Dataset:
+        """Every example from the `first` on once, in order: (float32 [n, H, W, C] in [0, 1], int64 [n])."""
+        self.load()
+        indices = tf.data.Dataset.range(first, self.count).batch(batch_size)
+        return _pipeline(indices.map(self.read, num_parallel_calls=tf.data.AUTOTUNE))
+
+    def read(self, indices):
+        """int64 [N] -> (float32 [N, H, W, C] in [0, 1], int64 [N] labels; -1 = none)."""
+        if self._memory is None:
+            images, labels = self._read_source(indices)
+        else:
+            images, labels = (tf.gather(column, indices) for column in self._memory)
+        return tf.cast(images, tf.float32) / 255.0, labels
+
+    def arrays(self, limit=None):
+        """The first `limit` examples (None = all) as numpy arrays: (float32 [n, H, W, C] in [0, 1], int64 [n])."""
+        count = self.count if limit is None else min(limit, self.count)
+        self.load()
+        images, labels = self.read(tf.range(count, dtype=tf.int64))
+        return images.numpy(), labels.numpy()
+
+    def _shuffled(self, positions, seed):
+        epochs = positions // self.count
+        seeds = tf.stack([tf.fill(tf.shape(epochs), tf.constant(seed, tf.int64)), epochs, epochs // 2**32], 1)
+        # The raw op: the public wrapper pads a matrix of seeds wrongly in TF 2.21.
+        return tf.raw_ops.RandomIndexShuffle(
+            index=positions % self.count,
+            seed=tf.cast(seeds % 2**32, tf.uint32),
+            max_index=tf.constant(self.count - 1, tf.int64),
+            rounds=4,
+        )
+
+    def _read_source(self, indices):
+        def read(indices):
+            return np.array(self._source.read(indices), dtype=object)
+
+        examples = tf.ensure_shape(tf.numpy_function(read, [indices], tf.string, stateful=False), (None,))
+        images, labels = tf.map_fn(self._decode, examples, fn_output_signature=(tf.uint8, tf.int64))
+        images.set_shape((None, *self.image_shape))
+        return images, labels
+
+    def _decode(self, example):
+        size, _, channels = self.image_shape
+        image, label = self._source.decode(example, channels)
+        if image.dtype.is_floating:
+            image = tf.cast(tf.round(_in_range(image) * 255.0), tf.uint8)
+        elif image.dtype != tf.uint8:
+            raise InputError(f"{self.name} has {image.dtype.name} pixels; uint8 or float in [0, 1] can be read")
+        image = _with_channels(image, channels)
+        if self._source.stored_shape[:2] != (size, size):
+            image = _resized(image, size)
+        return tf.ensure_shape(image, self.image_shape), label
+
+
+def _pipeline(dataset):
+    options = tf.data.Options()
+    options.deterministic = True
+    # Every worker of a cluster makes the same batches and keeps its part of each.
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+    return dataset.prefetch(4).with_options(options)
+
+
+def _in_range(image):
+    fine = tf.reduce_all(tf.math.is_finite(image) & (image >= 0.0) & (image <= 1.0))
+    with tf.control_dependencies([tf.debugging.Assert(fine, ["pixels are NaN or outside [0, 1]"])]):
+        return tf.identity(image)
+
+
+def _with_channels(image, channels):
+    found = image.shape[-1]
+    if found == channels:
+        return image
+    if found is None:
+        return image  # decoded to the channels asked for
+    if channels == 1:
+        return tf.image.rgb_to_grayscale(image[..., :3])
+    return tf.image.grayscale_to_rgb(image[..., :1]) if found < 3 else image[..., :3]
+
+
+def _resized(image, size):
+    shape = tf.cast(tf.shape(image)[:2], tf.float32)
+    shape = tf.maximum(tf.cast(tf.round(shape * (size / tf.reduce_min(shape))), tf.int32), size)
+    image = tf.image.resize(image, shape, antialias=True)
+    top, left = (shape[0] - size) // 2, (shape[1] - size) // 2
+    image = image[top : top + size, left : left + size]
+    return tf.cast(tf.round(tf.clip_by_value(image, 0.0, 255.0)), tf.uint8)

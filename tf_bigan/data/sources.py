@@ -1,0 +1,201 @@
+"""Where encoded examples lie, and how to read the i-th of them.
+
+A source has `count`, `class_names`, `stored_shape` (height, width, channels; None where unknown or
+varying), `read(indices)`, which returns that many serialised examples, and `decode`, which turns one into
+(image, label) in a TensorFlow graph. Reading costs the same at every index: nothing is replayed to get there.
+"""
+
+import os
+import pathlib
+import socket
+import struct
+import urllib.parse
+import urllib.request
+
+import numpy as np
+import tensorflow as tf
+
+from tf_bigan.errors import InputError, nearest
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
+NO_LABEL = -1
+
+
+def open_source(dataset: str, split: str, data_dir: str | None):
+    """The source called `dataset`: a folder if it is written as a path, else a TFDS name."""
+    if dataset.startswith((".", "~")) or os.sep in dataset and not dataset.count(":"):
+        path = pathlib.Path(dataset).expanduser()
+        if path.is_dir() or dataset.startswith((".", "~", os.sep)):
+            return FolderSource(path)
+    return TFDSSource(dataset, split, data_dir)
+
+
+class FolderSource:
+    """Image files under a folder, in sorted order; a file's class is the first folder below `path`.
+
+    Files that lie directly in `path` have no label. `split` has no meaning here.
+    """
+
+    def __init__(self, path: pathlib.Path):
+        if not path.is_dir():
+            raise InputError(f"there is no folder {path}; a TFDS name is written without '/' and leading '.'")
+        self.files = sorted(p for p in path.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
+        if not self.files:
+            raise InputError(f"no images under {path}; looked for {', '.join(IMAGE_SUFFIXES)}")
+        classes = [p.relative_to(path).parts[0] if p.parent != path else None for p in self.files]
+        self.class_names = sorted({c for c in classes if c is not None})
+        numbers = {name: i for i, name in enumerate(self.class_names)}
+        self._labels = np.array([numbers.get(c, NO_LABEL) for c in classes], np.int64)
+        self.count = len(self.files)
+        self.stored_shape = self._shape_of_first()
+
+    def read(self, indices):
+        """int64 [N] -> N byte strings: the label's 8 bytes, then the file's."""
+        return [struct.pack("<q", self._labels[i]) + self.files[i].read_bytes() for i in indices]
+
+    def decode(self, example, channels: int):
+        """A byte string -> (uint8 [H, W, channels], int64 label)."""
+        label = tf.io.decode_raw(tf.strings.substr(example, 0, 8), tf.int64)[0]
+        image = tf.io.decode_image(tf.strings.substr(example, 8, -1), channels, expand_animations=False)
+        return tf.ensure_shape(image, (None, None, None)), label
+
+    def _shape_of_first(self):
+        image = tf.io.decode_image(self.files[0].read_bytes(), expand_animations=False)
+        return (*image.shape[:2], 3 if image.shape[-1] in (3, 4) else 1)
+
+
+class TFDSSource:
+    """A split of a TFDS data set, read at random from its TFRecord files.
+
+    Only the records' offsets are kept in memory, 16 bytes an example.
+    """
+
+    def __init__(self, dataset: str, split: str, data_dir: str | None):
+        builder = prepared_builder(dataset, data_dir)
+        info = builder.info
+        if info.file_format.value != "tfrecord":
+            raise InputError(f"{dataset} is stored as {info.file_format.value}; prepare it as tfrecord")
+        try:
+            files = info.splits[split].file_instructions
+        except (KeyError, ValueError):
+            name = split.split("[")[0]
+            hint = nearest(name, info.splits) if name not in info.splits else " As 'train[:50%]' or 'train+test'."
+            raise InputError(f"{dataset} has no split {split!r}.{hint}") from None
+        self._features = info.features
+        self._image, self._label = _feature_names(dataset, info.features)
+        self.class_names = list(info.features[self._label].names) if self._label else []
+        self.stored_shape = tuple(info.features[self._image].shape)
+        offsets = [_record_offsets(f.filename, f.skip, f.take) for f in files]
+        self._files = [os.fspath(f.filename) for f in files]
+        self._file_of = np.repeat(np.arange(len(files), dtype=np.int32), [len(o) for o in offsets])
+        self._offsets = np.concatenate(offsets) if offsets else np.zeros((0, 2), np.int64)
+        self._open = {}
+        self.count = len(self._offsets)
+
+    def read(self, indices):
+        """int64 [N] -> N serialised tf.train.Examples."""
+        records = []
+        for i in indices:
+            offset, length = self._offsets[i]
+            records.append(os.pread(self._descriptor(self._file_of[i]), int(length), int(offset)))
+        return records
+
+    def decode(self, example, channels: int):
+        """A serialised example -> (image [H, W, C] as stored, int64 label)."""
+        del channels  # TFDS knows them
+        parsed = self._features.deserialize_example(example)
+        label = parsed[self._label] if self._label else tf.constant(NO_LABEL, tf.int64)
+        return parsed[self._image], label
+
+    def _descriptor(self, file):
+        if file not in self._open:
+            self._open[file] = os.open(self._files[file], os.O_RDONLY)
+        return self._open[file]
+
+
+def prepared_builder(dataset: str, data_dir: str | None):
+    """The TFDS builder called `dataset` with its files on disk, downloaded and prepared if need be.
+
+    Raises InputError in place of TFDS's pages: no such data set, or not on disk and not to be had.
+    """
+    import tensorflow_datasets as tfds
+
+    import tf_bigan.data.digits  # noqa: F401  (registers the builder)
+
+    try:
+        builder = tfds.builder(dataset, data_dir=data_dir)
+    except tfds.core.DatasetNotFoundError:
+        folder = f" For a folder of images write ./{dataset}." if os.path.isdir(dataset) else ""
+        raise InputError(f"unknown data set {dataset!r}.{_near_datasets(dataset)}{folder}") from None
+    except (ValueError, AssertionError, FileNotFoundError) as error:
+        raise InputError(f"data set {dataset!r} cannot be opened: {_first_line(error)}") from None
+    if builder.is_prepared():
+        return builder
+    try:
+        _look_up_hosts(builder)
+        # datasets#2400: without network the look-up in TFDS's own bucket stalls.
+        config = tfds.download.DownloadConfig(try_download_gcs=False)
+        builder.download_and_prepare(download_config=config)
+    except Exception as error:  # TFDS, its checksums, requests and the file system all raise their own
+        raise InputError(
+            f"data set {dataset!r} is not under {builder.data_dir_root} and could not be prepared there: "
+            f"{_first_line(error)}\nPoint --data_dir or TFDS_DATA_DIR at prepared data, or connect to a network."
+        ) from None
+    return builder
+
+
+def _look_up_hosts(builder):
+    """Raises OSError at once where TFDS would retry for minutes: its downloads' hosts cannot be resolved."""
+    if urllib.request.getproxies():
+        return  # the proxy resolves names
+    for host in {urllib.parse.urlparse(url).hostname for url in builder.url_infos} - {None}:
+        try:
+            socket.getaddrinfo(host, 443)
+        except socket.gaierror as error:
+            raise OSError(f"no network: {host} cannot be resolved ({error.strerror})") from None
+
+
+def _near_datasets(dataset):
+    import difflib
+
+    import tensorflow_datasets as tfds
+
+    names = [*tfds.list_builders(with_community_datasets=False)]
+    close = difflib.get_close_matches(dataset.split(":")[0].split("/")[0], names, n=3, cutoff=0.5)
+    return f" Did you mean {' or '.join(map(repr, close))}?" if close else " Any TFDS name, 'digits' or a folder."
+
+
+def _first_line(error):
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0][:200]
+
+
+def _feature_names(dataset, features):
+    import tensorflow_datasets as tfds
+
+    images = [name for name, f in features.items() if isinstance(f, tfds.features.Image)]
+    if not images:
+        raise InputError(f"{dataset} has no image feature, only {', '.join(features)}")
+    image = "image" if "image" in images else images[0]
+    labels = [name for name, f in features.items() if isinstance(f, tfds.features.ClassLabel)]
+    return image, ("label" if "label" in labels else labels[0]) if labels else None
+
+
+def _record_offsets(filename, skip, take):
+    """int64 [take, 2]: where each record's bytes begin in a TFRecord file, and how many they are.
+
+    A record is its length (uint64), a checksum (uint32), the bytes and another checksum.
+    """
+    offsets = []
+    with open(filename, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        position = 0
+        while position < size and (take < 0 or len(offsets) < skip + take):
+            header = file.read(12)
+            length = struct.unpack("<Q", header[:8])[0] if len(header) == 12 else size
+            if position + 16 + length > size:
+                raise InputError(f"{filename} is truncated at byte {position}; prepare the data set again")
+            offsets.append((position + 12, length))
+            position += 16 + length
+            file.seek(position)
+    return np.array(offsets[skip:], np.int64).reshape(-1, 2)

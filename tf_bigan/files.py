@@ -1,0 +1,97 @@
+"""Files that are whole or absent: written beside their target, flushed, renamed into place."""
+
+import contextlib
+import hashlib
+import os
+import pathlib
+import shutil
+import uuid
+
+from tf_bigan.errors import InputError
+
+CHECKSUMS = "SHA256SUMS"
+
+
+@contextlib.contextmanager
+def replacing(path):
+    """Yields a temporary path beside `path`; what stands there at the end, file or folder, becomes `path`.
+
+    The temporary name keeps the suffix, which some writers look at. On an error nothing is left.
+
+    Raises:
+      InputError: the place cannot be written (no permission, disk full, not a folder).
+    """
+    path = pathlib.Path(path)
+    temporary = path.with_name(f".{uuid.uuid4().hex[:8]}.{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        _flush(temporary)
+        if temporary.is_dir() and path.is_dir():
+            shutil.rmtree(path)
+        os.replace(temporary, path)
+        _flush(path.parent, recursive=False)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        if temporary.is_dir():
+            shutil.rmtree(temporary, ignore_errors=True)
+        else:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+
+def write_text(path, text: str):
+    """Writes a text file, whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_checksums(folder, names):
+    """Writes `folder`/SHA256SUMS over the named files, in the format of sha256sum."""
+    folder = pathlib.Path(folder)
+    write_text(folder / CHECKSUMS, "".join(f"{_sha256(folder / name)}  {name}\n" for name in sorted(names)))
+
+
+def verify_checksums(folder, names=None):
+    """Raises InputError, naming the file, unless the files of `folder` are those of its SHA256SUMS.
+
+    Args:
+      folder: holds SHA256SUMS and the files.
+      names: which to check; None = all that are listed.
+    """
+    folder = pathlib.Path(folder)
+    try:
+        lines = (folder / CHECKSUMS).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        raise InputError(
+            f"{folder / CHECKSUMS} is missing or unreadable; the files beside it cannot be trusted"
+        ) from None
+    listed = {line[66:]: line[:64] for line in lines}
+    for name in listed if names is None else names:
+        path = folder / name
+        if name not in listed:
+            raise InputError(f"{path} is not listed in {folder / CHECKSUMS}")
+        if not path.is_file():
+            raise InputError(f"{path} is missing")
+        if _sha256(path) != listed[name]:
+            raise InputError(f"{path} is damaged or was changed: its SHA-256 is not that of {CHECKSUMS}")
+
+
+def _sha256(path):
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _flush(path, recursive=True):
+    if recursive and path.is_dir():
+        for child in path.iterdir():
+            _flush(child)
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

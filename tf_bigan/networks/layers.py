@@ -1,0 +1,83 @@
+"""Layers that the network families share."""
+
+import zlib
+
+import keras
+from keras import ops
+
+
+def normal_initializer(stddev: float, seed: int, name: str) -> keras.initializers.Initializer:
+    """N(0, stddev^2), drawn from (seed, name) alone: no two layers of a network share their values."""
+    return keras.initializers.RandomNormal(0.0, stddev, seed=zlib.crc32(f"{seed}/{name}".encode()))
+
+
+@keras.saving.register_keras_serializable("tf_bigan")
+class BatchNorm(keras.layers.Layer):
+    """Batch normalisation whose inference statistics are estimated afterwards, not tracked while training.
+
+    In training mode it normalises with the batch's mean and biased variance, over all axes but the last,
+    and gradients flow through both. In inference mode it uses `mean` and `variance`. They are the
+    equal-weight averages, over the training-mode calls made while `estimating` is true, of the batch mean
+    and the unbiased batch variance (the "deploy" pass of Donahue et al.'s code). Until then they are 0 and 1.
+
+    Statistics are computed in float32 whatever the layer's precision.
+
+    Args:
+      affine: whether a learned gain (init 1) and bias (init 0) follow.
+      epsilon: added to the variance under the root; the paper's code uses 1e-8.
+      synchronized: under a distribution strategy, take the training statistics over all replicas.
+    """
+
+    def __init__(self, affine=False, epsilon=1e-8, synchronized=False, **kwargs):
+        super().__init__(**kwargs)
+        self.affine = affine
+        self.epsilon = epsilon
+        self.synchronized = synchronized
+        self.estimating = False
+
+    def build(self, input_shape):
+        shape = (input_shape[-1],)
+        if self.affine:
+            self.gain = self.add_weight(name="gain", shape=shape, initializer="ones")
+            self.bias = self.add_weight(name="bias", shape=shape, initializer="zeros")
+        statistic = {"shape": shape, "trainable": False, "autocast": False, "dtype": "float32"}
+        self.mean = self.add_weight(name="mean", initializer="zeros", **statistic)
+        self.variance = self.add_weight(name="variance", initializer="ones", **statistic)
+        # How many batches the two statistics average; 0 = none yet.
+        self.batches = self.add_weight(name="batches", initializer="zeros", **statistic | {"shape": ()})
+
+    def call(self, x, training=False):
+        x32 = ops.cast(x, "float32")
+        if training:
+            axes = list(range(len(x.shape) - 1))
+            mean, variance = ops.moments(x32, axes=axes, synchronized=self.synchronized)
+            if self.estimating:
+                self._accumulate(mean, variance, ops.prod(ops.shape(x)[:-1]))
+        else:
+            mean, variance = self.mean, self.variance
+        x32 = (x32 - mean) * ops.rsqrt(variance + self.epsilon)
+        if self.affine:
+            x32 = x32 * ops.cast(self.gain, "float32") + ops.cast(self.bias, "float32")
+        return ops.cast(x32, self.compute_dtype)
+
+    def _accumulate(self, mean, variance, count):
+        count = ops.cast(count, "float32")
+        unbiased = variance * count / (count - 1.0)
+        batches = self.batches + 1.0
+        self.batches.assign(batches)
+        self.mean.assign(self.mean + (mean - self.mean) / batches)
+        self.variance.assign(self.variance + (unbiased - self.variance) / batches)
+
+    def reset_statistics(self):
+        """Forgets the estimate; the next one starts from nothing."""
+        self.batches.assign(0.0)
+        self.mean.assign(ops.zeros_like(self.mean))
+        self.variance.assign(ops.ones_like(self.variance))
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "affine": self.affine,
+            "epsilon": self.epsilon,
+            "synchronized": self.synchronized,
+        }

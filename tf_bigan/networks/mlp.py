@@ -1,0 +1,177 @@
+"""The permutation-invariant networks of Donahue et al. 2017, section 4.1 and appendix C (MNIST).
+
+Two hidden layers each, no biases anywhere. z enters G at its input and again at the second hidden layer,
+and D at its second hidden layer. Batch norm, without gain or bias, stands on both hidden layers of G but
+only on the second of D and of E. Weights start from N(0, 0.02^2); D's output layer starts at exactly 0, so
+at first every pair looks as real as not.
+"""
+
+import math
+
+import keras
+from keras import layers
+
+from tf_bigan.networks.layers import BatchNorm, normal_initializer
+
+SLOPE = 0.2  # of the leaky rectifiers in D and E
+STDDEV = 0.02  # of the initial weights
+
+
+@keras.saving.register_keras_serializable("tf_bigan")
+class MLPEncoder(keras.Model):
+    """E: images -> the raw outputs a that a prior turns into codes.
+
+    Input float32 [N, height, width, channels] in [0, 1]; output float [N, latent_dim].
+    Layers by name: "h1", "h2" (after their rectifiers), "outputs".
+
+    Args:
+      image_shape: (height, width, channels).
+      latent_dim: dimensions of the code.
+      width: units in each hidden layer.
+      zero_output: start the output layer at 0 (the latent regressors) rather than at N(0, 0.02^2).
+      sync_batch_norm: batch statistics over all replicas.
+      seed: of the initial weights.
+      dtype: a dtype policy or its name; None = Keras' global policy.
+    """
+
+    def __init__(
+        self,
+        image_shape=(28, 28, 1),
+        latent_dim=50,
+        width=1024,
+        zero_output=False,
+        sync_batch_norm=False,
+        seed=0,
+        dtype=None,
+        name="encoder",
+    ):
+        policy = keras.dtype_policies.get(dtype)
+        images = keras.Input(image_shape, name="images")
+        h = layers.Flatten(name="flat", dtype=policy)(images)
+        h = _linear(width, "h1_linear", name, seed, policy)(h)
+        h = layers.LeakyReLU(SLOPE, name="h1", dtype=policy)(h)
+        h = _linear(width, "h2_linear", name, seed, policy)(h)
+        h = BatchNorm(synchronized=sync_batch_norm, name="h2_norm", dtype=policy)(h)
+        h = layers.LeakyReLU(SLOPE, name="h2", dtype=policy)(h)
+        outputs = _linear(latent_dim, "outputs", name, seed, policy, zero=zero_output)(h)
+        super().__init__(inputs=images, outputs=outputs, name=name)
+        self._config = {
+            "image_shape": tuple(image_shape),
+            "latent_dim": latent_dim,
+            "width": width,
+            "zero_output": zero_output,
+            "sync_batch_norm": sync_batch_norm,
+            "seed": seed,
+            "dtype": policy.name,
+            "name": name,
+        }
+        self.penultimate = "h2"
+
+    def get_config(self):
+        return dict(self._config)
+
+
+@keras.saving.register_keras_serializable("tf_bigan")
+class MLPGenerator(keras.Model):
+    """G: codes -> images.
+
+    Input float32 [N, latent_dim]; output float [N, height, width, channels] in [0, 1].
+
+    Args:
+      skip: feed z to the second hidden layer as well. The authors' code does, the paper is silent.
+
+    The others are as for `MLPEncoder`.
+    """
+
+    def __init__(
+        self,
+        image_shape=(28, 28, 1),
+        latent_dim=50,
+        width=1024,
+        skip=True,
+        sync_batch_norm=False,
+        seed=0,
+        dtype=None,
+        name="generator",
+    ):
+        policy = keras.dtype_policies.get(dtype)
+        z = keras.Input((latent_dim,), name="z")
+        h = _linear(width, "h1_linear", name, seed, policy)(z)
+        h = BatchNorm(synchronized=sync_batch_norm, name="h1_norm", dtype=policy)(h)
+        h = layers.ReLU(name="h1", dtype=policy)(h)
+        h = _linear(width, "h2_linear", name, seed, policy)(h)
+        if skip:
+            h = layers.Add(name="h2_sum", dtype=policy)([h, _linear(width, "h2_z", name, seed, policy)(z)])
+        h = BatchNorm(synchronized=sync_batch_norm, name="h2_norm", dtype=policy)(h)
+        h = layers.ReLU(name="h2", dtype=policy)(h)
+        h = _linear(math.prod(image_shape), "outputs", name, seed, policy)(h)
+        h = layers.Activation("sigmoid", name="pixels", dtype=policy)(h)
+        images = layers.Reshape(image_shape, name="images", dtype=policy)(h)
+        super().__init__(inputs=z, outputs=images, name=name)
+        self._config = {
+            "image_shape": tuple(image_shape),
+            "latent_dim": latent_dim,
+            "width": width,
+            "skip": skip,
+            "sync_batch_norm": sync_batch_norm,
+            "seed": seed,
+            "dtype": policy.name,
+            "name": name,
+        }
+
+    def get_config(self):
+        return dict(self._config)
+
+
+@keras.saving.register_keras_serializable("tf_bigan")
+class MLPDiscriminator(keras.Model):
+    """D: (images, codes) -> the logit that the pair is (x, E(x)) rather than (G(z), z).
+
+    Inputs float32 [N, height, width, channels] in [0, 1] and float32 [N, latent_dim]; output float32 [N, 1].
+    With latent_dim = 0 it judges images alone, as a plain GAN's does, and takes them as its only input.
+    Layers by name: "h1", "h2" (after their rectifiers), "outputs". Arguments as for `MLPEncoder`.
+    """
+
+    def __init__(
+        self,
+        image_shape=(28, 28, 1),
+        latent_dim=50,
+        width=1024,
+        sync_batch_norm=False,
+        seed=0,
+        dtype=None,
+        name="discriminator",
+    ):
+        policy = keras.dtype_policies.get(dtype)
+        images = keras.Input(image_shape, name="images")
+        h = layers.Flatten(name="flat", dtype=policy)(images)
+        h = _linear(width, "h1_linear", name, seed, policy)(h)
+        h = layers.LeakyReLU(SLOPE, name="h1", dtype=policy)(h)
+        h = _linear(width, "h2_linear", name, seed, policy)(h)
+        inputs = images
+        if latent_dim:
+            z = keras.Input((latent_dim,), name="z")
+            inputs = [images, z]
+            h = layers.Add(name="h2_sum", dtype=policy)([h, _linear(width, "h2_z", name, seed, policy)(z)])
+        h = BatchNorm(synchronized=sync_batch_norm, name="h2_norm", dtype=policy)(h)
+        h = layers.LeakyReLU(SLOPE, name="h2", dtype=policy)(h)
+        logits = layers.Dense(1, use_bias=False, kernel_initializer="zeros", name="outputs", dtype="float32")(h)
+        super().__init__(inputs=inputs, outputs=logits, name=name)
+        self._config = {
+            "image_shape": tuple(image_shape),
+            "latent_dim": latent_dim,
+            "width": width,
+            "sync_batch_norm": sync_batch_norm,
+            "seed": seed,
+            "dtype": policy.name,
+            "name": name,
+        }
+        self.penultimate = "h2"
+
+    def get_config(self):
+        return dict(self._config)
+
+
+def _linear(units, name, network, seed, policy, zero=False):
+    initializer = "zeros" if zero else normal_initializer(STDDEV, seed, f"{network}/{name}")
+    return layers.Dense(units, use_bias=False, kernel_initializer=initializer, name=name, dtype=policy)

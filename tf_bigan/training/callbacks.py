@@ -1,0 +1,205 @@
+"""What happens around the steps of a run: progress, logs, pictures, checkpoints, and stopping."""
+
+import signal
+import time
+
+import keras
+import tensorflow as tf
+
+from tf_bigan import figures
+from tf_bigan.errors import InputError
+
+PICTURE_STATISTICS_STEPS = 100  # batches behind the statistics for a picture during training
+
+
+class Progress(keras.callbacks.ProgbarLogger):
+    """Keras' progress bar, with images per second and the time left of the whole run.
+
+    Args:
+      game: the game in training.
+      batch_size: images a step, over all replicas.
+      total_steps: of the run.
+      chief: others print nothing.
+    """
+
+    def __init__(self, game, batch_size, total_steps, chief=True):
+        super().__init__()
+        self._game, self._batch_size, self._total_steps = game, batch_size, total_steps
+        self._chief = chief
+        self.images_per_second = float("nan")
+
+    def set_params(self, params):
+        super().set_params(params)
+        if not self._chief:
+            self.verbose = 0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        super().on_epoch_begin(epoch, logs)
+        self._started, self._batches = None, 0
+
+    def on_train_batch_end(self, batch, logs=None):
+        # `batch` counts from 0 and, with several steps a call, names the last of them. The first call of
+        # a process, which traces, is left out of the rate.
+        if self._started is None:
+            self._started, self._batches = time.perf_counter(), batch
+        elif batch > self._batches:
+            steps = batch - self._batches
+            self.images_per_second = steps * self._batch_size / (time.perf_counter() - self._started)
+        super().on_train_batch_end(batch, {**(logs or {}), **self._rates()})
+
+    def on_epoch_end(self, epoch, logs=None):
+        super().on_epoch_end(epoch, {**(logs or {}), **self._rates()})
+
+    def _rates(self):
+        if not self.images_per_second > 0:
+            return {}
+        left = (self._total_steps - int(self._game.step)) * self._batch_size / self.images_per_second
+        return {"images/s": round(self.images_per_second), "minutes_left": round(left / 60, 1)}
+
+
+class Log(keras.callbacks.Callback):
+    """One record an epoch in metrics.jsonl, and the same scalars in TensorBoard.
+
+    A record has "epoch" (1 = the first), "step", "seconds" (since this process began training),
+    "images_per_second", "learning_rate" and each player's mean loss over the epoch.
+    """
+
+    def __init__(self, game, run, progress):
+        super().__init__()
+        self._game, self._run, self._progress = game, run, progress
+        self._started = time.perf_counter()
+        self._writer = tf.summary.create_file_writer(str(run.tensorboard))
+
+    def on_epoch_end(self, epoch, logs=None):
+        step = int(self._game.step)
+        record = {
+            "epoch": epoch + 1,
+            "step": step,
+            "seconds": round(time.perf_counter() - self._started, 3),
+            "images_per_second": round(self._progress.images_per_second, 1),
+            "learning_rate": self._rate(),
+            **{name: float(value) for name, value in (logs or {}).items()},
+        }
+        self._run.append_log(record)
+        with self._writer.as_default(step=step):
+            for name in record.keys() - {"epoch", "step", "seconds"}:
+                tf.summary.scalar(name, record[name])
+
+    def on_train_end(self, logs=None):
+        self._writer.close()
+
+    def _rate(self):
+        """The learning rate of the epoch that ends: of its last step, not of the one to come."""
+        optimizer = self._game.optimizer
+        return float(optimizer._learning_rate(optimizer.iterations - 1))
+
+
+class Pictures(keras.callbacks.Callback):
+    """Grids of samples from fixed z and of reconstructions of fixed x, and the weights as they then are.
+
+    Args:
+      game, run: the game in training and its RunDirectory.
+      dataset: training batches, for the inference statistics.
+      images: float32 [N, H, W, C], the fixed x.
+      every: epochs between pictures.
+    """
+
+    def __init__(self, game, run, dataset, images, every):
+        super().__init__()
+        self._game, self._run, self._dataset, self._images, self._every = game, run, dataset, images, every
+
+    def on_epoch_end(self, epoch, logs=None):
+        if (epoch + 1) % self._every:
+            return
+        game, epochs = self._game, epoch + 1
+        game.estimate_statistics(self._dataset, PICTURE_STATISTICS_STEPS)
+        sheets = {"samples": figures.grid(game.generate(len(self._images), seed=0), columns=10)}
+        if game.encoder is not None:
+            pairs = tf.stack([self._images, game.reconstruct(self._images)], axis=1)
+            sheets["reconstructions"] = figures.grid(tf.reshape(pairs, (-1, *game.image_shape)), columns=10)
+        writer = tf.summary.create_file_writer(str(self._run.tensorboard))
+        for name, sheet in sheets.items():
+            figures.save_png(self._run.images / f"{name}_{epochs:04d}.png", sheet)
+            with writer.as_default(step=int(game.step)):
+                tf.summary.image(name, sheet[None])
+        writer.close()
+        self._run.save_weights(game.networks)
+
+
+class StopOnNonfinite(keras.callbacks.Callback):
+    """Ends training with an error as soon as a player's loss is NaN or infinite.
+
+    Args:
+      game: the game in training.
+      every: steps between looks; each look waits for the device.
+    """
+
+    def __init__(self, game, every=50):
+        super().__init__()
+        self._game, self._every, self._next = game, every, 0
+
+    def on_train_batch_end(self, batch, logs=None):
+        if batch >= self._next:
+            self._next = batch + self._every
+            self.check()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._next = 0
+        self.check()
+
+    def check(self, variables_too=False):
+        """Raises InputError naming player and step if a loss, or a variable if asked, was not finite."""
+        for player, first in self._game.first_bad_step.items():
+            if int(first) >= 0:
+                raise InputError(
+                    f"the loss of the {player} is not finite at step {int(first)}; training stopped.\n"
+                    "The last checkpoint is from before it. Lower --learning_rate, or use --precision=float32"
+                )
+        if variables_too:
+            for player in self._game.players:
+                for variable in self._game.player_variables(player):
+                    if not bool(tf.reduce_all(tf.math.is_finite(variable.value))):
+                        raise InputError(
+                            f"the {player}'s variable {variable.path} is not finite after step "
+                            f"{int(self._game.step) - 1}; training stopped.\nThe last checkpoint is from before it. "
+                            "Lower --learning_rate, or use --precision=float32"
+                        )
+
+
+class Checkpoint(keras.callbacks.Callback):
+    """Checkpoints every so many steps, and on SIGTERM, after which training stops.
+
+    Args:
+      game: the game in training.
+      checkpoints: its `Checkpoints`.
+      nonfinite: a `StopOnNonfinite`, asked before each checkpoint: a bad state is never kept.
+      every: steps between checkpoints.
+    """
+
+    def __init__(self, game, checkpoints, nonfinite, every):
+        super().__init__()
+        self._game, self._checkpoints, self._nonfinite, self._every = game, checkpoints, nonfinite, every
+        self._last = int(game.step)
+        self.terminated = False
+
+    def on_train_begin(self, logs=None):
+        def terminate(signum, frame):
+            self.terminated = True
+
+        self._previous = signal.signal(signal.SIGTERM, terminate)
+
+    def on_train_end(self, logs=None):
+        signal.signal(signal.SIGTERM, self._previous)
+
+    def on_train_batch_end(self, batch, logs=None):
+        step = int(self._game.step)
+        if self.terminated or step - self._last >= self._every:
+            self.save()
+        if self.terminated:
+            self._game.stop_training = True
+
+    def save(self):
+        """Checkpoints now."""
+        self._nonfinite.check(variables_too=True)
+        self._checkpoints.save()
+        self._last = int(self._game.step)

@@ -1,0 +1,73 @@
+"""Checkpoints for exact resume: a folder each, whole or absent, with checksums."""
+
+import pathlib
+import shutil
+
+import tensorflow as tf
+
+from tf_bigan.errors import InputError
+from tf_bigan.files import replacing, verify_checksums, write_checksums
+
+
+class Checkpoints:
+    """The checkpoints of a game, in `folder`/step-000000123/.
+
+    They hold everything that decides the rest of the run: networks, optimizer and loss scale, and the step,
+    from which data order and noise follow.
+
+    Args:
+      folder: where they lie.
+      game: a compiled `Game`.
+      keep: how many to keep.
+      chief: whether this process writes; others only read.
+    """
+
+    def __init__(self, folder, game, keep=2, chief=True):
+        self._folder = pathlib.Path(folder)
+        self._game = game
+        self._keep = keep
+        self._chief = chief
+        # Not the game itself: its metrics are summed over workers when read, which only all can do together.
+        self._checkpoint = tf.train.Checkpoint(step=game.step.value, optimizer=game.optimizer, **game.networks)
+
+    def save(self):
+        """Writes the state as it is now and drops the oldest beyond `keep`.
+
+        Raises:
+          InputError: the folder cannot be written.
+        """
+        if not self._chief:
+            return
+        path = self._folder / f"step-{int(self._game.step):09d}"
+        if not path.exists():
+            with replacing(path) as temporary:
+                temporary.mkdir()
+                try:
+                    self._checkpoint.write(str(temporary / "state"))
+                except tf.errors.OpError as error:
+                    raise InputError(f"cannot write {path}: {error.message}") from None
+                write_checksums(temporary, [file.name for file in temporary.iterdir()])
+        for old in self._paths()[: -self._keep]:
+            shutil.rmtree(old)
+
+    def restore_latest(self, say=print) -> bool:
+        """Restores the newest undamaged checkpoint.
+
+        Args:
+          say: called with a line for every damaged one that is passed over.
+
+        Returns:
+          Whether there was one.
+        """
+        for path in reversed(self._paths()):
+            try:
+                verify_checksums(path)
+                self._checkpoint.read(str(path / "state")).assert_consumed()
+            except (InputError, tf.errors.OpError, AssertionError) as error:
+                say(f"skipping checkpoint {path.name}: {str(error).splitlines()[0]}")
+                continue
+            return True
+        return False
+
+    def _paths(self):
+        return sorted(self._folder.glob("step-*"))

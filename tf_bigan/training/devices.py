@@ -1,0 +1,111 @@
+"""Which devices a run uses, in which precision, and whether XLA compiles its step."""
+
+import time
+
+import tensorflow as tf
+
+from tf_bigan.errors import InputError
+from tf_bigan.experiment import AUTO
+
+
+def make_strategy(name: str) -> tf.distribute.Strategy:
+    """The distribution strategy called `name`.
+
+    Args:
+      name: "auto" (mirrored over several GPUs, else one device), "one_device", "mirrored" (all GPUs of this
+        machine, or its logical CPUs), "multi_worker" (cluster from TF_CONFIG) or "tpu".
+
+    Raises:
+      InputError: this machine has no such device, or TF_CONFIG does not describe a cluster.
+    """
+    gpus = tf.config.list_logical_devices("GPU")
+    if name == AUTO:
+        name = "mirrored" if len(gpus) > 1 else "one_device"
+    if name == "one_device":
+        # The default strategy: with one device MirroredStrategy only costs XLA (keras#18145).
+        return tf.distribute.get_strategy()
+    if name == "mirrored":
+        devices = gpus or tf.config.list_logical_devices("CPU")
+        return tf.distribute.MirroredStrategy([device.name for device in devices])
+    if name == "multi_worker":
+        try:
+            cluster = tf.distribute.cluster_resolver.TFConfigClusterResolver()
+            workers = cluster.cluster_spec().as_dict().get("worker", [])
+            if not workers or cluster.task_type is None:
+                raise ValueError("no workers or no task")
+        except (ValueError, TypeError) as error:
+            raise InputError(
+                f"strategy multi_worker needs TF_CONFIG with a cluster of workers and this task ({error})"
+            ) from None
+        return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=cluster)
+    try:
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver("local")
+        tf.config.experimental_connect_to_cluster(resolver)
+        tf.tpu.experimental.initialize_tpu_system(resolver)
+        return tf.distribute.TPUStrategy(resolver)
+    except Exception as error:  # without a TPU: ValueError, NotFoundError or KeyError, by version
+        raise InputError(f"strategy tpu: this machine has no TPU ({str(error).splitlines()[0]})") from None
+
+
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
+    """Whether this process is the one that writes."""
+    resolver = strategy.cluster_resolver
+    if not strategy.extended._in_multi_worker_mode() or resolver is None:
+        return True
+    return resolver.task_type == "chief" or (
+        resolver.task_type == "worker" and resolver.task_id == 0 and "chief" not in resolver.cluster_spec().jobs
+    )
+
+
+def pick_precision(name: str) -> tuple[str, str]:
+    """Resolves "auto" by measuring matrix products once; checks the others against the device.
+
+    bfloat16 keeps float32's range, and variables, losses and the optimizer stay float32, so results differ by
+    noise only. It is not a matter of the processor's name: without bf16 instructions it is several
+    times slower than float32.
+
+    Returns:
+      (dtype policy name, why, for a log line).
+
+    Raises:
+      InputError: mixed_float16 without a GPU.
+    """
+    gpus = tf.config.list_logical_devices("GPU")
+    if name == "mixed_float16" and not gpus:
+        raise InputError("precision mixed_float16 needs a GPU; on CPUs use mixed_bfloat16 or float32")
+    if name != AUTO:
+        return name, "as asked"
+    ratio = _product_seconds(tf.float32) / _product_seconds(tf.bfloat16)
+    why = f"bfloat16 products run {ratio:.1f} times as fast as float32 ones here"
+    return ("mixed_bfloat16" if ratio > 1.2 else "float32"), why
+
+
+def pick_xla(name: str, policy: str, networks: str, strategy, deterministic: bool) -> bool:
+    """Whether to compile the train step with XLA.
+
+    "auto" is on where it was measured to help: on one GPU, and for float32 MLPs on CPUs. Convolutions on
+    CPUs lose by up to 15 times, bfloat16 by less.
+
+    Raises:
+      InputError: "on" with several replicas (keras#18145) or with `deterministic`.
+    """
+    several = strategy.num_replicas_in_sync > 1
+    if name == "on" and (several or deterministic):
+        raise InputError(f"xla=on does not go with {'several replicas' if several else 'deterministic'}")
+    if name != AUTO:
+        return name == "on"
+    if several or deterministic:
+        return False
+    return bool(tf.config.list_logical_devices("GPU")) or (policy == "float32" and networks == "mlp")
+
+
+def _product_seconds(dtype, size=768):
+    a = tf.cast(tf.random.stateless_normal((size, size), (0, 0)), dtype)
+    product = tf.function(lambda a: tf.reduce_sum(tf.matmul(a, a)))
+    product(a)
+    seconds = []
+    for _ in range(5):
+        start = time.perf_counter()
+        product(a).numpy()
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)

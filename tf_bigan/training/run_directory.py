@@ -1,0 +1,131 @@
+"""The run directory: what a run is, its log, its pictures and its weights.
+
+train.flags            the resolved Experiment
+checkpoints/           for resuming; absent from a published run
+metrics.jsonl          one record an epoch
+tensorboard/, images/  the same numbers, and grids of samples and reconstructions
+*.weights.h5           one file a network, float32, with inference statistics
+SHA256SUMS             of the weights
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import pathlib
+
+from tf_bigan.errors import InputError
+from tf_bigan.experiment import Experiment
+from tf_bigan.files import CHECKSUMS, replacing, verify_checksums, write_checksums, write_text
+
+FLAGFILE = "train.flags"
+
+
+class RunDirectory:
+    """A run directory at `path`, or a published run, which is one without its checkpoints."""
+
+    def __init__(self, path):
+        self.path = pathlib.Path(path)
+        self.checkpoints = self.path / "checkpoints"
+        self.log = self.path / "metrics.jsonl"
+        self.images = self.path / "images"
+        self.tensorboard = self.path / "tensorboard"
+
+    def experiment(self) -> Experiment:
+        """What the run is. Raises InputError when train.flags is missing or damaged."""
+        try:
+            return Experiment.from_flagfile(self.path / FLAGFILE)
+        except InputError as error:
+            raise InputError(f"{self.path} is no run directory: {error}") from None
+
+    def resolve(self, experiment: Experiment) -> Experiment:
+        """Fills what `experiment` leaves open from this directory's own, if a run has begun here.
+
+        Raises:
+          InputError: the run here is another experiment; the message names the differing flags.
+        """
+        if not (self.path / FLAGFILE).exists():
+            return experiment
+        recorded = self.experiment()
+        experiment = experiment.filled_from(recorded)
+        if names := experiment.difference(recorded):
+            flags = ", ".join(f"--{n}={getattr(recorded, n)} (now {getattr(experiment, n)})" for n in names)
+            raise InputError(
+                f"{self.path} holds another experiment. It was started with {flags}\n"
+                "Give those flags to resume it, or another --workdir"
+            )
+        return experiment
+
+    def write_experiment(self, experiment: Experiment):
+        """Writes train.flags."""
+        write_text(self.path / FLAGFILE, experiment.to_flagfile())
+
+    @contextlib.contextmanager
+    def lock(self):
+        """Held while a process trains here. Raises InputError if another holds it or `path` is unwritable."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            file = open(self.path / ".lock", "w")  # noqa: SIM115  (held open for as long as the lock)
+        except OSError as error:
+            raise InputError(f"cannot write in {self.path}: {error.strerror}") from None
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise InputError(f"another process is training in {self.path}") from None
+            yield
+
+    def append_log(self, record: dict):
+        """Adds a record to metrics.jsonl."""
+        with open(self.log, "a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def read_log(self) -> list[dict]:
+        """The records of metrics.jsonl; a last line cut short by a crash is left out."""
+        records = []
+        if self.log.exists():
+            for line in self.log.read_text(encoding="utf-8").splitlines():
+                with contextlib.suppress(json.JSONDecodeError):
+                    records.append(json.loads(line))
+        return records
+
+    def rewind_log(self, step: int):
+        """Drops the records after `step`, which a resumed run will write again."""
+        kept = [record for record in self.read_log() if record["step"] <= step]
+        if self.log.exists():
+            write_text(self.log, "".join(json.dumps(record) + "\n" for record in kept))
+
+    def save_weights(self, networks: dict):
+        """Writes each network's weights, float32, and their checksums.
+
+        Args:
+          networks: role -> keras.Model.
+        """
+        for role, network in networks.items():
+            with replacing(self.weights_path(role)) as temporary:
+                network.save_weights(temporary)
+        write_checksums(self.path, [self.weights_path(role).name for role in networks])
+
+    def load_weights(self, role: str, network):
+        """Fills `network` from its verified weight file.
+
+        Raises:
+          InputError: missing, damaged, changed, or of another architecture.
+        """
+        path = self.weights_path(role)
+        verify_checksums(self.path, [path.name])
+        try:
+            network.load_weights(path)
+        except (ValueError, OSError, KeyError) as error:
+            reason = str(error).splitlines()[0]
+            raise InputError(f"{path} does not fit the network that train.flags describes: {reason}") from None
+
+    def has_weights(self) -> bool:
+        """Whether weights were written."""
+        return (self.path / CHECKSUMS).exists()
+
+    def weights_path(self, role: str) -> pathlib.Path:
+        """Where the weights of the network called `role` lie."""
+        return self.path / f"{role}.weights.h5"

@@ -1,0 +1,163 @@
+"""Trains an Experiment in a run directory, from the start or from where it stopped."""
+
+import dataclasses
+import math
+import pathlib
+import sys
+
+import tensorflow as tf
+
+from tf_bigan.data import open_images
+from tf_bigan.errors import InputError
+from tf_bigan.experiment import Experiment
+from tf_bigan.games import Adam, ConstantThenDecay, make_game
+from tf_bigan.training import devices
+from tf_bigan.training.callbacks import Checkpoint, Log, Pictures, Progress, StopOnNonfinite
+from tf_bigan.training.checkpoints import Checkpoints
+from tf_bigan.training.run_directory import RunDirectory
+
+_STEPS_PER_EXECUTION = 10  # at most: more gains nothing measurable and delays SIGTERM
+_PICTURED = 50  # fixed samples and reconstructions in the pictures
+
+
+class Terminated(Exception):
+    """SIGTERM ended training after a checkpoint; starting again resumes it."""
+
+
+def train(experiment: Experiment, workdir, data_dir=None, say=print):
+    """Trains `experiment` in `workdir`, resuming what was begun there.
+
+    An epoch is ceil(images / batch_size) steps; every batch is full. At the end the inference statistics are
+    estimated and the weights written. A finished run is left as it is.
+
+    Args:
+      experiment: what to train. Fields left open ("auto", 0 = as stored) are resolved; the resolved
+        experiment is written to the run directory.
+      workdir: the run directory, made if need be.
+      data_dir: where TFDS keeps data; None = TFDS_DATA_DIR or TFDS's default.
+      say: called with each line of news.
+
+    Raises:
+      InputError: settings, data, devices or run directory that cannot work, or a loss that is not finite.
+      Terminated: after SIGTERM.
+    """
+    run = RunDirectory(workdir)
+    experiment = run.resolve(experiment)
+    _set_up_tensorflow(experiment)
+    strategy = devices.make_strategy(experiment.strategy)
+    chief = devices.is_chief(strategy)
+    if not chief:
+        say = _silence
+    replicas = strategy.num_replicas_in_sync
+    if experiment.batch_size % replicas:
+        raise InputError(f"batch_size {experiment.batch_size} is not divisible by {replicas} replicas")
+    policy, why = devices.pick_precision(experiment.precision)
+    xla = devices.pick_xla(experiment.xla, policy, experiment.networks, strategy, experiment.deterministic)
+    data = open_images(experiment.dataset, experiment.split, experiment.image_size, experiment.channels, data_dir)
+    size, _, channels = data.image_shape
+    experiment = dataclasses.replace(experiment, image_size=size, channels=channels, precision=policy)
+    say(
+        f"{experiment.system} on {experiment.dataset}: {data.count} images of {size}x{size}x{channels}; "
+        f"{replicas} replica(s); {policy} ({why}); XLA {'on' if xla else 'off'}"
+    )
+
+    with run.lock() if chief else _nothing():
+        steps_per_epoch = math.ceil(data.count / experiment.batch_size)
+        with strategy.scope():
+            game = make_game(experiment, policy)
+            game.compile(
+                _optimizer(experiment, steps_per_epoch),
+                steps_per_execution=_divisor(steps_per_epoch, _STEPS_PER_EXECUTION),
+                jit_compile=xla,
+            )
+        checkpoints = Checkpoints(run.checkpoints, game, experiment.keep_checkpoints, chief)
+        if chief:
+            run.write_experiment(experiment)
+        total_steps = steps_per_epoch * experiment.epochs
+        if checkpoints.restore_latest(say):
+            if int(game.step) >= total_steps and run.has_weights():
+                say(f"{run.path} is finished: {total_steps} steps")
+                return
+            say(f"resuming after step {int(game.step)} of {total_steps}")
+        if chief:
+            run.rewind_log(int(game.step))
+        _fit(game, experiment, data, run, checkpoints, steps_per_epoch, chief)
+        _finish(game, experiment, data, run, chief)
+        say(f"finished: {total_steps} steps; weights in {pathlib.Path(run.path)}")
+
+
+def _fit(game, experiment, data, run, checkpoints, steps_per_epoch, chief):
+    total_steps = steps_per_epoch * experiment.epochs
+    progress = Progress(game, experiment.batch_size, total_steps, chief)
+    nonfinite = StopOnNonfinite(game)
+    keep = Checkpoint(game, checkpoints, nonfinite, experiment.checkpoint_every)
+    callbacks = [nonfinite, progress, keep]
+    if chief:
+        callbacks.append(Log(game, run, progress))
+    if chief and experiment.images_every:
+        batches = data.training_batches(experiment.batch_size, experiment.seed)
+        images, _ = data.arrays(limit=_PICTURED)
+        callbacks.append(Pictures(game, run, batches, images, experiment.images_every))
+
+    # fit begins at whole epochs only: what is left of an interrupted one is a fit of its own.
+    while (step := int(game.step)) < total_steps:
+        epoch, done = divmod(step, steps_per_epoch)
+        game.fit(
+            data.training_batches(experiment.batch_size, experiment.seed, first_step=step),
+            initial_epoch=epoch,
+            epochs=epoch + 1 if done else experiment.epochs,
+            steps_per_epoch=steps_per_epoch - done,
+            callbacks=callbacks,
+            statistics_steps=0,
+            verbose=1 if sys.stdout.isatty() else 2,
+        )
+        if keep.terminated:
+            raise Terminated(f"stopped after step {int(game.step)} of {total_steps}; start again to go on")
+    keep.save()
+
+
+def _finish(game, experiment, data, run, chief):
+    if chief:
+        batches = data.training_batches(experiment.batch_size, experiment.seed)
+        game.estimate_statistics(batches, experiment.statistics_steps)
+        run.save_weights(game.networks)
+
+
+def _optimizer(experiment, steps_per_epoch):
+    schedule = ConstantThenDecay(
+        experiment.learning_rate,
+        steps_per_epoch,
+        experiment.constant_epochs,
+        experiment.decay_epochs,
+        experiment.final_learning_rate,
+    )
+    return Adam(schedule, experiment.beta_1, experiment.beta_2, experiment.epsilon, experiment.l2)
+
+
+def _set_up_tensorflow(experiment):
+    try:
+        if experiment.inter_op_threads:
+            tf.config.threading.set_inter_op_parallelism_threads(experiment.inter_op_threads)
+        if experiment.intra_op_threads:
+            tf.config.threading.set_intra_op_parallelism_threads(experiment.intra_op_threads)
+    except RuntimeError:
+        raise InputError("threads can be set only before TensorFlow has run anything in this process") from None
+    if experiment.deterministic:
+        tf.config.experimental.enable_op_determinism()
+
+
+def _divisor(number, limit):
+    """The largest divisor of `number` up to `limit`, so that no call of the compiled step crosses an epoch."""
+    return max(d for d in range(1, limit + 1) if number % d == 0)
+
+
+def _silence(line):
+    pass
+
+
+class _nothing:
+    def __enter__(self):
+        pass
+
+    def __exit__(self, *exception):
+        pass

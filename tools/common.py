@@ -1,0 +1,64 @@
+"""What every command line does: parse flags, keep TensorFlow quiet, turn input errors into exit status 2."""
+
+import os
+import pathlib
+import sys
+
+# A checkout works without installation.
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+from absl import flags  # noqa: E402
+
+from tf_bigan.errors import InputError  # noqa: E402
+from tf_bigan.experiment import parse_flags  # noqa: E402
+
+
+def run(main, description: str):
+    """Runs a tool: `main()` after the flags of absl's `flags.FLAGS` are parsed.
+
+    Exits with 0; with 2 after one or two lines on stderr for an input that cannot work; with what `main` returns
+    if that is not None.
+
+    Args:
+      main: function without arguments.
+      description: what the tool does; --help prints it above the flags.
+    """
+    help_flag = flags.DEFINE_bool("help", False, "show this help", short_name="h", allow_hide_cpp=True)
+    try:
+        parse_flags(flags.FLAGS, sys.argv)
+        if help_flag.value:
+            print(_help(description))
+            return
+        status = main()
+    except InputError as error:
+        sys.exit(_complain(error))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.exit(status)
+
+
+def require(flag: flags.FlagHolder):
+    """The value of a flag that must be given. Raises InputError without it."""
+    if flag.value in (None, "", []):
+        raise InputError(f"--{flag.name} is required; --help explains")
+    return flag.value
+
+
+def _complain(error):
+    print(f"error: {error}", file=sys.stderr)
+    return 2
+
+
+def _help(description):
+    lines = [description.strip(), "", "Flags:"]
+    by_module = flags.FLAGS.flags_by_module_dict()
+    for module, found in by_module.items():
+        if module.startswith("absl"):
+            continue
+        lines.append("" if module != "Experiment" else "\nThe experiment:")
+        for flag in found:
+            default = "" if flag.default in (None, "") else f" (default {flag.default})"
+            lines.append(f"  --{flag.name}{default}\n      {flag.help}")
+    lines.append("\n  --flagfile=FILE\n      read flags from a file; later flags override earlier ones")
+    return "\n".join(lines)

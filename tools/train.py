@@ -1,0 +1,30 @@
+"""Trains an experiment in a run directory; started again there, it resumes.
+
+python tools/train.py --flagfile=zoo/bigan_mnist/train.flags --workdir=/tmp/bigan_mnist
+"""
+
+import common
+from absl import flags
+
+from tf_bigan.experiment import Experiment, define_flags, experiment_of
+
+_WORKDIR = flags.DEFINE_string("workdir", None, "the run directory, made if need be; required")
+_DATA_DIR = flags.DEFINE_string("data_dir", None, "the TFDS directory; default TFDS_DATA_DIR or TFDS's own")
+define_flags(flags.FLAGS)
+
+
+def main():
+    experiment: Experiment = experiment_of(flags.FLAGS)
+    workdir = common.require(_WORKDIR)
+    from tf_bigan.training.train import Terminated, train
+
+    try:
+        train(experiment, workdir, _DATA_DIR.value)
+    except Terminated as stopped:
+        print(stopped)
+        return 143  # what a shell reports for SIGTERM
+    return None
+
+
+if __name__ == "__main__":
+    common.run(main, __doc__)
