@@ -129,6 +129,11 @@ class Experiment:
         return self.constant_epochs + self.decay_epochs
 
     @classmethod
+    def default(cls, name: str):
+        """The default of the field called `name`."""
+        return cls.__dataclass_fields__[name].default
+
+    @classmethod
     def from_flagfile(cls, path) -> "Experiment":
         """Reads `--name=value` lines; a field not named keeps its default.
 
@@ -165,9 +170,9 @@ class Experiment:
 
 def _check(field: dataclasses.Field, value: Any):
     choices, minimum = field.metadata["choices"], field.metadata["minimum"]
-    if type(value) is not type(field.default):
-        if not (isinstance(field.default, float) and type(value) is int):
-            raise InputError(f"{field.name} must be {type(field.default).__name__}, found {value!r}")
+    whole_for_float = isinstance(field.default, float) and type(value) is int
+    if type(value) is not type(field.default) and not whole_for_float:
+        raise InputError(f"{field.name} must be {type(field.default).__name__}, found {value!r}")
     if choices and value not in choices:
         if isinstance(value, str):
             raise InputError(f"unknown {field.name} {value!r}.{nearest(value, choices)}")

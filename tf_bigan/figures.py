@@ -1,37 +1,102 @@
-"""Pictures: grids of images as PNG."""
+"""Pictures of a model, as uint8 sheets [height, width, C], and PNG files of them."""
 
 import numpy as np
 
+from tf_bigan.errors import InputError
+from tf_bigan.evaluation.neighbours import nearest
 from tf_bigan.files import replacing
 
 _GAP = 2  # pixels between cells, before magnification
+_CELL = 48  # pixels that small images are magnified to, about
 
 
-def grid(images, columns: int, magnify: int | None = None) -> np.ndarray:
+def samples(model, count=100, seed=0):
+    """A grid of G(z), ten a row; the same seed draws the same z."""
+    return grid(model.generate(count, seed=seed), columns=10)
+
+
+def reconstructions(model, images):
+    """Images and to the right of each its G(E(x)), five pairs a row."""
+    return grid(_interleaved(images, model.reconstruct(images)), columns=10)
+
+
+def interpolations(model, first, second, steps=9):
+    """A row for each pair of images: the first, G along the line between their codes, the second.
+
+    Args:
+      model: a Game with an encoder and a generator.
+      first, second: float32 [N, H, W, C] in [0, 1].
+      steps: codes a row, the two ends among them.
+    """
+    ends = model.encode(first), model.encode(second)
+    at = np.linspace(0.0, 1.0, steps, dtype=np.float32)[None, :, None]
+    codes = (1.0 - at) * ends[0][:, None] + at * ends[1][:, None]  # [N, steps, latent_dim]
+    decoded = model.generate(z=codes.reshape(-1, codes.shape[-1])).reshape(len(first), steps, *first.shape[1:])
+    rows = np.concatenate([first[:, None], decoded, second[:, None]], axis=1)
+    return grid(rows.reshape(-1, *first.shape[1:]), columns=steps + 2)
+
+
+def filters(network, count=100):
+    """The weights between a network's images and its nearest hidden units, each stretched to [0, 1].
+
+    Args:
+      network: has `image_filters()`, float32 [units, H, W, C].
+      count: how many of them, the largest norms first.
+    """
+    weights = network.image_filters()
+    flat = weights.reshape(len(weights), -1)
+    weights = weights[np.argsort(-np.linalg.norm(flat, axis=1), kind="stable")[:count]]
+    low = weights.min(axis=(1, 2, 3), keepdims=True)
+    high = weights.max(axis=(1, 2, 3), keepdims=True)
+    return grid((weights - low) / np.maximum(high - low, 1e-12), columns=10)
+
+
+def neighbours(model, queries, gallery, layer="penultimate", metric="euclidean", count=9):
+    """A row for each query: the query, and its nearest images of the gallery in feature space.
+
+    Args:
+      model: a Game.
+      queries, gallery: float32 [N, H, W, C] in [0, 1].
+      layer: feature space, as `Game.features` names it.
+      metric: "euclidean" or "cosine".
+      count: neighbours a row.
+    """
+    features = [model.features(images, layer).reshape(len(images), -1) for images in (queries, gallery)]
+    indices, _ = nearest(*features, min(count, len(gallery)), metric)
+    rows = np.concatenate([queries[:, None], gallery[indices]], axis=1)
+    return grid(rows.reshape(-1, *queries.shape[1:]), columns=rows.shape[1])
+
+
+def grid(images, columns: int) -> np.ndarray:
     """Lays images out row by row.
 
     Args:
-      images: float [N, H, W, C] in [0, 1], C = 1 or 3.
+      images: float [N, H, W, C] in [0, 1], C = 1 or 3, N >= 1.
       columns: images a row.
-      magnify: integer factor; None = as large as brings a cell to about 48 pixels.
 
     Returns:
       uint8 [height, width, C].
     """
     images = np.asarray(images, np.float32)
+    if not len(images):
+        raise InputError("a figure needs at least one image")
     count, height, width, channels = images.shape
-    magnify = magnify or max(1, round(48 / height))
     rows = -(-count // columns)
     cells = np.ones((rows * columns, height + _GAP, width + _GAP, channels), np.float32)
     cells[:count, :height, :width] = np.clip(images, 0.0, 1.0)
     cells = cells.reshape(rows, columns, *cells.shape[1:]).transpose(0, 2, 1, 3, 4)
     sheet = cells.reshape(rows * (height + _GAP), columns * (width + _GAP), channels)[:-_GAP, :-_GAP]
+    magnify = max(1, round(_CELL / height))
     return np.round(sheet.repeat(magnify, 0).repeat(magnify, 1) * 255).astype(np.uint8)
 
 
-def save_png(path, pixels: np.ndarray):
-    """Writes uint8 [H, W, C] (C = 1 or 3) as PNG, whole or not at all."""
+def save_png(path, sheet: np.ndarray):
+    """Writes a sheet as PNG, whole or not at all. Raises InputError if the place cannot be written."""
     from PIL import Image
 
     with replacing(path) as temporary:
-        Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(temporary, "PNG")
+        Image.fromarray(sheet[..., 0] if sheet.shape[-1] == 1 else sheet).save(temporary, "PNG")
+
+
+def _interleaved(first, second):
+    return np.stack([first, second], axis=1).reshape(-1, *first.shape[1:])

@@ -1,11 +1,20 @@
 """The zoo: list, load, publish and verify published runs. Importing it does not import TensorFlow."""
 
+import dataclasses
 import fnmatch
+import json
 import pathlib
+import re
+import shutil
 
 from tf_bigan.errors import InputError, nearest
+from tf_bigan.evaluation.report import table
+from tf_bigan.experiment import Experiment
+from tf_bigan.files import replacing, verify_checksums, write_checksums, write_text
 
 FLAGFILE = "train.flags"
+METRICS = "metrics.json"
+CARD = "README.md"
 
 
 def zoo_path() -> pathlib.Path:
@@ -84,3 +93,122 @@ def load(name, weights="published", dtype="float32"):
         for role, network in game.networks.items():
             run.load_weights(role, network)
     return game
+
+
+def publish(run, name, terms, zoo=None):
+    """Publishes a run: its directory with the optimizer state left out, plus a card.
+
+    Flags that belong to the machine (strategy, precision, xla, threads) go back to their defaults.
+
+    Args:
+      run: a run directory with weights and an evaluation (tools/evaluate.py writes it).
+      name: of the zoo entry, which is replaced if it exists.
+      terms: of the training data, for the card.
+      zoo: the zoo's folder; None = the project's.
+
+    Returns:
+      The entry's path.
+
+    Raises:
+      InputError: a run that is unfinished, damaged or not evaluated, or an unusable name.
+    """
+    from tf_bigan.training.run_directory import RunDirectory
+
+    run = RunDirectory(run)
+    if not re.fullmatch(r"[a-z0-9_]+", name):
+        raise InputError(f"a model's name has lower-case letters, digits and _ only, found {name!r}")
+    experiment = run.experiment()
+    if not run.has_weights():
+        raise InputError(f"{run.path} has no weights; train it to the end first")
+    verify_checksums(run.path)
+    if not (run.path / METRICS).exists():
+        raise InputError(f"{run.path} has no {METRICS}; run tools/evaluate.py --model={run.path} first")
+    report = read_report(run.path / METRICS)
+    log = run.read_log()
+    if not log or log[-1]["epoch"] < experiment.epochs:
+        raise InputError(f"{run.path} is at epoch {log[-1]['epoch'] if log else 0} of {experiment.epochs}; finish it")
+
+    machine = {
+        f: Experiment.default(f) for f in ("strategy", "precision", "xla", "inter_op_threads", "intra_op_threads")
+    }
+    with replacing((zoo or zoo_path()) / name) as entry:
+        entry.mkdir()
+        published = RunDirectory(entry)
+        published.write_experiment(dataclasses.replace(experiment, **machine))
+        for file in [*run.weight_files(), run.path / METRICS]:
+            shutil.copyfile(file, entry / file.name)
+        write_text(entry / CARD, card(name, experiment, report, log[-1], terms))
+        write_checksums(entry, [file.name for file in entry.iterdir()])
+    return (zoo or zoo_path()) / name
+
+
+def card(name, experiment, report, last, terms) -> str:
+    """The model card, in Markdown: what it is, how it was trained, its numbers and their protocol."""
+    protocols = "\n".join(f"- {metric}: {text}." for metric, text in report["protocols"].items())
+    metrics = ",".join(report["results"])
+    losses = ", ".join(
+        f"{key.removesuffix('_loss')} {value:.4f}" for key, value in last.items() if key.endswith("_loss")
+    )
+    size = f"{experiment.image_size}x{experiment.image_size}x{experiment.channels}"
+    return f"""# {name}
+
+{experiment.system} with {experiment.networks} networks on {experiment.dataset} ({experiment.split}, {size}):
+{experiment.epochs} epochs ({experiment.constant_epochs} at {experiment.learning_rate:g}, \
+{experiment.decay_epochs} of decay to {experiment.final_learning_rate:.0%} of it), batch {experiment.batch_size}, \
+seed {experiment.seed}, {report["training_precision"]}. One run.
+
+```python
+import tf_bigan
+model = tf_bigan.load("{name}")
+features = model.features(images)   # float32 images [N, {experiment.image_size}, {experiment.image_size}, \
+{experiment.channels}] in [0, 1]
+```
+
+Trained with
+
+    python tools/train.py --flagfile=zoo/{name}/train.flags --workdir=DIR
+
+Losses over the last epoch: {losses}.
+
+## Numbers
+
+Gallery: all {report["gallery"]["images"]} images of {report["gallery"]["split"]}; queries: all \
+{report["queries"]["images"]} of {report["queries"]["split"]}; evaluation seed {report["evaluation_seed"]}.
+"untrained" is the same encoder before training, with its own inference statistics.
+
+```
+{table(report)}
+```
+
+{protocols}
+
+Printed by
+
+    python tools/evaluate.py --model={name} --metrics={metrics}
+
+## Terms
+
+Code and weights: Apache-2.0. Training data: {terms}
+"""
+
+
+def write_report(path, report: dict):
+    """Writes an evaluation report as JSON, adding its results to those of an earlier one of the same kind."""
+    path = pathlib.Path(path)
+    earlier = read_report(path) if path.exists() else None
+    same = earlier and all(earlier.get(key) == report[key] for key in report.keys() - {"protocols", "results"})
+    if same:
+        report = {
+            **report,
+            "protocols": {**earlier["protocols"], **report["protocols"]},
+            "results": {**earlier["results"], **report["results"]},
+        }
+    write_text(path, json.dumps(report, indent=1) + "\n")
+
+
+def read_report(path) -> dict:
+    """Reads an evaluation report. Raises InputError if it is damaged."""
+    try:
+        return json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} is damaged or unreadable: {error}") from None

@@ -3,10 +3,10 @@
 import os
 import pathlib
 import sys
+import tempfile
 
 # A checkout works without installation.
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from absl import flags  # noqa: E402
 
@@ -38,11 +38,40 @@ def run(main, description: str):
     sys.exit(status)
 
 
+def import_tensorflow():
+    """Imports TensorFlow and finds its devices without what their libraries print meanwhile.
+
+    TF_CPP_MIN_LOG_LEVEL does not reach the lines that TF 2.21 writes before its log is set up. They are shown if
+    the import fails.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as said:
+        os.dup2(said.fileno(), 2)
+        try:
+            import tensorflow as tf
+
+            tf.config.list_physical_devices()
+        except BaseException:
+            said.seek(0)
+            os.write(stderr, said.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+
+
 def require(flag: flags.FlagHolder):
     """The value of a flag that must be given. Raises InputError without it."""
     if flag.value in (None, "", []):
         raise InputError(f"--{flag.name} is required; --help explains")
     return flag.value
+
+
+def note(line: str):
+    """Prints a line of progress, apart from the tool's results, to stderr."""
+    print(line, file=sys.stderr, flush=True)
 
 
 def _complain(error):

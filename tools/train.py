@@ -14,8 +14,10 @@ define_flags(flags.FLAGS)
 
 
 def main():
+    """Trains; SIGTERM ends it with status 143 after a checkpoint."""
     experiment: Experiment = experiment_of(flags.FLAGS)
     workdir = common.require(_WORKDIR)
+    common.import_tensorflow()
     from tf_bigan.training.train import Terminated, train
 
     try:

@@ -270,9 +270,7 @@ class Game(keras.Model):
         Raises:
           InputError: images of the wrong shape or range, or a system without an encoder.
         """
-        self._require("encoder", "encode")
-        self.check_images(images)
-        return self._batched("encode", lambda x: self.prior.code(self.encoder(x, training=False)), images, batch_size)
+        return self.features(images, "code", batch_size)
 
     def features(self, images, layer="penultimate", batch_size=512):
         """A layer's activations in inference mode.
@@ -289,11 +287,17 @@ class Game(keras.Model):
         Raises:
           InputError: images of the wrong shape or range, or an unknown layer.
         """
-        if layer == "code":
-            return self.encode(images, batch_size)
+        function = self.feature_function(layer)
         self.check_images(images)
+        return self._batched(function, images, batch_size)
+
+    def feature_function(self, layer="penultimate"):
+        """`features` as a compiled function of one batch: float32 tensor [N, H, W, C] -> float32 [N, ...]."""
+        if layer == "code":
+            self._require("encoder", "encode")
+            return self._compile("code", lambda x: self.prior.code(self.encoder(x, training=False)), self.image_shape)
         network = self.feature_model(layer)
-        return self._batched(layer, lambda x: tf.cast(network(x, training=False), tf.float32), images, batch_size)
+        return self._compile(layer, lambda x: tf.cast(network(x, training=False), tf.float32), self.image_shape)
 
     def feature_model(self, layer="penultimate") -> keras.Model:
         """The part of the feature network up to `layer`, sharing its weights: images -> activations."""
@@ -330,9 +334,10 @@ class Game(keras.Model):
         z = np.asarray(z, np.float32)
         if z.ndim != 2 or z.shape[1] != self.prior.latent_dim:
             raise InputError(f"z must have shape [N, {self.prior.latent_dim}], got {list(z.shape)}")
-        return self._batched(
-            "generate", lambda z: tf.cast(self.generator(z, training=False), tf.float32), z, batch_size
+        decode = self._compile(
+            "generate", lambda z: tf.cast(self.generator(z, training=False), tf.float32), (self.prior.latent_dim,)
         )
+        return self._batched(decode, z, batch_size)
 
     def reconstruct(self, images, batch_size=512):
         """G(E(x)): float [N, H, W, C] in [0, 1] -> float32 of the same shape and range.
@@ -342,12 +347,18 @@ class Game(keras.Model):
         """
         return self.generate(z=self.encode(images, batch_size), batch_size=batch_size)
 
-    def _batched(self, key, function, inputs, batch_size):
-        """`function` over `inputs`, compiled once per key, as one numpy array."""
-        compiled = self._compiled.setdefault(key, tf.function(function, reduce_retracing=True))
+    def _compile(self, key, function, shape):
+        """`function` of a float32 batch of `shape`, traced once per key."""
+        if key not in self._compiled:
+            signature = [tf.TensorSpec((None, *shape), tf.float32)]
+            self._compiled[key] = tf.function(function, input_signature=signature)
+        return self._compiled[key]
+
+    def _batched(self, function, inputs, batch_size):
+        """`function` over `inputs`, a batch at a time, as one numpy array."""
         inputs = np.asarray(inputs, np.float32)
         starts = range(0, max(len(inputs), 1), batch_size)
-        return np.concatenate([compiled(inputs[i : i + batch_size]).numpy() for i in starts])
+        return np.concatenate([function(inputs[i : i + batch_size]).numpy() for i in starts])
 
     def _require(self, role, what):
         if role not in self.networks:

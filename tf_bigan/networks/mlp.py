@@ -70,6 +70,10 @@ class MLPEncoder(keras.Model):
     def get_config(self):
         return dict(self._config)
 
+    def image_filters(self):
+        """The first layer's weights as images: float32 [width, H, W, C]."""
+        return _as_images(self.get_layer("h1_linear").kernel.numpy().T, self._config["image_shape"])
+
 
 @keras.saving.register_keras_serializable("tf_bigan")
 class MLPGenerator(keras.Model):
@@ -122,6 +126,10 @@ class MLPGenerator(keras.Model):
     def get_config(self):
         return dict(self._config)
 
+    def image_filters(self):
+        """The last layer's weights as images: float32 [width, H, W, C]."""
+        return _as_images(self.get_layer("outputs").kernel.numpy(), self._config["image_shape"])
+
 
 @keras.saving.register_keras_serializable("tf_bigan")
 class MLPDiscriminator(keras.Model):
@@ -171,7 +179,15 @@ class MLPDiscriminator(keras.Model):
     def get_config(self):
         return dict(self._config)
 
+    def image_filters(self):
+        """The first layer's weights as images: float32 [width, H, W, C]."""
+        return _as_images(self.get_layer("h1_linear").kernel.numpy().T, self._config["image_shape"])
+
 
 def _linear(units, name, network, seed, policy, zero=False):
     initializer = "zeros" if zero else normal_initializer(STDDEV, seed, f"{network}/{name}")
     return layers.Dense(units, use_bias=False, kernel_initializer=initializer, name=name, dtype=policy)
+
+
+def _as_images(rows, image_shape):
+    return rows.reshape(len(rows), *image_shape)

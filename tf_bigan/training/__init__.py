@@ -1,0 +1,1 @@
+"""A run: its devices, its directory, its checkpoints, its steps."""

@@ -54,7 +54,7 @@ class Progress(keras.callbacks.ProgbarLogger):
         if not self.images_per_second > 0:
             return {}
         left = (self._total_steps - int(self._game.step)) * self._batch_size / self.images_per_second
-        return {"images/s": round(self.images_per_second), "minutes_left": round(left / 60, 1)}
+        return {"images/s": round(self.images_per_second), "seconds_left": round(left)}
 
 
 class Log(keras.callbacks.Callback):
@@ -86,7 +86,7 @@ class Log(keras.callbacks.Callback):
                 tf.summary.scalar(name, record[name])
 
     def on_train_end(self, logs=None):
-        self._writer.close()
+        self._writer.flush()  # not closed: a resumed run is more than one fit
 
     def _rate(self):
         """The learning rate of the epoch that ends: of its last step, not of the one to come."""
@@ -113,10 +113,9 @@ class Pictures(keras.callbacks.Callback):
             return
         game, epochs = self._game, epoch + 1
         game.estimate_statistics(self._dataset, PICTURE_STATISTICS_STEPS)
-        sheets = {"samples": figures.grid(game.generate(len(self._images), seed=0), columns=10)}
+        sheets = {"samples": figures.samples(game, len(self._images))}
         if game.encoder is not None:
-            pairs = tf.stack([self._images, game.reconstruct(self._images)], axis=1)
-            sheets["reconstructions"] = figures.grid(tf.reshape(pairs, (-1, *game.image_shape)), columns=10)
+            sheets["reconstructions"] = figures.reconstructions(game, self._images)
         writer = tf.summary.create_file_writer(str(self._run.tensorboard))
         for name, sheet in sheets.items():
             figures.save_png(self._run.images / f"{name}_{epochs:04d}.png", sheet)

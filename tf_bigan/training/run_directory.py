@@ -10,6 +10,7 @@ SHA256SUMS             of the weights
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import pathlib
@@ -19,6 +20,7 @@ from tf_bigan.experiment import Experiment
 from tf_bigan.files import CHECKSUMS, replacing, verify_checksums, write_checksums, write_text
 
 FLAGFILE = "train.flags"
+_DIGEST = "# SHA-256 of the lines below: "
 
 
 class RunDirectory:
@@ -32,11 +34,15 @@ class RunDirectory:
         self.tensorboard = self.path / "tensorboard"
 
     def experiment(self) -> Experiment:
-        """What the run is. Raises InputError when train.flags is missing or damaged."""
+        """What the run is. Raises InputError when train.flags is missing, damaged or was changed by hand."""
+        path = self.path / FLAGFILE
         try:
-            return Experiment.from_flagfile(self.path / FLAGFILE)
-        except InputError as error:
-            raise InputError(f"{self.path} is no run directory: {error}") from None
+            first, _, flags = path.read_text(encoding="utf-8").partition("\n")
+        except (OSError, UnicodeDecodeError):
+            raise InputError(f"{path} is missing or damaged, so {self.path} is no run directory") from None
+        if first.startswith(_DIGEST) and first != _DIGEST + _digest(flags):
+            raise InputError(f"{path} is damaged or was changed: its SHA-256 is not the one in its first line")
+        return Experiment.from_flagfile(path)
 
     def resolve(self, experiment: Experiment) -> Experiment:
         """Fills what `experiment` leaves open from this directory's own, if a run has begun here.
@@ -58,7 +64,8 @@ class RunDirectory:
 
     def write_experiment(self, experiment: Experiment):
         """Writes train.flags."""
-        write_text(self.path / FLAGFILE, experiment.to_flagfile())
+        flags = experiment.to_flagfile()
+        write_text(self.path / FLAGFILE, f"{_DIGEST}{_digest(flags)}\n{flags}")
 
     @contextlib.contextmanager
     def lock(self):
@@ -126,6 +133,14 @@ class RunDirectory:
         """Whether weights were written."""
         return (self.path / CHECKSUMS).exists()
 
+    def weight_files(self) -> list[pathlib.Path]:
+        """The weight files, sorted."""
+        return sorted(self.path.glob("*.weights.h5"))
+
     def weights_path(self, role: str) -> pathlib.Path:
         """Where the weights of the network called `role` lie."""
         return self.path / f"{role}.weights.h5"
+
+
+def _digest(text):
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,35 @@
+# make demo: train, evaluate, export and draw a small BiGAN.   make test: lint and test.
+# Both make the environment .venv first, from PYTHON (default python3).
+
+PYTHON ?= python3
+BIN := .venv/bin
+RUN := demo/bigan_digits
+DATA := --data_dir=demo/data
+
+.PHONY: demo test lint format clean
+
+demo: .venv/ready
+	$(BIN)/python tools/train.py --flagfile=zoo/bigan_digits/train.flags --workdir=$(RUN) $(DATA)
+	$(BIN)/python tools/evaluate.py --model=$(RUN) --metrics=knn,linear,reconstruction $(DATA)
+	$(BIN)/python tools/export.py --model=$(RUN) --output=demo/module
+	$(BIN)/python tools/extract_features.py --module=demo/module --dataset=digits --output=demo/features.npz $(DATA)
+	$(BIN)/python tools/visualize.py --model=$(RUN) --output=demo/pictures $(DATA)
+
+test: .venv/ready lint
+	$(BIN)/python -m pytest
+
+lint: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: .venv/ready
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf demo build dist *.egg-info .pytest_cache .ruff_cache
+
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $@

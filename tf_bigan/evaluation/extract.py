@@ -1,0 +1,105 @@
+"""Features of a whole data set, to files, resumably and in bounded memory."""
+
+import json
+import pathlib
+import shutil
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_bigan.errors import InputError
+from tf_bigan.files import replacing, write_text
+
+
+def extract(network, data, output, description, shard=10_000, batch_size=256):
+    """Writes `network`'s features of every image of `data`, in order, with the labels.
+
+    Whole shards are written at once, so a second call after an interruption goes on with the first missing one.
+
+    Args:
+      network: float32 images [n, H, W, C] in [0, 1] -> float32 [n, ...].
+      data: an `ImageData`.
+      output: "*.npz" for one file ("features" float32 [N, D], "labels" int64 [N]; held in memory at the
+        end), else the prefix of files "<output>-00000-of-00007" of tf.train.Examples ("features", "label"),
+        described by "<output>.json".
+      description: what is extracted from what; a half-done output of something else is refused.
+      shard: examples a shard.
+      batch_size: images at a time.
+
+    Returns:
+      (number of examples, shape of one example's features).
+
+    Raises:
+      InputError: an unwritable place, or one with parts of another extraction.
+    """
+    output = pathlib.Path(output)
+    npz = output.suffix == ".npz"
+    count = -(-data.count // shard)
+    if npz:
+        folder = output.with_name(f".{output.name}.parts")
+        plan, shards = folder / "plan.json", [folder / f"{i:05d}.npz" for i in range(count)]
+    else:
+        plan = output.with_name(f"{output.name}.json")
+        shards = [output.with_name(f"{output.name}-{i:05d}-of-{count:05d}") for i in range(count)]
+    _claim(plan, {"description": description, "examples": data.count, "shard": shard})
+
+    done = 0
+    while done < count and shards[done].exists():
+        done += 1
+    bar = keras.utils.Progbar(data.count, unit_name="image")
+    bar.update(min(done * shard, data.count), finalize=False)
+    batches = data.batches(min(batch_size, shard), first=done * shard) if done < count else []
+    pending, held, shape = [], 0, None
+    for images, labels in batches:
+        features = np.asarray(network(images), np.float32).reshape(len(labels), -1)
+        pending.append((features, labels.numpy()))
+        held += len(labels)
+        at = min(done * shard + held, data.count)
+        bar.update(at, finalize=False)
+        while held >= shard or (held and at == data.count):
+            columns = [np.concatenate(column) for column in zip(*pending, strict=True)]
+            (_write_npz if npz else _write_records)(shards[done], *(column[:shard] for column in columns))
+            pending = [tuple(column[shard:] for column in columns)]
+            held, done = max(held - shard, 0), done + 1
+    bar.update(data.count, finalize=True)
+
+    shape = _width(shards[0], npz)
+    if npz:
+        parts = [np.load(path) for path in shards]
+        _write_npz(output, *(np.concatenate([part[key] for part in parts]) for key in ("features", "labels")))
+        shutil.rmtree(folder)
+    return data.count, shape
+
+
+def _claim(plan, content):
+    if plan.exists():
+        found = json.loads(plan.read_text(encoding="utf-8"))
+        if found != content:
+            raise InputError(
+                f"{plan} belongs to another extraction: {found['description']}, {found['examples']} examples, "
+                f"shards of {found['shard']}.\nFinish that one, delete its files, or give another --output"
+            )
+    else:
+        write_text(plan, json.dumps(content))
+
+
+def _write_npz(path, features, labels):
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        np.savez(file, features=features, labels=labels)
+
+
+def _write_records(path, features, labels):
+    with replacing(path) as temporary, tf.io.TFRecordWriter(str(temporary)) as writer:
+        for row, label in zip(features, labels, strict=True):
+            example = tf.train.Example()
+            example.features.feature["features"].float_list.value.extend(row)
+            example.features.feature["label"].int64_list.value.append(int(label))
+            writer.write(example.SerializeToString())
+
+
+def _width(path, npz):
+    if npz:
+        return np.load(path)["features"].shape[1:]
+    record = next(tf.data.TFRecordDataset(str(path)).as_numpy_iterator())
+    return (len(tf.train.Example.FromString(record).features.feature["features"].float_list.value),)

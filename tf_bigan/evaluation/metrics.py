@@ -1,0 +1,116 @@
+"""The measures of Donahue et al. 2017: features by neighbours or a linear probe, reconstruction, samples.
+
+Each returns plain numbers for one encoder; `evaluate` puts them beside their baselines.
+"""
+
+import warnings
+
+import numpy as np
+
+from tf_bigan.evaluation.neighbours import METRICS, nearest, vote
+
+NEIGHBOURS = (1, 5)  # the k of k-NN
+SAMPLES = (1_000, 10_000, 100_000)  # G's samples behind NND/100, NND/10 and NND
+_SAMPLES_AT_ONCE = 10_000
+_PROBE_ITERATIONS = 200
+
+
+def knn(gallery, gallery_labels, queries, query_labels):
+    """k-NN accuracy in a feature space.
+
+    Args:
+      gallery, queries: float32 [N, ...] and [Q, ...] features, flattened here.
+      gallery_labels, query_labels: int64 [N] and [Q].
+
+    Returns:
+      A list of {"metric", "k", "accuracy"}, accuracy in percent.
+    """
+    gallery, queries = gallery.reshape(len(gallery), -1), queries.reshape(len(queries), -1)
+    ks = [k for k in NEIGHBOURS if k <= len(gallery)]
+    rows = []
+    for metric in METRICS:
+        indices, _ = nearest(queries, gallery, max(ks), metric)
+        for k in ks:
+            right = vote(gallery_labels, indices, k) == query_labels
+            rows.append({"metric": metric, "k": k, "accuracy": _percent(right)})
+    return rows
+
+
+def linear_probe(gallery, gallery_labels, queries, query_labels):
+    """Accuracy of multinomial logistic regression (L2, C = 1) on standardised features.
+
+    Args as for `knn`.
+
+    Returns:
+      {"accuracy": percent, "converged": whether the solver met its tolerance within 200 iterations}.
+    """
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    gallery, queries = gallery.reshape(len(gallery), -1), queries.reshape(len(queries), -1)
+    probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=_PROBE_ITERATIONS))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ConvergenceWarning)
+        probe.fit(gallery, gallery_labels)
+    converged = not any(issubclass(w.category, ConvergenceWarning) for w in caught)
+    return {"accuracy": _percent(probe.predict(queries) == query_labels), "converged": converged}
+
+
+def reconstruction(model, images, seed=0):
+    """Reconstruction errors beside those against the wrong image.
+
+    All are means of Euclidean distances over pixels in [0, 1].
+
+    Args:
+      model: a Game with an encoder and a generator.
+      images: float32 [N, H, W, C] in [0, 1], unseen in training.
+      seed: of the N samples.
+
+    Returns:
+      {"EGr": x to G(E(x)); "EGr_b": x to the reconstruction of the next image, cyclically; "EGg", "EGg_b": the
+      same for samples, rounded to 8 bits, in place of images}.
+    """
+    samples = np.round(model.generate(len(images), seed=seed) * 255.0) / 255.0
+    errors = {}
+    for name, x in {"EGr": images, "EGg": samples}.items():
+        reconstructed = model.reconstruct(x)
+        errors[name] = _mean_distance(x, reconstructed)
+        errors[f"{name}_b"] = _mean_distance(x, np.roll(reconstructed, -1, axis=0))
+    return errors
+
+
+def nearest_samples(model, images, seed=0):
+    """NND: mean Euclidean distance from each image to the nearest of G's samples.
+
+    Args:
+      model: a Game with a generator.
+      images: float32 [N, H, W, C] in [0, 1], unseen in training.
+      seed: of the samples; their order fixes which 1,000 are the first.
+
+    Returns:
+      {"NND/100": among 1,000 samples, "NND/10": 10,000, "NND": 100,000}.
+    """
+    flat = images.reshape(len(images), -1)
+    best = np.full(len(images), np.inf, np.float32)
+    names = dict(zip(SAMPLES, ("NND/100", "NND/10", "NND"), strict=True))
+    found, drawn = {}, 0
+    while drawn < max(SAMPLES):
+        count = min(s for s in SAMPLES if s > drawn) - drawn
+        count = min(count, _SAMPLES_AT_ONCE)
+        # Every chunk has a seed of its own: chunk c is what generate(count, seed + c) gives.
+        samples = model.generate(count, seed=seed + drawn)
+        best = np.minimum(best, nearest(flat, samples.reshape(count, -1))[1][:, 0])
+        drawn += count
+        if drawn in names:
+            found[names[drawn]] = float(best.mean())
+    return found
+
+
+def _mean_distance(a, b):
+    return float(np.linalg.norm((a - b).reshape(len(a), -1), axis=1).mean())
+
+
+def _percent(right):
+    return 100.0 * float(np.mean(right))

@@ -1,0 +1,103 @@
+"""Exact nearest neighbours by matrix products, in bounded memory."""
+
+import numpy as np
+import tensorflow as tf
+
+from tf_bigan.errors import InputError
+from tf_bigan.errors import nearest as nearest_names
+
+METRICS = ("euclidean", "cosine")
+
+_QUERIES = 1024  # a chunk's scores are _QUERIES x _GALLERY floats: 32 MiB
+_GALLERY = 8192
+
+
+def nearest(queries, gallery, k=1, metric="euclidean"):
+    """The k nearest rows of `gallery` to each row of `queries`, nearest first.
+
+    The search costs its matrix product; scores are kept for a chunk of pairs only. Ties go to the lower index.
+
+    Args:
+      queries: float [Q, D].
+      gallery: float [N, D], N >= k.
+      k: neighbours of each query.
+      metric: "euclidean", or "cosine" (1 - cosine of the angle; a zero row is as far as can be).
+
+    Returns:
+      (indices int64 [Q, k], distances float32 [Q, k]).
+
+    Raises:
+      InputError: an unknown metric, shapes that do not fit, or fewer than k rows in the gallery.
+    """
+    if metric not in METRICS:
+        raise InputError(f"unknown metric {metric!r}.{nearest_names(metric, METRICS)}")
+    queries, gallery = np.asarray(queries, np.float32), np.asarray(gallery, np.float32)
+    if queries.ndim != 2 or gallery.ndim != 2 or queries.shape[1] != gallery.shape[1]:
+        raise InputError(
+            f"queries and gallery must be [Q, D] and [N, D], got {list(queries.shape)} and {list(gallery.shape)}"
+        )
+    if not 1 <= k <= len(gallery):
+        raise InputError(f"k must lie in 1 ... {len(gallery)}, the gallery's size; found {k}")
+    prepare = _unit_rows if metric == "cosine" else _centred(gallery.mean(axis=0))
+    found = [_search(prepare(queries[i : i + _QUERIES]), gallery, k, prepare) for i in range(0, len(queries), _QUERIES)]
+    indices = np.concatenate(found) if found else np.zeros((0, k), np.int64)
+    return indices, _distances(queries, gallery, indices, metric)
+
+
+def vote(labels, indices, k=None):
+    """The majority label among each query's k nearest neighbours; ties go to the nearer neighbour.
+
+    Args:
+      labels: int64 [N], of the gallery.
+      indices: int64 [Q, K >= k], from `nearest`.
+      k: how many vote; None = all K.
+
+    Returns:
+      int64 [Q].
+    """
+    votes = np.asarray(labels)[indices[:, :k]]
+    counts = (votes[:, :, None] == votes[:, None, :]).sum(axis=2)
+    return votes[np.arange(len(votes)), counts.argmax(axis=1)]
+
+
+def _search(queries, gallery, k, prepare):
+    best = np.full((len(queries), 0), -np.inf, np.float32)
+    indices = np.zeros((len(queries), 0), np.int64)
+    queries = tf.constant(queries)
+    for start in range(0, len(gallery), _GALLERY):
+        scores, found = _best_of_chunk(queries, prepare(gallery[start : start + _GALLERY]), k)
+        best = np.concatenate([best, scores.numpy()], axis=1)
+        indices = np.concatenate([indices, found.numpy().astype(np.int64) + start], axis=1)
+        order = np.argsort(-best, axis=1, kind="stable")[:, :k]
+        best, indices = np.take_along_axis(best, order, 1), np.take_along_axis(indices, order, 1)
+    return indices
+
+
+@tf.function(reduce_retracing=True)
+def _best_of_chunk(queries, gallery, k):
+    # The nearest g to q has the largest q.g - |g|^2 / 2; for unit rows that is the largest cosine.
+    half_norms = tf.reduce_sum(tf.square(gallery), axis=1) / 2.0
+    scores = tf.matmul(queries, gallery, transpose_b=True) - half_norms
+    return tf.math.top_k(scores, k=tf.minimum(k, tf.shape(gallery)[0]))
+
+
+def _centred(mean):
+    # Distances do not change, and the products lose fewer digits to cancellation.
+    return lambda rows: rows - mean
+
+
+def _unit_rows(rows):
+    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+
+
+def _distances(queries, gallery, indices, metric):
+    distances = np.empty(indices.shape, np.float32)
+    for i in range(0, len(queries), _QUERIES):
+        rows = slice(i, i + _QUERIES)
+        for column in range(indices.shape[1]):
+            q, g = queries[rows], gallery[indices[rows, column]]
+            if metric == "cosine":
+                distances[rows, column] = 1.0 - (_unit_rows(q) * _unit_rows(g)).sum(axis=1)
+            else:
+                distances[rows, column] = np.linalg.norm(q - g, axis=1)
+    return distances

@@ -1,0 +1,150 @@
+"""A trained network as a TF-Hub reusable SavedModel."""
+
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_bigan.errors import InputError, nearest
+from tf_bigan.files import replacing
+
+TOLERANCE = 1e-5  # between the module, loaded in a fresh process, and the model
+ROLES = ("encoder", "generator")
+
+# What the fresh process runs: it knows nothing of tf_bigan or Keras.
+_RELOAD = """
+import sys
+import numpy as np
+import tensorflow as tf
+module = tf.saved_model.load(sys.argv[1])
+np.save(sys.argv[3], module(tf.constant(np.load(sys.argv[2]))).numpy())
+"""
+
+
+def export(model, path, role="encoder", layer="penultimate"):
+    """Writes a network of `model` as a SavedModel for `hub.load`, `hub.KerasLayer`, `TFSMLayer` or TF Serving.
+
+    An encoder's module maps float32 images [N, height, width, C] in [0, 1], of any size (they are resized in
+    the graph), to float32 [N, features]: `layer`, flattened. Its `encode` maps them to codes [N, latent_dim]. A
+    generator's module maps codes [N, latent_dim] to images in [0, 1].
+
+    It is exported in float32 whatever precision the model has. `training` is accepted, as hub.KerasLayer needs it;
+    its weights train, its batch norms keep their inference statistics.
+
+    Args:
+      model: a Game with inference statistics, as `tf_bigan.load` returns.
+      path: the folder to write; it must not exist or must hold an earlier export.
+      role: "encoder" (for a system without one, the discriminator's features) or "generator".
+      layer: of the encoder: "penultimate", "code", or a name as in `Game.features`.
+
+    Returns:
+      `path`, after a fresh process has loaded the module and its outputs agreed with the model's within 1e-5.
+
+    Raises:
+      InputError: an unknown role or layer, an unusable path, or a module that does not agree; nothing is left
+        at `path` then.
+    """
+    path = pathlib.Path(path)
+    if role not in ROLES:
+        raise InputError(f"unknown role {role!r}.{nearest(role, ROLES)}")
+    if path.exists() and not (path / "saved_model.pb").exists():
+        raise InputError(f"{path} exists and is no SavedModel; give a folder that does not exist yet")
+    module, inputs = _encoder_module(model, layer) if role == "encoder" else _generator_module(model)
+    expected = module(tf.constant(inputs)).numpy()
+    with replacing(path) as temporary:
+        # Both values of `training` need a trace of their own; hub.KerasLayer passes a Python bool.
+        serving = module.__call__.get_concrete_function(module.input_spec, training=False)
+        module.__call__.get_concrete_function(module.input_spec, training=True)
+        signatures = {"serving_default": serving}
+        if hasattr(module, "encode"):
+            signatures["encode"] = module.encode.get_concrete_function(module.input_spec)
+        tf.saved_model.save(module, str(temporary), signatures=signatures)
+        error = _reload_error(temporary, inputs, expected)
+        if not error <= TOLERANCE:  # NaN is refused too
+            raise InputError(
+                f"the exported module differs from the model by {error:.3g}, more than {TOLERANCE:g}; it was removed"
+            )
+    return path
+
+
+class _Module(tf.__internal__.tracking.AutoTrackable):
+    """A callable with explicit lists of variables: tf.Module does not see those of Keras 3 (keras#20095)."""
+
+    def __init__(self, networks, input_spec, function):
+        self._networks = networks  # holds the Keras models, whose variables are saved with the module
+        self.input_spec = input_spec
+        self.variables = [v.value for network in networks for v in network.variables]
+        self.trainable_variables = [v.value for network in networks for v in network.trainable_variables]
+        self.regularization_losses = []
+        self._function = function
+
+    @tf.function
+    def __call__(self, inputs, training=False):
+        del training  # see `export`
+        return self._function(inputs)
+
+
+def _encoder_module(model, layer):
+    network = _float32_twin(model.feature_network)
+    height, width, channels = model.image_shape
+    prior = model.prior
+    if layer == "code":
+        if model.encoder is None:
+            raise InputError(f"{model.name} has no encoder, so it has no code")
+        features = network
+    else:
+        name = model.feature_model(layer).name.removeprefix(f"{model.feature_network.name}_")
+        inputs = network.inputs[0] if len(network.inputs) > 1 else network.input
+        features = keras.Model(inputs, network.get_layer(name).output)
+
+    def resized(images):
+        shape = tf.shape(images)
+        same = (shape[1] == height) & (shape[2] == width)
+        images = tf.cond(same, lambda: images, lambda: tf.image.resize(images, (height, width), antialias=True))
+        return tf.ensure_shape(images, (None, height, width, channels))
+
+    def forward(images):
+        outputs = features(resized(images), training=False)
+        outputs = prior.code(outputs) if layer == "code" else outputs
+        return tf.reshape(outputs, (tf.shape(outputs)[0], int(np.prod(outputs.shape[1:]))))
+
+    spec = tf.TensorSpec((None, None, None, channels), tf.float32, name="images")
+    # The whole network trains with the module only as far as `features` reaches.
+    module = _Module([features], spec, forward)
+    module.input_channels = tf.function(lambda: tf.constant(channels), input_signature=())
+    if model.encoder is not None:
+        module._encoder = network
+        module.encode = tf.function(lambda images: prior.code(network(resized(images), training=False)))
+    images = np.random.default_rng(0).uniform(size=(8, height, width, channels)).astype(np.float32)
+    return module, images
+
+
+def _generator_module(model):
+    if model.generator is None:
+        raise InputError(f"{model.name} has no generator")
+    network = _float32_twin(model.generator)
+    spec = tf.TensorSpec((None, model.prior.latent_dim), tf.float32, name="z")
+    module = _Module([network], spec, lambda z: network(z, training=False))
+    return module, model.noise(8, 0).numpy()
+
+
+def _float32_twin(network):
+    twin = type(network).from_config({**network.get_config(), "dtype": "float32"})
+    twin.set_weights(network.get_weights())
+    return twin
+
+
+def _reload_error(path, inputs, expected):
+    with tempfile.TemporaryDirectory() as folder:
+        files = [f"{folder}/inputs.npy", f"{folder}/outputs.npy"]
+        np.save(files[0], inputs)
+        command = [sys.executable, "-c", _RELOAD, str(path), *files]
+        result = subprocess.run(command, capture_output=True, text=True)
+        if result.returncode:
+            last = (result.stderr.strip().splitlines() or ["no message"])[-1]
+            raise InputError(f"the exported module does not load in a fresh process: {last}")
+        return float(np.abs(np.load(files[1]) - expected).max())

@@ -1,0 +1,28 @@
+"""Exports a trained encoder (or generator) as a TF-Hub module, checked in a fresh process.
+
+  python tools/export.py --model=bigan_mnist --output=/tmp/bigan_mnist_module
+
+Then hub.load("/tmp/bigan_mnist_module")(images) are its features.
+"""
+
+import common
+from absl import flags
+
+_MODEL = flags.DEFINE_string("model", None, "a zoo model's name, or a run directory; required")
+_OUTPUT = flags.DEFINE_string("output", None, "the folder to write; required")
+_ROLE = flags.DEFINE_string("role", "encoder", "encoder or generator")
+_LAYER = flags.DEFINE_string("layer", "penultimate", "the encoder's features: penultimate, code or a layer's name")
+
+
+def main():
+    """Loads, exports and says where."""
+    name, output = common.require(_MODEL), common.require(_OUTPUT)
+    common.import_tensorflow()
+    import tf_bigan
+
+    path = tf_bigan.export(tf_bigan.load(name), output, role=_ROLE.value, layer=_LAYER.value)
+    print(f"{name}: {_ROLE.value} exported to {path}; a fresh process gave the model's outputs")
+
+
+if __name__ == "__main__":
+    common.run(main, __doc__)

@@ -1,0 +1,65 @@
+"""Writes the features and labels of a data set or folder, from a zoo model, a run or an exported module.
+
+  python tools/extract_features.py --model=bigan_mnist --dataset=mnist --split=test --output=/tmp/test.npz
+  python tools/extract_features.py --module=/tmp/module --dataset=./photos --output=/tmp/photos.tfrecord
+
+Output ending in .npz is one file with "features" float32 [N, D] and "labels" int64 [N] (-1 = none); any other is
+the prefix of TFRecord shards, a tf.train.Example with "features" and "label" for each image. Started again, it goes on
+where it stopped.
+"""
+
+import common
+from absl import flags
+
+_MODEL = flags.DEFINE_string("model", None, "a zoo model's name, or a run directory; this or --module")
+_MODULE = flags.DEFINE_string("module", None, "an exported module's folder; this or --model")
+_LAYER = flags.DEFINE_string("layer", "penultimate", "of --model: penultimate, code or a layer's name")
+_DATASET = flags.DEFINE_string(
+    "dataset", None, "a TFDS name, 'digits' or a folder; default: what --model was trained on"
+)
+_SPLIT = flags.DEFINE_string("split", "test", "the TFDS split; ignored for folders")
+_IMAGE_SIZE = flags.DEFINE_integer("image_size", 0, "for --module: edge that images are resized to; 0 = as stored")
+_DATA_DIR = flags.DEFINE_string("data_dir", None, "the TFDS directory; default TFDS_DATA_DIR or TFDS's own")
+_OUTPUT = flags.DEFINE_string("output", None, "a .npz file, or the prefix of TFRecord shards; required")
+_SHARD = flags.DEFINE_integer("shard", 10_000, "examples a shard, or between resting points", lower_bound=1)
+_BATCH_SIZE = flags.DEFINE_integer("batch_size", 256, "images at a time", lower_bound=1)
+
+
+def main():
+    """Opens what was asked for and extracts."""
+    output = common.require(_OUTPUT)
+    common.import_tensorflow()
+    from tf_bigan.data import open_images
+    from tf_bigan.errors import InputError
+    from tf_bigan.evaluation.extract import extract
+
+    if bool(_MODEL.value) == bool(_MODULE.value):
+        raise InputError("give either --model or --module")
+    if _MODEL.value:
+        import tf_bigan
+        from tf_bigan import zoo
+        from tf_bigan.training.run_directory import RunDirectory
+
+        model = tf_bigan.load(_MODEL.value)
+        experiment = RunDirectory(zoo.run_path(_MODEL.value)).experiment()
+        dataset = _DATASET.value or experiment.dataset
+        size, channels = experiment.image_size, experiment.channels
+        network = model.feature_function(_LAYER.value)
+        name = f"{_MODEL.value} {_LAYER.value}"
+    else:
+        import tensorflow_hub as hub
+
+        try:
+            module = hub.load(_MODULE.value)
+            channels = int(module.input_channels())
+        except (OSError, ValueError, AttributeError) as error:
+            raise InputError(f"{_MODULE.value} is no exported image module: {str(error).splitlines()[0]}") from None
+        dataset, size, network, name = common.require(_DATASET), _IMAGE_SIZE.value, module, _MODULE.value
+    data = open_images(dataset, _SPLIT.value, size, channels, _DATA_DIR.value)
+    description = f"{name} of {dataset} {_SPLIT.value}"
+    count, shape = extract(network, data, output, description, _SHARD.value, _BATCH_SIZE.value)
+    print(f"{count} examples, features {list(shape)}, in {output}{'' if output.endswith('.npz') else '-*'}")
+
+
+if __name__ == "__main__":
+    common.run(main, __doc__)

@@ -1,0 +1,70 @@
+"""Draws pictures of a model: samples, reconstructions, interpolations, filters, nearest neighbours.
+
+python tools/visualize.py --model=bigan_mnist --output=/tmp/pictures
+"""
+
+import pathlib
+
+import common
+from absl import flags
+
+_FIGURES = ("samples", "reconstructions", "interpolations", "filters", "neighbours")
+
+_MODEL = flags.DEFINE_string("model", None, "a zoo model's name, or a run directory; required")
+_OUTPUT = flags.DEFINE_string("output", None, "the folder for the PNG files; required")
+_WANTED = flags.DEFINE_list("figures", None, f"which: {', '.join(_FIGURES)}; default: all that the model can have")
+_LAYER = flags.DEFINE_string("layer", "penultimate", "feature space of the neighbours")
+_METRIC = flags.DEFINE_string("metric", "euclidean", "of the neighbours: euclidean or cosine")
+_ROWS = flags.DEFINE_integer("rows", 10, "rows of a picture", lower_bound=1)
+_SEED = flags.DEFINE_integer("seed", 0, "of the samples")
+_DATASET = flags.DEFINE_string("dataset", None, "of the images shown; default: the one trained on")
+_QUERY_DATASET = flags.DEFINE_string("query_dataset", None, "of the images shown, where neighbours come from another")
+_DATA_DIR = flags.DEFINE_string("data_dir", None, "the TFDS directory; default TFDS_DATA_DIR or TFDS's own")
+
+
+def main():
+    """Draws each picture and says where it is."""
+    name, output = common.require(_MODEL), pathlib.Path(common.require(_OUTPUT))
+    common.import_tensorflow()
+    import tf_bigan
+    from tf_bigan import figures, zoo
+    from tf_bigan.errors import InputError, nearest
+    from tf_bigan.evaluation.evaluate import open_evaluation_data
+    from tf_bigan.training.run_directory import RunDirectory
+
+    for figure in _WANTED.value or ():
+        if figure not in _FIGURES:
+            raise InputError(f"unknown figure {figure!r}.{nearest(figure, _FIGURES)}")
+    model = tf_bigan.load(name)
+    possible = [f for f in _FIGURES if model.encoder is not None or f not in ("reconstructions", "interpolations")]
+    wanted = _WANTED.value or possible
+    if missing := set(wanted) - set(possible):
+        raise InputError(f"{name} has no encoder, so it has no {', '.join(sorted(missing))}")
+
+    rows = _ROWS.value
+    if set(wanted) - {"samples", "filters"}:
+        experiment = RunDirectory(zoo.run_path(name)).experiment()
+        data = open_evaluation_data(experiment, _DATASET.value, _QUERY_DATASET.value, data_dir=_DATA_DIR.value)
+        images, _ = data.queries.arrays(limit=5 * rows)
+
+    sheets = {}
+    if "samples" in wanted:
+        sheets["samples"] = figures.samples(model, 10 * rows, _SEED.value)
+    if "reconstructions" in wanted:
+        sheets["reconstructions"] = figures.reconstructions(model, images)
+    if "interpolations" in wanted:
+        half = min(rows, len(images) // 2)
+        sheets["interpolations"] = figures.interpolations(model, images[:half], images[half : 2 * half])
+    if "filters" in wanted:
+        for role, network in model.networks.items():
+            sheets[f"filters_{role}"] = figures.filters(network, 10 * rows)
+    if "neighbours" in wanted:
+        gallery, _ = data.gallery.arrays()
+        sheets["neighbours"] = figures.neighbours(model, images[:rows], gallery, _LAYER.value, _METRIC.value)
+    for figure, sheet in sheets.items():
+        figures.save_png(output / f"{figure}.png", sheet)
+        print(output / f"{figure}.png")
+
+
+if __name__ == "__main__":
+    common.run(main, __doc__)
