@@ -20,7 +20,7 @@ __all__ = ["BiGAN", "Experiment", "InputError", "export", "list_models", "load",
 _LAZY = {
     "BiGAN": "tf_bigan.games",
     "Experiment": "tf_bigan.experiment",
-    "export": "tf_bigan.export",
+    "export": "tf_bigan.exporting",
     "train": "tf_bigan.training.train",
 }
 

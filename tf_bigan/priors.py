@@ -31,7 +31,7 @@ class Uniform:
         return tf.random.stateless_uniform((count, self.latent_dim), seed, -1.0, 1.0, alg="philox")
 
     def code(self, outputs):
-        """Float [N, latent_dim] encoder outputs -> float32 [N, latent_dim] codes in (-1, 1)."""
+        """Float [N, latent_dim] encoder outputs -> float32 [N, latent_dim] codes in (-1, 1), to rounding."""
         return 2.0 * tf.sigmoid(tf.cast(outputs, tf.float32)) - 1.0
 
     def regression_loss(self, outputs, z):

@@ -137,8 +137,8 @@ def publish(run, name, terms, zoo=None):
         published.write_experiment(dataclasses.replace(experiment, **machine))
         for file in [*run.weight_files(), run.path / METRICS]:
             shutil.copyfile(file, entry / file.name)
-        write_text(entry / CARD, card(name, experiment, report, log[-1], terms))
         write_checksums(entry, [file.name for file in entry.iterdir()])
+        write_text(entry / CARD, card(name, experiment, report, log[-1], terms))
     return (zoo or zoo_path()) / name
 
 

@@ -165,6 +165,7 @@ class Game(keras.Model):
                 x = x.shuffle(x.cardinality(), seed=self.seed)
             # A remainder split over replicas can leave one without images, and its loss NaN.
             x = x.batch(batch_size, drop_remainder=True)
+        kwargs["shuffle"] = False  # a Dataset is in its own order; Keras warns of anything else
         if isinstance(x, tf.data.Dataset):
             for batch in x.take(1):
                 self.check_images(_images(batch).numpy())

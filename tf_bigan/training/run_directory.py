@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import pathlib
+import warnings
 
 from tf_bigan.errors import InputError
 from tf_bigan.experiment import Experiment
@@ -124,8 +125,11 @@ class RunDirectory:
         path = self.weights_path(role)
         verify_checksums(self.path, [path.name])
         try:
-            network.load_weights(path)
-        except (ValueError, OSError, KeyError) as error:
+            with warnings.catch_warnings():
+                # Keras only warns where a file leaves layers at their initial values.
+                warnings.simplefilter("error")
+                network.load_weights(path)
+        except (ValueError, OSError, KeyError, UserWarning) as error:
             reason = str(error).splitlines()[0]
             raise InputError(f"{path} does not fit the network that train.flags describes: {reason}") from None
 
