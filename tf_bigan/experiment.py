@@ -105,6 +105,9 @@ class Experiment:
     )
     xla: str = _setting(AUTO, "auto: where it was measured to help", choices=(AUTO, "on", "off"))
     deterministic: bool = _setting(False, "bit-identical repeats and resumes, slower")
+    logical_cpus: int = _setting(
+        0, "split the CPU into so many devices, to try strategy=mirrored without GPUs; 0 = don't", "devices", minimum=0
+    )
     inter_op_threads: int = _setting(
         0, "TensorFlow operations side by side; 0 = its default", "threads", minimum=0, operational=True
     )

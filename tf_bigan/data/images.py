@@ -59,14 +59,28 @@ class ImageData:
         self._memory = None
 
     def load(self):
-        """Decodes everything into memory if it fits there. Reads are gathers from then on."""
+        """Decodes everything into memory if it fits there. Reads are gathers from then on.
+
+        Raises:
+          InputError: an image that cannot be decoded; the message names it.
+        """
         if self._memory is None and self.count * int(np.prod(self.image_shape)) <= IN_MEMORY_BYTES:
             batches = tf.data.Dataset.range(self.count).batch(512)
             batches = batches.map(self._read_source, num_parallel_calls=tf.data.AUTOTUNE)
-            parts = list(batches.as_numpy_iterator())
+            try:
+                parts = list(batches.as_numpy_iterator())
+            except tf.errors.InvalidArgumentError:
+                raise self._undecodable() from None
             images, labels = (np.concatenate(column) for column in zip(*parts, strict=True))
             self._memory = tf.constant(images), tf.constant(labels)
         return self
+
+    def check_batch(self, batch_size: int):
+        """Raises InputError if the data set is smaller than a batch."""
+        if self.count < batch_size:
+            raise InputError(
+                f"{self.name} has {self.count} images, fewer than a batch of {batch_size}; lower --batch_size"
+            )
 
     def training_batches(self, batch_size: int, seed: int, first_step: int = 0) -> tf.data.Dataset:
         """Endless shuffled batches, float32 [batch_size, H, W, C] in [0, 1], from the one of `first_step` on.
@@ -76,12 +90,9 @@ class ImageData:
         batch is full, any step can come first at no cost, and nothing of the data set's size is held.
 
         Raises:
-          InputError: the data set is smaller than a batch.
+          InputError: as `check_batch` and `load`.
         """
-        if self.count < batch_size:
-            raise InputError(
-                f"{self.name} has {self.count} images, fewer than a batch of {batch_size}; lower --batch_size"
-            )
+        self.check_batch(batch_size)
         self.load()
 
         def batch(step):
@@ -110,6 +121,18 @@ class ImageData:
         self.load()
         images, labels = self.read(tf.range(count, dtype=tf.int64))
         return images.numpy(), labels.numpy()
+
+    def _undecodable(self):
+        """The InputError that names the first example that cannot be decoded."""
+        for i in range(self.count):
+            try:
+                self._decode(tf.constant(self._source.read([i])[0]))
+            except tf.errors.InvalidArgumentError:
+                return InputError(
+                    f"{self._source.describe(i)} cannot be used: it is truncated, no image, or has pixels that are "
+                    "NaN or outside [0, 1]"
+                )
+        return InputError(f"{self.name} cannot be decoded")
 
     def _shuffled(self, positions, seed):
         epochs = positions // self.count

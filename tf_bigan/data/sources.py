@@ -1,8 +1,8 @@
 """Where encoded examples lie, and how to read the i-th of them.
 
 A source has `count`, `class_names`, `stored_shape` (height, width, channels; None where unknown or
-varying), `read(indices)`, which returns that many serialised examples, and `decode`, which turns one into
-(image, label) in a TensorFlow graph. Reading costs the same at every index: nothing is replayed to get there.
+varying), `read(indices)`, which returns that many serialised examples, `decode`, which turns one into
+(image, label) in a TensorFlow graph, and `describe(i)`, which names the i-th for a person. Reading costs the same at every index: nothing is replayed to get there.
 """
 
 import os
@@ -59,8 +59,15 @@ class FolderSource:
         image = tf.io.decode_image(tf.strings.substr(example, 8, -1), channels, expand_animations=False)
         return tf.ensure_shape(image, (None, None, None)), label
 
+    def describe(self, i):
+        """The file's path."""
+        return str(self.files[i])
+
     def _shape_of_first(self):
-        image = tf.io.decode_image(self.files[0].read_bytes(), expand_animations=False)
+        try:
+            image = tf.io.decode_image(self.files[0].read_bytes(), expand_animations=False)
+        except tf.errors.InvalidArgumentError:
+            raise InputError(f"{self.files[0]} cannot be decoded: it is truncated or no image") from None
         return (*image.shape[:2], 3 if image.shape[-1] in (3, 4) else 1)
 
 
@@ -106,6 +113,10 @@ class TFDSSource:
         parsed = self._features.deserialize_example(example)
         label = parsed[self._label] if self._label else tf.constant(NO_LABEL, tf.int64)
         return parsed[self._image], label
+
+    def describe(self, i):
+        """The record's place."""
+        return f"the record at byte {self._offsets[i][0]} of {self._files[self._file_of[i]]}"
 
     def _descriptor(self, file):
         if file not in self._open:

@@ -96,6 +96,17 @@ class Game(keras.Model):
         return [v for role in self.players[player] for v in self.networks[role].trainable_variables]
 
     @property
+    def steps_done(self) -> int:
+        """Training steps done."""
+        return int(self.step.value.numpy())  # int(step) fails for a mirrored variable
+
+    @property
+    def bad_steps(self) -> dict[str, int]:
+        """Player -> the first step at which its loss was not finite, for players with one."""
+        steps = {player: int(first.value.numpy()) for player, first in self.first_bad_step.items()}
+        return {player: step for player, step in steps.items() if step >= 0}
+
+    @property
     def image_shape(self):
         """(height, width, channels) of the images."""
         if self.encoder is not None:

@@ -53,7 +53,7 @@ class Progress(keras.callbacks.ProgbarLogger):
     def _rates(self):
         if not self.images_per_second > 0:
             return {}
-        left = (self._total_steps - int(self._game.step)) * self._batch_size / self.images_per_second
+        left = (self._total_steps - self._game.steps_done) * self._batch_size / self.images_per_second
         return {"images/s": round(self.images_per_second), "seconds_left": round(left)}
 
 
@@ -71,7 +71,7 @@ class Log(keras.callbacks.Callback):
         self._writer = tf.summary.create_file_writer(str(run.tensorboard))
 
     def on_epoch_end(self, epoch, logs=None):
-        step = int(self._game.step)
+        step = self._game.steps_done
         record = {
             "epoch": epoch + 1,
             "step": step,
@@ -119,7 +119,7 @@ class Pictures(keras.callbacks.Callback):
         writer = tf.summary.create_file_writer(str(self._run.tensorboard))
         for name, sheet in sheets.items():
             figures.save_png(self._run.images / f"{name}_{epochs:04d}.png", sheet)
-            with writer.as_default(step=int(game.step)):
+            with writer.as_default(step=game.steps_done):
                 tf.summary.image(name, sheet[None])
         writer.close()
         self._run.save_weights(game.networks)
@@ -148,19 +148,18 @@ class StopOnNonfinite(keras.callbacks.Callback):
 
     def check(self, variables_too=False):
         """Raises InputError naming player and step if a loss, or a variable if asked, was not finite."""
-        for player, first in self._game.first_bad_step.items():
-            if int(first) >= 0:
-                raise InputError(
-                    f"the loss of the {player} is not finite at step {int(first)}; training stopped.\n"
-                    "The last checkpoint is from before it. Lower --learning_rate, or use --precision=float32"
-                )
+        for player, step in self._game.bad_steps.items():
+            raise InputError(
+                f"the loss of the {player} is not finite at step {step}; training stopped.\n"
+                "The last checkpoint is from before it. Lower --learning_rate, or use --precision=float32"
+            )
         if variables_too:
             for player in self._game.players:
                 for variable in self._game.player_variables(player):
                     if not bool(tf.reduce_all(tf.math.is_finite(variable.value))):
                         raise InputError(
                             f"the {player}'s variable {variable.path} is not finite after step "
-                            f"{int(self._game.step) - 1}; training stopped.\nThe last checkpoint is from before it. "
+                            f"{self._game.steps_done - 1}; training stopped.\nThe last checkpoint is from before it. "
                             "Lower --learning_rate, or use --precision=float32"
                         )
 
@@ -178,7 +177,7 @@ class Checkpoint(keras.callbacks.Callback):
     def __init__(self, game, checkpoints, nonfinite, every):
         super().__init__()
         self._game, self._checkpoints, self._nonfinite, self._every = game, checkpoints, nonfinite, every
-        self._last = int(game.step)
+        self._last = game.steps_done
         self.terminated = False
 
     def on_train_begin(self, logs=None):
@@ -191,7 +190,7 @@ class Checkpoint(keras.callbacks.Callback):
         signal.signal(signal.SIGTERM, self._previous)
 
     def on_train_batch_end(self, batch, logs=None):
-        step = int(self._game.step)
+        step = self._game.steps_done
         if self.terminated or step - self._last >= self._every:
             self.save()
         if self.terminated:
@@ -201,4 +200,4 @@ class Checkpoint(keras.callbacks.Callback):
         """Checkpoints now."""
         self._nonfinite.check(variables_too=True)
         self._checkpoints.save()
-        self._last = int(self._game.step)
+        self._last = self._game.steps_done

@@ -38,7 +38,7 @@ class Checkpoints:
         """
         if not self._chief:
             return
-        path = self._folder / f"step-{int(self._game.step):09d}"
+        path = self._folder / f"step-{self._game.steps_done:09d}"
         if not path.exists():
             with replacing(path) as temporary:
                 temporary.mkdir()

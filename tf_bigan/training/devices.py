@@ -43,8 +43,8 @@ def make_strategy(name: str) -> tf.distribute.Strategy:
         tf.config.experimental_connect_to_cluster(resolver)
         tf.tpu.experimental.initialize_tpu_system(resolver)
         return tf.distribute.TPUStrategy(resolver)
-    except Exception as error:  # without a TPU: ValueError, NotFoundError or KeyError, by version
-        raise InputError(f"strategy tpu: this machine has no TPU ({str(error).splitlines()[0]})") from None
+    except Exception:  # without a TPU: ValueError, NotFoundError or KeyError, by version
+        raise InputError("strategy tpu: this machine has no TPU that TensorFlow can initialise") from None
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:

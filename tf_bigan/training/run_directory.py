@@ -46,12 +46,12 @@ class RunDirectory:
         return Experiment.from_flagfile(path)
 
     def resolve(self, experiment: Experiment) -> Experiment:
-        """Fills what `experiment` leaves open from this directory's own, if a run has begun here.
+        """Fills what `experiment` leaves open from this directory's own, if there is anything to resume here.
 
         Raises:
           InputError: the run here is another experiment; the message names the differing flags.
         """
-        if not (self.path / FLAGFILE).exists():
+        if not (self.has_weights() or any(self.checkpoints.glob("step-*"))):
             return experiment
         recorded = self.experiment()
         experiment = experiment.filled_from(recorded)
@@ -84,11 +84,14 @@ class RunDirectory:
             yield
 
     def append_log(self, record: dict):
-        """Adds a record to metrics.jsonl."""
-        with open(self.log, "a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        """Adds a record to metrics.jsonl. Raises InputError if it cannot be written."""
+        try:
+            with open(self.log, "a", encoding="utf-8") as file:
+                file.write(json.dumps(record) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise InputError(f"cannot write {self.log}: {error.strerror}") from None
 
     def read_log(self) -> list[dict]:
         """The records of metrics.jsonl; a last line cut short by a crash is left out."""

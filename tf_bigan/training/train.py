@@ -54,6 +54,8 @@ def train(experiment: Experiment, workdir, data_dir=None, say=print):
     policy, why = devices.pick_precision(experiment.precision)
     xla = devices.pick_xla(experiment.xla, policy, experiment.networks, strategy, experiment.deterministic)
     data = open_images(experiment.dataset, experiment.split, experiment.image_size, experiment.channels, data_dir)
+    data.check_batch(experiment.batch_size)
+    data.load()
     size, _, channels = data.image_shape
     experiment = dataclasses.replace(experiment, image_size=size, channels=channels, precision=policy)
     say(
@@ -75,12 +77,12 @@ def train(experiment: Experiment, workdir, data_dir=None, say=print):
             run.write_experiment(experiment)
         total_steps = steps_per_epoch * experiment.epochs
         if checkpoints.restore_latest(say):
-            if int(game.step) >= total_steps and run.has_weights():
+            if game.steps_done >= total_steps and run.has_weights():
                 say(f"{run.path} is finished: {total_steps} steps")
                 return
-            say(f"resuming after step {int(game.step)} of {total_steps}")
+            say(f"resuming after step {game.steps_done} of {total_steps}")
         if chief:
-            run.rewind_log(int(game.step))
+            run.rewind_log(game.steps_done)
         _fit(game, experiment, data, run, checkpoints, steps_per_epoch, chief)
         _finish(game, experiment, data, run, chief)
         say(f"finished: {total_steps} steps; weights in {pathlib.Path(run.path)}")
@@ -100,7 +102,7 @@ def _fit(game, experiment, data, run, checkpoints, steps_per_epoch, chief):
         callbacks.append(Pictures(game, run, batches, images, experiment.images_every))
 
     # fit begins at whole epochs only: what is left of an interrupted one is a fit of its own.
-    while (step := int(game.step)) < total_steps:
+    while (step := game.steps_done) < total_steps:
         epoch, done = divmod(step, steps_per_epoch)
         game.fit(
             data.training_batches(experiment.batch_size, experiment.seed, first_step=step),
@@ -112,7 +114,7 @@ def _fit(game, experiment, data, run, checkpoints, steps_per_epoch, chief):
             verbose=1 if sys.stdout.isatty() else 2,
         )
         if keep.terminated:
-            raise Terminated(f"stopped after step {int(game.step)} of {total_steps}; start again to go on")
+            raise Terminated(f"stopped after step {game.steps_done} of {total_steps}; start again to go on")
     keep.save()
 
 
@@ -140,8 +142,12 @@ def _set_up_tensorflow(experiment):
             tf.config.threading.set_inter_op_parallelism_threads(experiment.inter_op_threads)
         if experiment.intra_op_threads:
             tf.config.threading.set_intra_op_parallelism_threads(experiment.intra_op_threads)
+        if experiment.logical_cpus:
+            cpu = tf.config.list_physical_devices("CPU")[0]
+            split = [tf.config.LogicalDeviceConfiguration()] * experiment.logical_cpus
+            tf.config.set_logical_device_configuration(cpu, split)
     except RuntimeError:
-        raise InputError("threads can be set only before TensorFlow has run anything in this process") from None
+        raise InputError("threads and logical_cpus can be set only before TensorFlow has run in this process") from None
     if experiment.deterministic:
         tf.config.experimental.enable_op_determinism()
 
