@@ -8,7 +8,7 @@ from tf_bigan.errors import nearest as nearest_names
 
 METRICS = ("euclidean", "cosine")
 
-_QUERIES = 1024  # a chunk's scores are _QUERIES x _GALLERY floats: 32 MiB
+_QUERIES = 1024  # a chunk's scores are _QUERIES x _GALLERY floats, 32 MiB
 _GALLERY = 8192
 
 
@@ -39,8 +39,7 @@ def nearest(queries, gallery, k=1, metric="euclidean"):
     if not 1 <= k <= len(gallery):
         raise InputError(f"k must lie in 1 ... {len(gallery)}, the gallery's size; found {k}")
     prepare = _unit_rows if metric == "cosine" else _centred(gallery.mean(axis=0))
-    found = [_search(prepare(queries[i : i + _QUERIES]), gallery, k, prepare) for i in range(0, len(queries), _QUERIES)]
-    indices = np.concatenate(found) if found else np.zeros((0, k), np.int64)
+    indices = _search(prepare, queries, gallery, k)
     return indices, _distances(queries, gallery, indices, metric)
 
 
@@ -60,23 +59,25 @@ def vote(labels, indices, k=None):
     return votes[np.arange(len(votes)), counts.argmax(axis=1)]
 
 
-def _search(queries, gallery, k, prepare):
-    best = np.full((len(queries), 0), -np.inf, np.float32)
-    indices = np.zeros((len(queries), 0), np.int64)
-    queries = tf.constant(queries)
+def _search(prepare, queries, gallery, k):
+    best = np.full((len(queries), k), -np.inf, np.float32)
+    indices = np.zeros((len(queries), k), np.int64)
     for start in range(0, len(gallery), _GALLERY):
-        scores, found = _best_of_chunk(queries, prepare(gallery[start : start + _GALLERY]), k)
-        best = np.concatenate([best, scores.numpy()], axis=1)
-        indices = np.concatenate([indices, found.numpy().astype(np.int64) + start], axis=1)
-        order = np.argsort(-best, axis=1, kind="stable")[:, :k]
-        best, indices = np.take_along_axis(best, order, 1), np.take_along_axis(indices, order, 1)
+        chunk = tf.constant(prepare(gallery[start : start + _GALLERY]))
+        # The nearest g to q has the largest q.g - |g|^2 / 2; for unit rows that is the largest cosine.
+        half_norms = tf.reduce_sum(tf.square(chunk), axis=1) / 2.0
+        for row in range(0, len(queries), _QUERIES):
+            rows = slice(row, row + _QUERIES)
+            found = _best_of_chunk(tf.constant(prepare(queries[rows])), chunk, half_norms, k)
+            scores = np.concatenate([best[rows], found[0].numpy()], axis=1)
+            places = np.concatenate([indices[rows], found[1].numpy().astype(np.int64) + start], axis=1)
+            order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+            best[rows], indices[rows] = np.take_along_axis(scores, order, 1), np.take_along_axis(places, order, 1)
     return indices
 
 
 @tf.function(reduce_retracing=True)
-def _best_of_chunk(queries, gallery, k):
-    # The nearest g to q has the largest q.g - |g|^2 / 2; for unit rows that is the largest cosine.
-    half_norms = tf.reduce_sum(tf.square(gallery), axis=1) / 2.0
+def _best_of_chunk(queries, gallery, half_norms, k):
     scores = tf.matmul(queries, gallery, transpose_b=True) - half_norms
     return tf.math.top_k(scores, k=tf.minimum(k, tf.shape(gallery)[0]))
 
