@@ -79,7 +79,7 @@ def load(name, weights="published", dtype="float32"):
 
     run = RunDirectory(path)
     experiment = run.experiment()
-    if weights and not run.has_weights():
+    if weights and not run.weight_files():
         published = path.parent == zoo_path()
         flagfile = path / FLAGFILE
         how = (
@@ -95,7 +95,7 @@ def load(name, weights="published", dtype="float32"):
     return game
 
 
-def publish(run, name, terms, zoo=None):
+def publish(run, name, terms, weights=True, zoo=None):
     """Publishes a run: its directory with the optimizer state left out, plus a card.
 
     Flags that belong to the machine (strategy, precision, xla, threads) go back to their defaults.
@@ -104,6 +104,7 @@ def publish(run, name, terms, zoo=None):
       run: a run directory with weights and an evaluation (tools/evaluate.py writes it).
       name: of the zoo entry, which is replaced if it exists.
       terms: of the training data, for the card.
+      weights: whether the weights go with it, or the flags, metrics and card alone.
       zoo: the zoo's folder; None = the project's.
 
     Returns:
@@ -135,34 +136,37 @@ def publish(run, name, terms, zoo=None):
         entry.mkdir()
         published = RunDirectory(entry)
         published.write_experiment(dataclasses.replace(experiment, **machine))
-        for file in [*run.weight_files(), run.path / METRICS]:
+        for file in [run.path / METRICS, *(run.weight_files() if weights else [])]:
             shutil.copyfile(file, entry / file.name)
         write_checksums(entry, [file.name for file in entry.iterdir()])
-        write_text(entry / CARD, card(name, experiment, report, log[-1], terms))
+        write_text(entry / CARD, card(name, experiment, report, log[-1], terms, weights))
     return (zoo or zoo_path()) / name
 
 
-def card(name, experiment, report, last, terms) -> str:
+def card(name, experiment, report, last, terms, weights) -> str:
     """The model card, in Markdown: what it is, how it was trained, its numbers and their protocol."""
     protocols = "\n".join(f"- {metric}: {text}." for metric, text in report["protocols"].items())
     metrics = ",".join(report["results"])
     losses = ", ".join(
         f"{key.removesuffix('_loss')} {value:.4f}" for key, value in last.items() if key.endswith("_loss")
     )
-    size = f"{experiment.image_size}x{experiment.image_size}x{experiment.channels}"
+    edge, channels = experiment.image_size, experiment.channels
+    if weights:
+        use = (
+            "```python\nimport tf_bigan\n"
+            f'model = tf_bigan.load("{name}")\n'
+            f"features = model.features(images)   # float32 images [N, {edge}, {edge}, {channels}] in [0, 1]\n```"
+        )
+    else:
+        use = "The weights are not published; training gives them."
     return f"""# {name}
 
-{experiment.system} with {experiment.networks} networks on {experiment.dataset} ({experiment.split}, {size}):
+{experiment.system} with {experiment.networks} networks on {experiment.dataset} ({experiment.split}, {edge}x{edge}x{channels}):
 {experiment.epochs} epochs ({experiment.constant_epochs} at {experiment.learning_rate:g}, \
 {experiment.decay_epochs} of decay to {experiment.final_learning_rate:.0%} of it), batch {experiment.batch_size}, \
 seed {experiment.seed}, {report["training_precision"]}. One run.
 
-```python
-import tf_bigan
-model = tf_bigan.load("{name}")
-features = model.features(images)   # float32 images [N, {experiment.image_size}, {experiment.image_size}, \
-{experiment.channels}] in [0, 1]
-```
+{use}
 
 Trained with
 
@@ -184,7 +188,7 @@ Gallery: all {report["gallery"]["images"]} images of {report["gallery"]["split"]
 
 Printed by
 
-    python tools/evaluate.py --model={name} --metrics={metrics}
+    python tools/evaluate.py --model={name if weights else "DIR"} --metrics={metrics}
 
 ## Terms
 

@@ -1,8 +1,9 @@
 """Where encoded examples lie, and how to read the i-th of them.
 
-A source has `count`, `class_names`, `stored_shape` (height, width, channels; None where unknown or
-varying), `read(indices)`, which returns that many serialised examples, `decode`, which turns one into
-(image, label) in a TensorFlow graph, and `describe(i)`, which names the i-th for a person. Reading costs the same at every index: nothing is replayed to get there.
+A source has `count`, `class_names`, `stored_shape` (height, width, channels; None where unknown or varying),
+`read(indices)`, which returns that many serialised examples, `decode`, which turns one into (image, label) in a
+TensorFlow graph, and `describe(i)`, which names the i-th for a person. Reading costs the same at every index: nothing is
+replayed to get there.
 """
 
 import os

@@ -138,7 +138,7 @@ class RunDirectory:
 
     def has_weights(self) -> bool:
         """Whether weights were written."""
-        return (self.path / CHECKSUMS).exists()
+        return bool(self.weight_files()) and (self.path / CHECKSUMS).exists()
 
     def weight_files(self) -> list[pathlib.Path]:
         """The weight files, sorted."""
