@@ -16,7 +16,7 @@ from tf_bigan.errors import InputError, nearest
 AUTO = "auto"
 
 
-def _setting(default, text, unit="", source="", choices=None, minimum=None, operational=False):
+def _setting(default, text, unit="", source="", choices=None, minimum=None, maximum=None, operational=False):
     """One field: its default, what it means, its unit, where the default comes from, what it may be.
 
     An operational field does not decide the result: a resumed run may change it.
@@ -27,6 +27,7 @@ def _setting(default, text, unit="", source="", choices=None, minimum=None, oper
         "source": source,
         "choices": choices,
         "minimum": minimum,
+        "maximum": maximum,
         "operational": operational,
     }
     return dataclasses.field(default=default, metadata=metadata)
@@ -90,7 +91,7 @@ class Experiment:
     statistics_steps: int = _setting(
         1000, "batches behind the batch norms' inference statistics", "batches", _CODE, minimum=1
     )
-    seed: int = _setting(42, "of weights, noise and data order", source=_CODE, minimum=0)
+    seed: int = _setting(42, "of weights, noise and data order", source=_CODE, minimum=0, maximum=2**32 - 1)
 
     # Where and how it runs.
     strategy: str = _setting(
@@ -172,7 +173,7 @@ class Experiment:
 
 
 def _check(field: dataclasses.Field, value: Any):
-    choices, minimum = field.metadata["choices"], field.metadata["minimum"]
+    choices, minimum, maximum = (field.metadata[key] for key in ("choices", "minimum", "maximum"))
     whole_for_float = isinstance(field.default, float) and type(value) is int
     if type(value) is not type(field.default) and not whole_for_float:
         raise InputError(f"{field.name} must be {type(field.default).__name__}, found {value!r}")
@@ -182,6 +183,8 @@ def _check(field: dataclasses.Field, value: Any):
         raise InputError(f"{field.name} must be one of {', '.join(map(str, choices))}, found {value}")
     if minimum is not None and not value >= minimum:  # NaN fails too
         raise InputError(f"{field.name} must be at least {minimum}, found {value}")
+    if maximum is not None and not value <= maximum:
+        raise InputError(f"{field.name} must be at most {maximum}, found {value}")
 
 
 def define_flags(values: flags.FlagValues):

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import os
 import pathlib
+import re
 import shutil
 import uuid
 
@@ -67,6 +68,8 @@ def verify_checksums(folder, names=None):
         raise InputError(
             f"{folder / CHECKSUMS} is missing or unreadable; the files beside it cannot be trusted"
         ) from None
+    if not lines or not all(re.fullmatch(r"[0-9a-f]{64}  .+", line) for line in lines):
+        raise InputError(f"{folder / CHECKSUMS} is damaged; the files beside it cannot be trusted")
     listed = {line[66:]: line[:64] for line in lines}
     for name in listed if names is None else names:
         path = folder / name

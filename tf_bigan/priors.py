@@ -23,7 +23,8 @@ class Uniform:
 
         Args:
           count: number of codes, an int or a scalar int32 tensor.
-          seed: int32 or int64 [2]. The same seed gives the same codes, compiled or not.
+          seed: int64 [2]. The same seed gives the same codes; others where XLA compiles the draw, whose
+            generator numbers its blocks in another order.
 
         Returns:
           float32 [count, latent_dim] in [-1, 1).

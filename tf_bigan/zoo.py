@@ -161,8 +161,8 @@ def card(name, experiment, report, last, terms, weights) -> str:
         use = "The weights are not published; training gives them."
     return f"""# {name}
 
-{experiment.system} with {experiment.networks} networks on {experiment.dataset} ({experiment.split}, {edge}x{edge}x{channels}):
-{experiment.epochs} epochs ({experiment.constant_epochs} at {experiment.learning_rate:g}, \
+{experiment.system} with {experiment.networks} networks on {experiment.dataset} ({experiment.split}, \
+{edge}x{edge}x{channels}): {experiment.epochs} epochs ({experiment.constant_epochs} at {experiment.learning_rate:g}, \
 {experiment.decay_epochs} of decay to {experiment.final_learning_rate:.0%} of it), batch {experiment.batch_size}, \
 seed {experiment.seed}, {report["training_precision"]}. One run.
 

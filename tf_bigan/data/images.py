@@ -1,5 +1,7 @@
 """ImageData: labelled images with random access, and the batches made of them."""
 
+import functools
+
 import numpy as np
 import tensorflow as tf
 
@@ -30,6 +32,7 @@ def open_images(dataset, split="train", image_size=0, channels=0, data_dir=None)
     channels = channels or stored
     if channels not in (1, 3):
         raise InputError(f"{dataset} has images of {channels} channels; --channels=1 or 3 converts them")
+    resize = bool(image_size)
     if not image_size:
         if height is None or width is None or height != width:
             found = "varying sizes" if height is None or width is None else f"{height}x{width} pixels"
@@ -37,7 +40,7 @@ def open_images(dataset, split="train", image_size=0, channels=0, data_dir=None)
         image_size = height
     if not source.count:
         raise InputError(f"{dataset} split {split!r} is empty")
-    return ImageData(dataset, source, image_size, channels)
+    return ImageData(dataset, source, image_size, channels, resize)
 
 
 class ImageData:
@@ -50,12 +53,14 @@ class ImageData:
       class_names: the labels' names; empty without labels.
     """
 
-    def __init__(self, name, source, image_size, channels):
+    def __init__(self, name, source, image_size, channels, resize=False):
         self.name = name
         self.count = source.count
         self.image_shape = (image_size, image_size, channels)
         self.class_names = list(source.class_names)
         self._source = source
+        # A folder's files may differ in size even where the first has the one asked for.
+        self._resize = resize and (source.varies or source.stored_shape[:2] != (image_size, image_size))
         self._memory = None
 
     def load(self):
@@ -86,8 +91,8 @@ class ImageData:
         """Endless shuffled batches, float32 [batch_size, H, W, C] in [0, 1], from the one of `first_step` on.
 
         The batch of step s is a function of (seed, s): positions s * batch_size ... of the epochs' permutations
-        written one after another, each a pseudo-random bijection evaluated only where needed. So every
-        batch is full, any step can come first at no cost, and nothing of the data set's size is held.
+        written one after another, each drawn from (seed, epoch). So every batch is full, and any step can come first
+        without a replay of those before it. Held are the permutations in use, 8 bytes an image.
 
         Raises:
           InputError: as `check_batch` and `load`.
@@ -95,8 +100,11 @@ class ImageData:
         self.check_batch(batch_size)
         self.load()
 
+        order = _Order(self.count, batch_size, seed)
+
         def batch(step):
-            return self.read(self._shuffled(step * batch_size + tf.range(batch_size, dtype=tf.int64), seed))[0]
+            indices = tf.numpy_function(order.batch, [step], tf.int64, stateful=False)
+            return self.read(tf.ensure_shape(indices, (batch_size,)))[0]
 
         steps = tf.data.Dataset.range(first_step, np.iinfo(np.int64).max)
         return _pipeline(steps.map(batch, num_parallel_calls=2 if self._memory else tf.data.AUTOTUNE))
@@ -126,6 +134,12 @@ class ImageData:
         """The InputError that names the first example that cannot be decoded."""
         for i in range(self.count):
             try:
+                image, _ = self._source.decode(tf.constant(self._source.read([i])[0]), self.image_shape[-1])
+                if not self._resize and tuple(image.shape[:2]) != self.image_shape[:2]:
+                    height, width = image.shape[:2]
+                    return InputError(
+                        f"{self._source.describe(i)} has {height}x{width} pixels, unlike the first; give --image_size"
+                    )
                 self._decode(tf.constant(self._source.read([i])[0]))
             except tf.errors.InvalidArgumentError:
                 return InputError(
@@ -133,17 +147,6 @@ class ImageData:
                     "NaN or outside [0, 1]"
                 )
         return InputError(f"{self.name} cannot be decoded")
-
-    def _shuffled(self, positions, seed):
-        epochs = positions // self.count
-        seeds = tf.stack([tf.fill(tf.shape(epochs), tf.constant(seed, tf.int64)), epochs, epochs // 2**32], 1)
-        # The raw op: the public wrapper pads a matrix of seeds wrongly in TF 2.21.
-        return tf.raw_ops.RandomIndexShuffle(
-            index=positions % self.count,
-            seed=tf.cast(seeds % 2**32, tf.uint32),
-            max_index=tf.constant(self.count - 1, tf.int64),
-            rounds=4,
-        )
 
     def _read_source(self, indices):
         def read(indices):
@@ -162,9 +165,31 @@ class ImageData:
         elif image.dtype != tf.uint8:
             raise InputError(f"{self.name} has {image.dtype.name} pixels; uint8 or float in [0, 1] can be read")
         image = _with_channels(image, channels)
-        if self._source.stored_shape[:2] != (size, size):
+        if self._resize:
             image = _resized(image, size)
         return tf.ensure_shape(image, self.image_shape), label
+
+
+class _Order:
+    """Which images the batch of a step holds."""
+
+    def __init__(self, count, batch_size, seed):
+        self._count, self._batch_size, self._seed = count, batch_size, seed
+        # Batches are made in parallel: neighbours, at most a few epochs apart.
+        self._permutation = functools.lru_cache(maxsize=4)(self._draw)
+
+    def batch(self, step):
+        """int64 [batch_size]: the indices of step's images."""
+        positions = step * self._batch_size + np.arange(self._batch_size)
+        epochs, places = np.divmod(positions, self._count)
+        indices = np.empty(self._batch_size, np.int64)
+        for epoch in np.unique(epochs):
+            indices[epochs == epoch] = self._permutation(int(epoch))[places[epochs == epoch]]
+        return indices
+
+    def _draw(self, epoch):
+        # RandomState: NumPy has frozen its stream. (TF's RandomIndexShuffle correlates epochs by up to 0.9.)
+        return np.random.RandomState([self._seed, epoch % 2**32, epoch >> 32]).permutation(self._count)
 
 
 def _pipeline(dataset):
@@ -185,8 +210,6 @@ def _with_channels(image, channels):
     found = image.shape[-1]
     if found == channels:
         return image
-    if found is None:
-        return image  # decoded to the channels asked for
     if channels == 1:
         return tf.image.rgb_to_grayscale(image[..., :3])
     return tf.image.grayscale_to_rgb(image[..., :1]) if found < 3 else image[..., :3]

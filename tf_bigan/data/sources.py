@@ -1,9 +1,10 @@
 """Where encoded examples lie, and how to read the i-th of them.
 
-A source has `count`, `class_names`, `stored_shape` (height, width, channels; None where unknown or varying),
+A source has `count`, `class_names`, `stored_shape` (height, width, channels; None where unknown or varying), `varies`
+(whether images may differ from it in size),
 `read(indices)`, which returns that many serialised examples, `decode`, which turns one into (image, label) in a
-TensorFlow graph, and `describe(i)`, which names the i-th for a person. Reading costs the same at every index: nothing is
-replayed to get there.
+TensorFlow graph, and `describe(i)`, which names the i-th for a person. Reading costs the same at every index:
+nothing is replayed to get there.
 """
 
 import os
@@ -48,6 +49,7 @@ class FolderSource:
         numbers = {name: i for i, name in enumerate(self.class_names)}
         self._labels = np.array([numbers.get(c, NO_LABEL) for c in classes], np.int64)
         self.count = len(self.files)
+        self.varies = True
         self.stored_shape = self._shape_of_first()
 
     def read(self, indices):
@@ -57,8 +59,14 @@ class FolderSource:
     def decode(self, example, channels: int):
         """A byte string -> (uint8 [H, W, channels], int64 label)."""
         label = tf.io.decode_raw(tf.strings.substr(example, 0, 8), tf.int64)[0]
-        image = tf.io.decode_image(tf.strings.substr(example, 8, -1), channels, expand_animations=False)
-        return tf.ensure_shape(image, (None, None, None)), label
+        # Not decode_image's own conversion: it has none for BMP and GIF.
+        image = tf.io.decode_image(tf.strings.substr(example, 8, -1), expand_animations=False)
+        found = tf.shape(image)[-1]
+        if channels == 1:
+            image = tf.cond(found >= 3, lambda: tf.image.rgb_to_grayscale(image[..., :3]), lambda: image[..., :1])
+        else:
+            image = tf.cond(found >= 3, lambda: image[..., :3], lambda: tf.image.grayscale_to_rgb(image[..., :1]))
+        return tf.ensure_shape(image, (None, None, channels)), label
 
     def describe(self, i):
         """The file's path."""
@@ -93,6 +101,7 @@ class TFDSSource:
         self._image, self._label = _feature_names(dataset, info.features)
         self.class_names = list(info.features[self._label].names) if self._label else []
         self.stored_shape = tuple(info.features[self._image].shape)
+        self.varies = None in self.stored_shape
         offsets = [_record_offsets(f.filename, f.skip, f.take) for f in files]
         self._files = [os.fspath(f.filename) for f in files]
         self._file_of = np.repeat(np.arange(len(files), dtype=np.int32), [len(o) for o in offsets])
@@ -160,7 +169,7 @@ def _look_up_hosts(builder):
     """Raises OSError at once where TFDS would retry for minutes: its downloads' hosts cannot be resolved."""
     if urllib.request.getproxies():
         return  # the proxy resolves names
-    for host in {urllib.parse.urlparse(url).hostname for url in builder.url_infos} - {None}:
+    for host in {urllib.parse.urlparse(url).hostname for url in builder.url_infos or ()} - {None}:
         try:
             socket.getaddrinfo(host, 443)
         except socket.gaierror as error:
@@ -199,6 +208,8 @@ def _record_offsets(filename, skip, take):
     A record is its length (uint64), a checksum (uint32), the bytes and another checksum.
     """
     offsets = []
+    if not os.path.isfile(filename):
+        raise InputError(f"{filename} is missing; prepare the data set again")
     with open(filename, "rb") as file:
         size = os.fstat(file.fileno()).st_size
         position = 0

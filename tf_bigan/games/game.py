@@ -136,7 +136,11 @@ class Game(keras.Model):
             steps_per_execution, jit_compile = 1, False
         with self.distribute_strategy.scope():
             optimizer = keras.optimizers.get(optimizer) if optimizer is not None else Adam()
-            half = any(network.compute_dtype == "float16" for network in self.networks.values())
+            half = any(
+                layer.compute_dtype == "float16"
+                for network in self.networks.values()
+                for layer in network._flatten_layers(include_self=False)
+            )
             if half and not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
                 optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
             if replicas > 1 and (optimizer.gradient_accumulation_steps or 1) > 1:
@@ -213,8 +217,8 @@ class Game(keras.Model):
 
     def noise(self, count, step, stream=Stream.TRAINING):
         """The z of a step: float32 [count, latent_dim], from (seed, stream, step) alone."""
-        seed = tf.stack([tf.cast(self.seed * len(Stream) + stream, tf.int64), tf.cast(step, tf.int64)])
-        return self.prior.sample(count, seed)
+        step = tf.cast(step, tf.int64) * len(Stream) + stream
+        return self.prior.sample(count, tf.stack([tf.constant(self.seed, tf.int64), step]))
 
     def _record(self, losses, replicas):
         values = tf.stack([losses[player] for player in self.players])

@@ -1,0 +1,33 @@
+"""Two logical CPU devices for every test, and the data that several tests share."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import pytest
+import tensorflow as tf
+
+# The same devices on every machine. This must come before TensorFlow runs anything.
+tf.config.set_visible_devices([], "GPU")
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+)
+
+
+@pytest.fixture(scope="session")
+def digits_dir(tmp_path_factory):
+    """A TFDS directory with the digits in it."""
+    import tensorflow_datasets as tfds
+
+    import tf_bigan.data.digits  # noqa: F401  (registers the builder)
+
+    folder = tmp_path_factory.mktemp("tfds")
+    tfds.disable_progress_bar()
+    tfds.builder("digits", data_dir=folder).download_and_prepare()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def mirrored():
+    """Two replicas, on the two logical CPUs."""
+    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])

@@ -1,0 +1,72 @@
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_bigan.data import open_images
+from tf_bigan.errors import InputError
+from tf_bigan.evaluation.extract import extract
+
+
+@pytest.fixture(scope="module")
+def data(digits_dir):
+    return open_images("digits", "test", data_dir=str(digits_dir))
+
+
+def double(images):
+    return tf.reshape(images, (len(images), -1)) * 2.0
+
+
+class Interrupted(Exception):
+    pass
+
+
+def stopping_after(calls):
+    def network(images):
+        nonlocal calls
+        calls -= 1
+        if calls < 0:
+            raise Interrupted
+        return double(images)
+
+    return network
+
+
+def test_npz_holds_every_example_in_order(data, tmp_path):
+    count, shape = extract(double, data, tmp_path / "f.npz", "double", shard=100, batch_size=64)
+    images, labels = data.arrays()
+    written = np.load(tmp_path / "f.npz")
+    np.testing.assert_allclose(written["features"], images.reshape(360, -1) * 2.0)
+    np.testing.assert_array_equal(written["labels"], labels)
+    assert (count, shape) == (360, (64,))
+    assert [path.name for path in tmp_path.iterdir()] == ["f.npz"]
+
+
+def test_npz_goes_on_where_it_stopped(data, tmp_path):
+    with pytest.raises(Interrupted):
+        extract(stopping_after(3), data, tmp_path / "f.npz", "double", shard=100, batch_size=50)
+    # Three batches of 50 hold one whole shard: 260 examples, six batches, are left.
+    extract(stopping_after(6), data, tmp_path / "f.npz", "double", shard=100, batch_size=50)
+    np.testing.assert_allclose(np.load(tmp_path / "f.npz")["features"], data.arrays()[0].reshape(360, -1) * 2.0)
+
+
+def test_records_hold_every_example_in_order(data, tmp_path):
+    extract(double, data, tmp_path / "f", "double", shard=100, batch_size=64)
+    files = sorted(map(str, tmp_path.glob("f-*")))
+    assert [file[-14:] for file in files] == [f"0000{i}-of-00004" for i in range(4)]
+    features, labels = [], []
+    for record in tf.data.TFRecordDataset(files).as_numpy_iterator():
+        example = tf.train.Example.FromString(record).features.feature
+        features.append(example["features"].float_list.value)
+        labels.append(example["label"].int64_list.value[0])
+    np.testing.assert_allclose(features, data.arrays()[0].reshape(360, -1) * 2.0, rtol=1e-6)
+    np.testing.assert_array_equal(labels, data.arrays()[1])
+    assert json.loads((tmp_path / "f.json").read_text())["description"] == "double"
+
+
+def test_another_extraction_in_the_same_place_is_refused(data, tmp_path):
+    extract(double, data, tmp_path / "f", "double")
+    extract(stopping_after(0), data, tmp_path / "f", "double")  # complete: nothing is run again
+    with pytest.raises(InputError, match="belongs to another extraction: double"):
+        extract(double, data, tmp_path / "f", "treble")

@@ -1,0 +1,128 @@
+import numpy as np
+import pytest
+from helpers import tiny, tiny_game
+
+from tf_bigan.data import open_images
+from tf_bigan.errors import InputError
+from tf_bigan.evaluation import metrics
+from tf_bigan.evaluation.evaluate import evaluate, open_evaluation_data
+from tf_bigan.evaluation.report import accuracy, table
+
+
+class ConstantModel:
+    """Generates the images it is given, and reconstructs every image as its own negative."""
+
+    def __init__(self, samples):
+        self.samples = samples
+
+    def generate(self, count, seed):
+        return np.resize(self.samples, (count, *self.samples.shape[1:])).astype(np.float32)
+
+    def reconstruct(self, images):
+        return 1.0 - images
+
+
+def test_reconstruction_errors_by_hand():
+    # Two images of four pixels. |x - (1 - x)| is 1 a pixel for black or white: distance 2.
+    images = np.stack([np.zeros((2, 2, 1)), np.ones((2, 2, 1))]).astype(np.float32)
+    errors = metrics.reconstruction(ConstantModel(np.full((1, 2, 2, 1), 0.25)), images)
+    assert errors["EGr"] == pytest.approx(2.0)
+    assert errors["EGr_b"] == pytest.approx(0.0)  # the other image's reconstruction is the image itself
+    # 0.25 becomes 64/255 when rounded to 8 bits; its reconstruction is 1 - 64/255.
+    assert errors["EGg"] == pytest.approx(2 * (1 - 128 / 255), rel=1e-6)
+
+
+def test_nearest_samples_by_hand(monkeypatch):
+    monkeypatch.setattr(metrics, "SAMPLES", (1, 2, 4))
+    monkeypatch.setattr(metrics, "_SAMPLES_AT_ONCE", 2)
+    drawn = iter([0.5, 0.75, 1.0])
+
+    class Sampler:
+        def generate(self, count, seed):
+            return np.full((count, 1, 1, 1), next(drawn), np.float32)
+
+    found = metrics.nearest_samples(Sampler(), np.ones((3, 1, 1, 1), np.float32))
+    assert found == {"NND/100": 0.5, "NND/10": 0.25, "NND": 0.0}
+
+
+def test_knn_and_linear_probe_on_separable_features():
+    rng = np.random.default_rng(0)
+    labels = np.arange(60) % 3
+    features = np.eye(3)[labels] * 10 + rng.normal(size=(60, 3))
+    split = (features[:45], labels[:45], features[45:], labels[45:])
+    rows = metrics.knn(*split)
+    assert {(row["metric"], row["k"]) for row in rows} == {(m, k) for m in ("euclidean", "cosine") for k in (1, 5)}
+    assert all(row["accuracy"] == 100.0 for row in rows)
+    assert metrics.linear_probe(*split) == {"accuracy": 100.0, "converged": True}
+
+
+def test_knn_counts_wrong_labels():
+    features = np.array([[0.0], [1.0], [2.0], [3.0]])
+    rows = metrics.knn(features, np.array([0, 0, 1, 1]), features, np.array([0, 0, 1, 0]))
+    assert rows[0]["accuracy"] == 75.0
+
+
+@pytest.fixture(scope="module")
+def report(digits_dir):
+    experiment = tiny()
+    data = open_evaluation_data(experiment, data_dir=str(digits_dir))
+    game = tiny_game()
+    game.estimate_statistics(data.gallery.training_batches(128, 0), 2)
+    return evaluate(game, experiment, data, names=("knn", "reconstruction"), say=lambda line: None)
+
+
+def test_every_feature_metric_stands_beside_untrained_and_pixels(report):
+    spaces = {(row["encoder"], row["layer"], row["dimensions"]) for row in report["results"]["knn"]}
+    assert spaces == {
+        ("trained", "penultimate", 16),
+        ("trained", "outputs", 4),
+        ("untrained", "penultimate", 16),
+        ("untrained", "outputs", 4),
+        ("pixels", "pixels", 64),
+    }
+    assert report["results"]["reconstruction"].keys() == {"EGr", "EGr_b", "EGg", "EGg_b"}
+
+
+def test_report_states_data_protocol_and_seed(report):
+    assert report["gallery"] == {"split": "train", "images": 1437}
+    assert report["queries"] == {"split": "test", "images": 360}
+    assert report["training_seed"] == 42 and report["evaluation_seed"] == 0
+    assert report["protocols"].keys() == {"knn", "reconstruction"}
+
+
+def test_pixels_reach_their_known_accuracy(report):
+    # scikit-learn's own 1-NN on the same split.
+    from sklearn.datasets import load_digits
+    from sklearn.neighbors import KNeighborsClassifier
+
+    images, labels = load_digits(return_X_y=True)
+    expected = KNeighborsClassifier(1).fit(images[:1437], labels[:1437]).score(images[1437:], labels[1437:])
+    assert accuracy(report, encoder="pixels", layer="pixels") == pytest.approx(100 * expected, abs=0.3)
+
+
+def test_the_paper_s_number_is_the_default(report):
+    rows = [
+        row
+        for row in report["results"]["knn"]
+        if (row["encoder"], row["layer"], row["metric"], row["k"]) == ("trained", "penultimate", "euclidean", 1)
+    ]
+    assert accuracy(report) == rows[0]["accuracy"]
+    assert f"{rows[0]['accuracy']:.2f}" in table(report)
+
+
+def test_what_cannot_be_measured_is_said(digits_dir, tmp_path):
+    from PIL import Image
+
+    experiment = tiny(system="gan")
+    data = open_evaluation_data(experiment, data_dir=str(digits_dir))
+    with pytest.raises(InputError, match="Did you mean 'knn'"):
+        evaluate(tiny_game("gan"), experiment, data, names=("kn",))
+    with pytest.raises(InputError, match="gan has no encoder"):
+        evaluate(tiny_game("gan"), experiment, data, names=("reconstruction",))
+    with pytest.raises(InputError, match="unknown layer 'h9'"):
+        evaluate(tiny_game("gan"), experiment, data, names=("knn",), layers=("h9",))
+    Image.new("L", (8, 8)).save(tmp_path / "a.png")
+    unlabelled = open_evaluation_data(experiment, dataset=str(tmp_path))
+    with pytest.raises(InputError, match="no labels"):
+        evaluate(tiny_game("gan"), experiment, unlabelled, names=("knn",))
+    assert open_images(str(tmp_path)).count == 1

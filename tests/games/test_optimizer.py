@@ -1,0 +1,134 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_bigan.games import Adam, ConstantThenDecay
+
+GRADIENTS = np.random.default_rng(1).normal(size=(7, 3, 2)).astype(np.float32)
+START = np.random.default_rng(0).normal(size=(3, 2)).astype(np.float32)
+
+
+def stepped(optimizer, start, gradients):
+    """A variable's values after each step."""
+    variable = keras.Variable(start)
+    optimizer.build([variable])
+    trace = []
+    for gradient in gradients:
+        optimizer.apply([tf.constant(gradient)], [variable])
+        trace.append(np.array(variable))
+    return np.array(trace)
+
+
+def adam(start, gradients, rates, beta_1=0.5, beta_2=0.999, epsilon=1e-8, l2=2.5e-5):
+    """Kingma and Ba's algorithm 1 in its rearranged order (section 2), with L2 in the gradient, in float64."""
+    w, m, v = start.astype(np.float64), 0.0, 0.0
+    trace = []
+    for t, (gradient, rate) in enumerate(zip(gradients, rates, strict=True), start=1):
+        gradient = gradient + l2 * w
+        m = beta_1 * m + (1 - beta_1) * gradient
+        v = beta_2 * v + (1 - beta_2) * gradient**2
+        w = w - rate * np.sqrt(1 - beta_2**t) / (1 - beta_1**t) * m / (np.sqrt(v) + epsilon)
+        trace.append(w)
+    return np.array(trace)
+
+
+def test_defaults_are_the_papers():
+    config = Adam().get_config()
+    found = {name: pytest.approx(config[name]) for name in ("learning_rate", "beta_1", "beta_2", "epsilon", "l2")}
+    assert found == {"learning_rate": 2e-4, "beta_1": 0.5, "beta_2": 0.999, "epsilon": 1e-8, "l2": 2.5e-5}
+
+
+@pytest.mark.parametrize("l2", [0.0, 2.5e-5, 0.3])
+def test_steps_are_adams_with_l2_in_the_gradient(l2):
+    found = stepped(Adam(0.01, l2=l2), START, GRADIENTS)
+    np.testing.assert_allclose(found, adam(START, GRADIENTS, [0.01] * 7, l2=l2), atol=2e-6)
+
+
+def test_l2_alone_moves_weights_by_full_steps():
+    # Coupled: the decay passes through the moments, so the first step is the learning rate times a sign.
+    found = stepped(Adam(0.01, l2=0.1), START, np.zeros((1, 3, 2), np.float32))
+    np.testing.assert_allclose(found[0], START - 0.01 * np.sign(START), atol=1e-6)
+
+
+@pytest.mark.parametrize("settings", [{"beta_1": 0.9, "beta_2": 0.99}, {"epsilon": 0.1}])
+def test_moments_and_epsilon_are_arguments(settings):
+    found = stepped(Adam(0.01, **settings), START, GRADIENTS)
+    np.testing.assert_allclose(found, adam(START, GRADIENTS, [0.01] * 7, **settings), atol=2e-6)
+
+
+def test_gains_and_biases_are_exempt_from_l2():
+    start, gradients = START[:, 0], GRADIENTS[:, :, 0]
+    found = stepped(Adam(0.01, l2=0.3), start, gradients)
+    np.testing.assert_allclose(found, adam(start, gradients, [0.01] * 7, l2=0.0), atol=2e-6)
+
+
+def test_kernels_of_any_rank_above_one_are_regularised():
+    start, gradients = START.reshape(1, 1, 3, 2), GRADIENTS.reshape(7, 1, 1, 3, 2)
+    found = stepped(Adam(0.01, l2=0.3), start, gradients)
+    np.testing.assert_allclose(found, adam(start, gradients, [0.01] * 7, l2=0.3), atol=2e-6)
+
+
+def test_a_schedule_gives_the_rate_of_each_step():
+    schedule = ConstantThenDecay(0.01, steps_per_epoch=2, constant_epochs=1, decay_epochs=2, final=0.01)
+    rates = [0.01, 0.01, 0.001, 0.001, 0.0001, 0.0001, 0.0001]
+    np.testing.assert_allclose(
+        stepped(Adam(schedule), START, GRADIENTS), adam(START, GRADIENTS, rates), atol=2e-6, rtol=1e-6
+    )
+
+
+def test_steps_are_the_same_in_a_compiled_function():
+    variable, optimizer = keras.Variable(START), Adam(0.01)
+    optimizer.build([variable])
+    step = tf.function(lambda gradient: optimizer.apply([gradient], [variable]), jit_compile=True)
+    for gradient in GRADIENTS:
+        step(tf.constant(gradient))
+    np.testing.assert_allclose(variable, adam(START, GRADIENTS, [0.01] * 7)[-1], atol=2e-6)
+
+
+def test_optimizer_round_trips_through_its_config():
+    schedule = ConstantThenDecay(0.3, steps_per_epoch=5, constant_epochs=2, decay_epochs=3, final=0.1)
+    optimizer = Adam(schedule, beta_1=0.1, beta_2=0.2, epsilon=0.3, l2=0.4)
+    again = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
+    assert type(again) is Adam
+    assert again.get_config() == optimizer.get_config()
+    assert (again.beta_1, again.beta_2, again.epsilon, again.l2) == (0.1, 0.2, 0.3, 0.4)
+
+
+def rates_of(schedule, epochs, steps_per_epoch):
+    return np.array([[float(schedule(e * steps_per_epoch + s)) for s in range(steps_per_epoch)] for e in range(epochs)])
+
+
+def test_schedule_of_two_and_two_epochs_by_hand():
+    schedule = ConstantThenDecay(2e-4, steps_per_epoch=3, constant_epochs=2, decay_epochs=2, final=0.01)
+    # 0.01^(1/2) = 0.1 in the third epoch, 0.01 in the fourth; constant within each.
+    expected = np.repeat([[2e-4], [2e-4], [2e-5], [2e-6]], 3, axis=1)
+    np.testing.assert_allclose(rates_of(schedule, 4, 3), expected, rtol=1e-6)
+
+
+def test_schedule_of_the_paper_is_constant_for_200_epochs_and_ends_at_one_percent():
+    rates = rates_of(ConstantThenDecay(2e-4, 1, 200, 200, 0.01), 400, 1).ravel()
+    assert np.all(rates[:200] == rates[0]) and rates[0] == np.float32(2e-4)
+    np.testing.assert_allclose(rates[200:] / rates[199:-1], 0.01 ** (1 / 200), rtol=1e-4)
+    np.testing.assert_allclose(rates[399], 2e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "constant, decay, expected",
+    [(3, 0, [1, 1, 1]), (0, 2, [0.1, 0.01]), (1, 1, [1, 0.01])],
+    ids=["never decays", "decays at once", "one each"],
+)
+def test_schedule_at_its_borders(constant, decay, expected):
+    schedule = ConstantThenDecay(1.0, 2, constant, decay, 0.01)
+    np.testing.assert_allclose(rates_of(schedule, len(expected), 2)[:, 0], expected, rtol=1e-6)
+
+
+def test_schedule_stays_at_its_end():
+    schedule = ConstantThenDecay(1.0, 10, 1, 1, 0.25)
+    assert float(schedule(20)) == float(schedule(10**9)) == 0.25
+
+
+def test_schedule_takes_the_steps_of_compiled_functions():
+    schedule = ConstantThenDecay(1.0, 2, 1, 1, 0.25)
+    rates = tf.function(schedule)
+    assert [float(rates(tf.constant(s, tf.int64))) for s in (0, 1, 2, 3)] == [1.0, 1.0, 0.25, 0.25]

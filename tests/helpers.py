@@ -1,0 +1,134 @@
+"""What several test files need: a tiny experiment, a tiny game, images, and the command lines."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import h5py
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_bigan.experiment import Experiment
+from tf_bigan.games import make_game
+from tf_bigan.networks.layers import BatchNorm
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+SYSTEMS = ("bigan", "gan", "latent_regressor", "joint_latent_regressor", "autoencoder_l1", "autoencoder_l2")
+
+
+def tiny(**changes) -> Experiment:
+    """An experiment of seconds: 8x8 digits, 16 units, 4 latent dimensions."""
+    settings = {
+        "dataset": "digits",
+        "image_size": 8,
+        "channels": 1,
+        "width": 16,
+        "latent_dim": 4,
+        "batch_size": 128,
+        "constant_epochs": 1,
+        "decay_epochs": 1,
+        "statistics_steps": 3,
+        "precision": "float32",
+        "xla": "off",
+        "images_every": 0,
+    }
+    return Experiment(**{**settings, **changes})
+
+
+def tiny_game(system="bigan", dtype="float32", **changes):
+    """The freshly initialised game of a tiny experiment."""
+    return make_game(tiny(system=system, **changes), dtype)
+
+
+def awake_game(system="bigan", dtype="float32", seed=1, **changes):
+    """A tiny game in which no layer is 0 and signals are of order 1, unlike at the start of training."""
+    game = tiny_game(system, dtype, **changes)
+    for role, network in game.networks.items():
+        rng = np.random.default_rng([seed, *role.encode()])
+        for variable in network.trainable_variables:
+            variable.assign(rng.normal(0.0, 1.0 / np.sqrt(variable.shape[0]), variable.shape))
+    return game
+
+
+def images(count, seed=0, shape=(8, 8, 1)):
+    """Random float32 [count, *shape] in [0, 1]."""
+    return np.random.default_rng(seed).uniform(size=(count, *shape)).astype(np.float32)
+
+
+def batches(x, batch_size):
+    """A tf.data.Dataset of `x` in order, in full batches."""
+    return tf.data.Dataset.from_tensor_slices(x).batch(batch_size, drop_remainder=True)
+
+
+def fit(game, x, batch_size, statistics_steps=0):
+    """Trains quietly for one pass over `x`, in order."""
+    return game.fit(batches(x, batch_size), statistics_steps=statistics_steps, verbose=0)
+
+
+def values(network):
+    """Copies of all of a network's variables, by path."""
+    return {variable.path: np.array(variable) for variable in network.variables}
+
+
+def scalar(variable):
+    """A scalar variable as a Python number, under a distribution strategy, too."""
+    return np.array(variable).item()
+
+
+def norms_of(network: keras.Model):
+    """The batch norms of a network, by name."""
+    return {layer.name: layer for layer in network.layers if isinstance(layer, BatchNorm)}
+
+
+def read_h5(path):
+    """Every array in a .weights.h5 file, by its place in it."""
+    arrays = {}
+
+    def visit(name, entry):
+        if isinstance(entry, h5py.Dataset):
+            arrays[name] = entry[()]
+
+    with h5py.File(path) as file:
+        file.visititems(visit)
+    return arrays
+
+
+def read_records(path):
+    """The records of a JSON-lines file."""
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def start_tool(tool, *arguments, **environment):
+    """Starts tools/`tool` as a user does; a `subprocess.Popen` with text pipes."""
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / "tools" / tool), *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1", **environment},
+    )
+
+
+def finish(process, timeout=120):
+    """Waits for a started tool: (exit status, stdout, stderr)."""
+    try:
+        stdout, stderr = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        raise
+    return process.returncode, stdout, stderr
+
+
+def run_tool(tool, *arguments, timeout=120, **environment):
+    """Runs tools/`tool` to its end: (exit status, stdout, stderr)."""
+    return finish(start_tool(tool, *arguments, **environment), timeout)
+
+
+def flags_of(experiment):
+    """The command-line flags that say the same as `experiment`."""
+    return experiment.to_flagfile().splitlines()

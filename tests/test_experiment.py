@@ -1,0 +1,201 @@
+import dataclasses
+import subprocess
+import sys
+
+import pytest
+from absl import flags
+from helpers import ROOT, tiny
+
+from tf_bigan.errors import InputError
+from tf_bigan.experiment import Experiment, define_flags, experiment_of, parse_flags
+
+# Every field away from its default.
+CHANGED = Experiment(
+    system="joint_latent_regressor",
+    dataset="./my photos",
+    split="train[:50%]",
+    image_size=64,
+    channels=3,
+    networks="mlp",
+    width=17,
+    latent_dim=3,
+    prior="normal",
+    generator_skip=False,
+    sync_batch_norm=True,
+    latent_weight=0.5,
+    batch_size=64,
+    constant_epochs=3,
+    decay_epochs=0,
+    learning_rate=1.0 / 3.0,
+    final_learning_rate=1e-7,
+    beta_1=0.25,
+    beta_2=0.5,
+    epsilon=1e-20,
+    l2=0.0,
+    statistics_steps=7,
+    seed=0,
+    strategy="mirrored",
+    precision="mixed_bfloat16",
+    xla="off",
+    deterministic=True,
+    inter_op_threads=1,
+    intra_op_threads=2,
+    logical_cpus=2,
+    checkpoint_every=5,
+    keep_checkpoints=1,
+    images_every=0,
+)
+
+
+def parsed(*arguments):
+    values = flags.FlagValues()
+    define_flags(values)
+    parse_flags(values, ["train.py", *arguments])
+    return experiment_of(values)
+
+
+def test_defaults_are_the_papers_mnist_run():
+    e = Experiment()
+    assert (e.system, e.dataset, e.prior, e.latent_dim, e.width) == ("bigan", "mnist", "uniform", 50, 1024)
+    assert (e.batch_size, e.constant_epochs, e.decay_epochs, e.epochs) == (128, 200, 200, 400)
+    assert (e.learning_rate, e.final_learning_rate, e.beta_1, e.beta_2, e.epsilon, e.l2) == (
+        (2e-4, 0.01, 0.5, 0.999, 1e-8, 2.5e-5)
+    )
+    assert (e.statistics_steps, e.seed, e.latent_weight, e.generator_skip) == (1000, 42, 0.25, True)
+
+
+def test_every_field_is_explained():
+    for field in dataclasses.fields(Experiment):
+        assert field.metadata["text"], field.name
+
+
+@pytest.mark.parametrize("experiment", [Experiment(), CHANGED, tiny()], ids=["defaults", "changed", "tiny"])
+def test_flagfile_round_trip(experiment, tmp_path):
+    path = tmp_path / "train.flags"
+    path.write_text(experiment.to_flagfile())
+    assert Experiment.from_flagfile(path) == experiment
+    assert Experiment.from_flagfile(str(path)).to_flagfile() == experiment.to_flagfile()
+
+
+def test_changed_differs_from_the_defaults_in_every_field():
+    """Else the round trip above would not see a field that is lost."""
+    same = [f.name for f in dataclasses.fields(Experiment) if getattr(CHANGED, f.name) == f.default]
+    assert same == ["networks"]
+
+
+def test_a_flagfile_names_every_field_and_a_field_left_out_keeps_its_default(tmp_path):
+    assert [line[2:].split("=")[0] for line in CHANGED.to_flagfile().splitlines()] == [
+        field.name for field in dataclasses.fields(Experiment)
+    ]
+    path = tmp_path / "some.flags"
+    path.write_text("# a comment\n\n--width=32\n--nodeterministic\n--generator_skip=false\n")
+    assert Experiment.from_flagfile(path) == Experiment(width=32, generator_skip=False)
+
+
+def test_flags_after_a_flagfile_override_it(tmp_path):
+    path = tmp_path / "some.flags"
+    path.write_text("--width=32\n--latent_dim=7\n")
+    assert parsed(f"--flagfile={path}", "--width=33") == Experiment(width=33, latent_dim=7)
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"system": "bigann"}, "unknown system 'bigann'. Did you mean 'bigan'"),
+        ({"prior": "gauss"}, "unknown prior 'gauss'.* Known: normal, uniform"),
+        ({"strategy": "mirored"}, "Did you mean 'mirrored'"),
+        ({"precision": "bfloat16"}, "Did you mean 'mixed_bfloat16'"),
+        ({"channels": 2}, "channels must be one of 0, 1, 3, found 2"),
+        ({"batch_size": 1}, "batch_size must be at least 2, found 1"),
+        ({"batch_size": 2.5}, "batch_size must be int, found 2.5"),
+        ({"batch_size": True}, "batch_size must be int, found True"),
+        ({"deterministic": 1}, "deterministic must be bool, found 1"),
+        ({"dataset": None}, "dataset must be str, found None"),
+        ({"width": 0}, "width must be at least 1, found 0"),
+        ({"latent_dim": 0}, "latent_dim must be at least 1, found 0"),
+        ({"image_size": -1}, "image_size must be at least 0, found -1"),
+        ({"learning_rate": float("nan")}, "learning_rate must be at least 0.0, found nan"),
+        ({"learning_rate": -1e-9}, "learning_rate must be at least 0.0"),
+        ({"learning_rate": "fast"}, "learning_rate must be float, found 'fast'"),
+        ({"l2": -1.0}, "l2 must be at least 0.0"),
+        ({"constant_epochs": 0, "decay_epochs": 0}, "must be at least 1, found 0"),
+        ({"checkpoint_every": 0}, "checkpoint_every must be at least 1, found 0"),
+    ],
+    ids=str,
+)
+def test_values_that_cannot_work_are_refused(arguments, message):
+    with pytest.raises(InputError, match=message):
+        Experiment(**arguments)
+
+
+def test_values_at_the_borders_are_fine():
+    e = Experiment(
+        batch_size=2, width=1, latent_dim=1, image_size=0, learning_rate=0, constant_epochs=0, decay_epochs=1
+    )
+    assert e.epochs == 1 and e.learning_rate == 0
+
+
+def test_experiments_are_immutable():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Experiment().width = 3
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--bach_size=3"], "unknown flag --bach_size. Did you mean --batch_size.* --help lists them"),
+        (["--zzz=3"], "unknown flag --zzz. --help lists them"),
+        (["--batch_size=many"], "batch_size.*many"),
+        (["--learning_rate="], "learning_rate"),
+        (["--deterministic=perhaps"], "deterministic.*perhaps"),
+        (["--batch_size=1"], "batch_size must be at least 2, found 1"),
+        (["--system=gann"], "unknown system 'gann'. Did you mean 'gan'"),
+        (["width=3"], "'width=3' is no flag; flags begin with --"),
+        (["--flagfile=/nowhere/train.flags"], "/nowhere/train.flags"),
+    ],
+    ids=str,
+)
+def test_command_lines_that_cannot_work_are_refused_in_one_line(arguments, message):
+    with pytest.raises(InputError, match=message) as caught:
+        parsed(*arguments)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (bytes(range(128, 256)), "not text; it is damaged"),
+        (b"\x00\x01\x02\x03", "is no flag|damaged"),
+        (b"--width=16\n--widht=16\n", "unknown flag --widht. Did you mean --width"),
+        (b"--width=16\n--latent_di", "unknown flag --latent_di"),
+        (b"{}", "is no flag"),
+    ],
+    ids=["binary", "zeros", "unknown flag", "cut short", "JSON"],
+)
+def test_damaged_flagfiles_are_refused(content, message, tmp_path):
+    path = tmp_path / "train.flags"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        Experiment.from_flagfile(path)
+
+
+def test_difference_names_the_fields_that_decide_the_result():
+    assert Experiment().difference(Experiment()) == []
+    assert Experiment().difference(dataclasses.replace(Experiment(), width=3, seed=1)) == ["width", "seed"]
+    operational = {"inter_op_threads", "intra_op_threads", "checkpoint_every", "keep_checkpoints", "images_every"}
+    names = {field.name for field in dataclasses.fields(Experiment)}
+    assert set(CHANGED.difference(Experiment())) == names - operational - {"networks"}
+
+
+def test_open_fields_are_filled_from_another_experiment():
+    recorded = Experiment(image_size=28, channels=1, strategy="mirrored", precision="mixed_bfloat16", xla="off")
+    assert Experiment().filled_from(recorded) == recorded
+    chosen = Experiment(image_size=14, channels=3, strategy="one_device", precision="float32", xla="on", width=3)
+    assert chosen.filled_from(recorded) == chosen
+    assert Experiment(width=3).filled_from(recorded).width == 3
+
+
+def test_describing_a_run_does_not_import_tensorflow():
+    code = "import sys; from tf_bigan import Experiment; Experiment(); print('tensorflow' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

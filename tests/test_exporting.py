@@ -1,0 +1,121 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from helpers import images, tiny_game
+
+from tf_bigan import exporting
+from tf_bigan.errors import InputError
+from tf_bigan.exporting import export
+
+
+def trained(system="bigan", dtype="float32"):
+    game = tiny_game(system, dtype)
+    game.compile()
+    game.fit(images(256), batch_size=64, epochs=2, verbose=0, statistics_steps=2)
+    return game
+
+
+@pytest.fixture(scope="module")
+def game():
+    return trained()
+
+
+@pytest.fixture(scope="module")
+def path(game, tmp_path_factory):
+    return export(game, tmp_path_factory.mktemp("export") / "module")
+
+
+def test_hub_load_gives_the_model_s_features_and_codes(game, path):
+    import tensorflow_hub as hub
+
+    x = images(5)
+    np.testing.assert_allclose(hub.load(str(path))(x), game.features(x), atol=1e-5)
+    module = hub.load(str(path))
+    np.testing.assert_allclose(module.encode(x), game.encode(x), atol=1e-5)
+    np.testing.assert_allclose(module(x, training=True), module(x, training=False))
+
+
+def test_other_sizes_are_resized_in_the_graph(game, path):
+    module = tf.saved_model.load(str(path))
+    x = images(3, shape=(20, 12, 1))
+    resized = tf.image.resize(x, (8, 8), antialias=True)
+    np.testing.assert_allclose(module(x), game.features(np.clip(resized, 0, 1)), atol=1e-5)
+
+
+def test_serving_signatures(game, path):
+    signatures = tf.saved_model.load(str(path)).signatures
+    x = images(4)
+    (served,) = signatures["serving_default"](images=tf.constant(x)).values()
+    np.testing.assert_allclose(served, game.features(x), atol=1e-5)
+    (codes,) = signatures["encode"](images=tf.constant(x)).values()
+    np.testing.assert_allclose(codes, game.encode(x), atol=1e-5)
+
+
+def test_keras_layer_fine_tunes_in_tf_keras(path):
+    import tensorflow_hub as hub
+    import tf_keras
+
+    layer = hub.KerasLayer(str(path), trainable=True)
+    model = tf_keras.Sequential([tf_keras.layers.InputLayer((8, 8, 1)), layer, tf_keras.layers.Dense(3)])
+    assert len(layer.trainable_weights) == 2  # the encoder's two hidden layers
+    before = [weight.numpy() for weight in layer.trainable_weights]
+    model.compile("adam", tf_keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    losses = model.fit(images(30), np.arange(30) % 3, epochs=5, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
+    assert all(np.abs(w.numpy() - b).max() > 0 for w, b in zip(layer.trainable_weights, before, strict=True))
+
+
+def test_tfsm_layer_in_keras_3(game, path):
+    layer = keras.layers.TFSMLayer(str(path), call_endpoint="__call__")
+    x = images(4)
+    np.testing.assert_allclose(layer(x), game.features(x), atol=1e-5)
+    assert len(layer.trainable_weights) == 2
+
+
+def test_mixed_precision_models_are_exported_in_float32(tmp_path):
+    game = trained(dtype="mixed_bfloat16")
+    module = tf.saved_model.load(str(export(game, tmp_path / "m")))
+    twin = tiny_game()
+    for role, network in twin.networks.items():
+        network.set_weights(game.networks[role].get_weights())
+    np.testing.assert_allclose(module(images(4)), twin.features(images(4)), atol=1e-5)
+    assert all(v.dtype == tf.float32 for v in module.variables)
+
+
+def test_code_layer_and_generator(game, tmp_path):
+    x = images(4)
+    codes = tf.saved_model.load(str(export(game, tmp_path / "code", layer="code")))(x)
+    np.testing.assert_allclose(codes, game.encode(x), atol=1e-5)
+    decoded = tf.saved_model.load(str(export(game, tmp_path / "g", role="generator")))(codes)
+    np.testing.assert_allclose(decoded, game.reconstruct(x), atol=1e-5)
+
+
+def test_a_gan_exports_its_discriminator_s_features(tmp_path):
+    game = trained("gan")
+    module = tf.saved_model.load(str(export(game, tmp_path / "m")))
+    np.testing.assert_allclose(module(images(4)), game.features(images(4)), atol=1e-5)
+    assert not hasattr(module, "encode")
+
+
+def test_a_module_that_disagrees_is_removed(game, tmp_path, monkeypatch):
+    monkeypatch.setattr(exporting, "_RELOAD", exporting._RELOAD + "np.save(sys.argv[3], np.ones((8, 16)) * 7)")
+    with pytest.raises(InputError, match="differs from the model by"):
+        export(game, tmp_path / "m")
+    monkeypatch.setattr(exporting, "_RELOAD", "raise SystemExit('no such op')")
+    with pytest.raises(InputError, match="does not load in a fresh process: no such op"):
+        export(game, tmp_path / "m")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unusable_arguments(game, tmp_path):
+    with pytest.raises(InputError, match="Did you mean 'encoder'"):
+        export(game, tmp_path / "m", role="encode")
+    with pytest.raises(InputError, match="unknown layer 'h3'"):
+        export(game, tmp_path / "m", layer="h3")
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(InputError, match="is no SavedModel"):
+        export(game, tmp_path / "mine")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot write|is no SavedModel"):
+        export(game, tmp_path / "file" / "m")

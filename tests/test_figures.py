@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+from helpers import images, tiny_game
+
+from tf_bigan import figures
+from tf_bigan.errors import InputError
+
+
+def test_grid_places_each_image():
+    cells = np.stack([np.full((48, 48, 1), value) for value in (0.0, 0.5, 1.0)]).astype(np.float32)
+    sheet = figures.grid(cells, columns=2)
+    assert sheet.shape == (98, 98, 1) and sheet.dtype == np.uint8
+    assert (sheet[:48, :48] == 0).all() and (sheet[:48, 50:] == 128).all()
+    assert (sheet[50:, :48] == 255).all()
+    assert (sheet[48:50] == 255).all()  # the gap
+
+
+def test_small_images_are_magnified():
+    assert figures.grid(images(1), columns=1).shape == (48, 48, 1)  # six times
+
+
+def test_empty_grid_is_refused():
+    with pytest.raises(InputError, match="at least one image"):
+        figures.grid(images(0), columns=1)
+
+
+def test_png_round_trip(tmp_path):
+    from PIL import Image
+
+    for channels in (1, 3):
+        sheet = figures.grid(images(4, shape=(8, 8, channels)), columns=2)
+        figures.save_png(tmp_path / "a.png", sheet)
+        assert np.array_equal(np.asarray(Image.open(tmp_path / "a.png")).reshape(sheet.shape), sheet)
+
+
+def test_interpolation_begins_and_ends_at_the_reconstructions(monkeypatch):
+    game, first, second = tiny_game(), images(2, seed=1), images(2, seed=2)
+    shown = {}
+    monkeypatch.setattr(figures, "grid", lambda cells, columns: shown.update(cells=cells, columns=columns))
+    figures.interpolations(game, first, second, steps=5)
+    assert shown["columns"] == 7
+    rows = shown["cells"].reshape(2, 7, 8, 8, 1)
+    np.testing.assert_allclose(rows[:, 0], first)
+    np.testing.assert_allclose(rows[:, 1], game.reconstruct(first), atol=1e-6)
+    np.testing.assert_allclose(rows[:, 5], game.reconstruct(second), atol=1e-6)
+    np.testing.assert_allclose(rows[:, 6], second)
+
+
+def test_neighbours_show_the_query_and_first_itself(monkeypatch):
+    game, gallery = tiny_game(), images(10)
+    shown = {}
+    monkeypatch.setattr(figures, "grid", lambda cells, columns: shown.update(cells=cells, columns=columns))
+    figures.neighbours(game, gallery[3:5], gallery, count=2)
+    rows = shown["cells"].reshape(2, 3, 8, 8, 1)
+    np.testing.assert_array_equal(rows[:, 0], gallery[3:5])
+    np.testing.assert_array_equal(rows[:, 1], gallery[3:5])
+
+
+@pytest.mark.parametrize("role", ["encoder", "generator", "discriminator"])
+def test_filters_are_the_weights_next_to_the_images(role):
+    network = getattr(tiny_game(), role)
+    filters = network.image_filters()
+    assert filters.shape == (16, 8, 8, 1)
+    kernel = network.get_layer("outputs" if role == "generator" else "h1_linear").kernel.numpy()
+    expected = kernel[3] if role == "generator" else kernel[:, 3]
+    np.testing.assert_array_equal(filters[3].ravel(), expected)
+    assert figures.filters(network, 16).shape[2] == 1

@@ -1,0 +1,146 @@
+import hashlib
+import os
+
+import pytest
+
+from tf_bigan.errors import InputError
+from tf_bigan.files import CHECKSUMS, replacing, verify_checksums, write_checksums, write_text
+
+
+def names_in(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_file_is_written_and_replaced(tmp_path):
+    write_text(tmp_path / "new" / "a.txt", "one")
+    write_text(tmp_path / "new" / "a.txt", "zwei äöü")
+    assert (tmp_path / "new" / "a.txt").read_text(encoding="utf-8") == "zwei äöü"
+    assert names_in(tmp_path / "new") == ["a.txt"]
+
+
+def test_the_old_file_stands_until_the_new_one_is_whole(tmp_path):
+    path = tmp_path / "a.weights.h5"
+    path.write_text("old")
+    with replacing(path) as temporary:
+        temporary.write_text("new")
+        assert path.read_text() == "old"
+        assert temporary.parent == path.parent and temporary.name.endswith(".weights.h5")
+    assert path.read_text() == "new"
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+@pytest.mark.parametrize("folder", [False, True])
+def test_on_an_error_the_old_stays_and_nothing_is_left(tmp_path, error, folder):
+    path = tmp_path / "a"
+    path.write_text("old")
+    with pytest.raises(error), replacing(path) as temporary:
+        if folder:
+            temporary.mkdir()
+            (temporary / "part").write_text("half")
+        else:
+            temporary.write_text("half")
+        raise error
+    assert path.read_text() == "old" and names_in(tmp_path) == ["a"]
+
+
+def test_a_folder_is_written_and_replaced(tmp_path):
+    for content in ("one", "two"):
+        with replacing(tmp_path / "folder") as temporary:
+            (temporary / "deep").mkdir(parents=True)
+            (temporary / "deep" / content).write_text(content)
+    assert names_in(tmp_path) == ["folder"] and names_in(tmp_path / "folder" / "deep") == ["two"]
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(InputError, match="cannot write .*file/a.txt: "):
+        write_text(tmp_path / "file" / "a.txt", "text")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(InputError, match="cannot write .*folder: "):
+        write_text(tmp_path / "folder", "text")
+    assert names_in(tmp_path) == ["file", "folder"]
+
+
+def test_a_full_disk_is_reported(tmp_path, monkeypatch):
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(InputError, match="cannot write .*a.txt: No space left on device"):
+        write_text(tmp_path / "a.txt", "text")
+    assert names_in(tmp_path) == []
+
+
+def test_two_writers_do_not_share_a_temporary_file(tmp_path):
+    with replacing(tmp_path / "a") as first:
+        first.write_text("1")
+        with replacing(tmp_path / "a") as second:
+            second.write_text("2")
+        assert (tmp_path / "a").read_text() == "2"
+    assert (tmp_path / "a").read_text() == "1" and names_in(tmp_path) == ["a"]
+
+
+@pytest.fixture
+def checked(tmp_path):
+    for name in ("b.bin", "a.txt"):
+        (tmp_path / name).write_bytes(name.encode() * 3)
+    write_checksums(tmp_path, ["b.bin", "a.txt"])
+    return tmp_path
+
+
+def test_checksums_have_the_format_of_sha256sum(checked):
+    expected = [f"{hashlib.sha256(name.encode() * 3).hexdigest()}  {name}" for name in ("a.txt", "b.bin")]
+    assert (checked / CHECKSUMS).read_text().splitlines() == expected
+
+
+def test_untouched_files_are_verified(checked):
+    verify_checksums(checked)
+    verify_checksums(str(checked), ["a.txt"])
+
+
+def test_large_files_are_read_to_their_end(tmp_path):
+    (tmp_path / "large").write_bytes(bytes((1 << 20) + 1))
+    write_checksums(tmp_path, ["large"])
+    verify_checksums(tmp_path)
+    (tmp_path / "large").write_bytes(bytes(1 << 20) + b"\x01")
+    with pytest.raises(InputError, match="large is damaged"):
+        verify_checksums(tmp_path)
+
+
+@pytest.mark.parametrize("damage", [b"", b"a.txt" * 2, b"a.txta.txtA.txt", b"a.txt" * 3 + b"\n"])
+def test_a_changed_file_is_named(checked, damage):
+    (checked / "a.txt").write_bytes(damage)
+    with pytest.raises(InputError, match="a.txt is damaged or was changed"):
+        verify_checksums(checked)
+    verify_checksums(checked, ["b.bin"])
+
+
+def test_a_missing_file_is_named(checked):
+    (checked / "b.bin").unlink()
+    with pytest.raises(InputError, match="b.bin is missing"):
+        verify_checksums(checked)
+
+
+def test_a_file_without_checksum_is_not_trusted(checked):
+    (checked / "c.txt").write_text("c")
+    with pytest.raises(InputError, match="c.txt is not listed"):
+        verify_checksums(checked, ["c.txt"])
+
+
+@pytest.mark.parametrize("damage", [None, b"\xff\xfe\xfd", b"", b"no checksums\n"])
+def test_damaged_checksums_trust_nothing(checked, damage):
+    if damage is None:
+        (checked / CHECKSUMS).unlink()
+    else:
+        (checked / CHECKSUMS).write_bytes(damage)
+    for names in (None, ["a.txt"]):
+        with pytest.raises(InputError, match=CHECKSUMS):
+            verify_checksums(checked, names)
+
+
+@pytest.mark.parametrize("cut", [10, 30, 70])
+def test_checksums_cut_short_are_noticed(checked, cut):
+    text = (checked / CHECKSUMS).read_bytes()
+    (checked / CHECKSUMS).write_bytes(text[:-cut])
+    with pytest.raises(InputError):
+        verify_checksums(checked, ["a.txt", "b.bin"])

@@ -1,0 +1,262 @@
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+from helpers import ROOT, images, run_tool, tiny, tiny_game
+
+import tf_bigan
+from tf_bigan import zoo
+from tf_bigan.errors import InputError
+from tf_bigan.training.run_directory import RunDirectory
+
+PUBLISHED = [name for name in zoo.list_models() if RunDirectory(zoo.zoo_path() / name).has_weights()]
+
+
+def make_run(path, **changes):
+    """A finished run directory, as training and evaluating leave it."""
+    experiment = tiny(**changes)
+    game = tiny_game(experiment.system, **changes)
+    run = RunDirectory(path)
+    run.write_experiment(experiment)
+    run.save_weights(game.networks)
+    run.append_log({"epoch": 2, "step": 24, "discriminator_loss": 0.5})
+    report = {
+        "system": experiment.system,
+        "dataset": "digits",
+        "gallery": {"split": "train", "images": 1437},
+        "queries": {"split": "test", "images": 360},
+        "epochs": 2,
+        "training_precision": "float32",
+        "training_seed": 42,
+        "evaluation_seed": 0,
+        "protocols": {"reconstruction": "as it is"},
+        "results": {"reconstruction": {"EGr": 1.25, "EGr_b": 2.5, "EGg": 1.0, "EGg_b": 2.0}},
+    }
+    zoo.write_report(run.path / zoo.METRICS, report)
+    return game
+
+
+def test_listing_does_not_import_tensorflow():
+    code = "import sys, tf_bigan; print(tf_bigan.list_models('bigan*')); assert 'tensorflow' not in sys.modules"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert "bigan_digits" in result.stdout and "gan_mnist'" in result.stdout and "autoencoder" not in result.stdout
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_models_load_and_work(name):
+    model = tf_bigan.load(name)
+    x = images(3, shape=model.image_shape)
+    assert model.features(x).shape[0] == 3
+    assert model.generate(2, seed=0).shape == (2, *model.image_shape)
+    if model.encoder is not None:
+        assert np.abs(model.encode(x)).max() <= 1
+    assert not np.allclose(model.features(x), tf_bigan.load(name, weights=None).features(x))
+
+
+def test_something_is_published():
+    assert "bigan_digits" in PUBLISHED
+
+
+@pytest.mark.parametrize("name", [n for n in zoo.list_models() if (zoo.zoo_path() / n / zoo.METRICS).exists()])
+def test_cards_tell_the_numbers_of_the_metrics_file(name):
+    from tf_bigan.evaluation.report import table
+
+    folder = zoo.zoo_path() / name
+    assert table(zoo.read_report(folder / zoo.METRICS)) in (folder / zoo.CARD).read_text()
+
+
+def test_unknown_names_list_the_nearest():
+    with pytest.raises(InputError, match="unknown model 'bigan_mnits'. Did you mean 'bigan_mnist'"):
+        tf_bigan.load("bigan_mnits")
+
+
+def test_a_folder_that_is_no_run(tmp_path):
+    with pytest.raises(InputError, match="no run directory: it has no train.flags"):
+        tf_bigan.load(tmp_path)
+
+
+def test_missing_weights_are_not_replaced_by_random_ones(tmp_path):
+    RunDirectory(tmp_path).write_experiment(tiny())
+    with pytest.raises(InputError, match="has no weights yet; weights=None gives fresh ones"):
+        tf_bigan.load(tmp_path)
+    assert tf_bigan.load(tmp_path, weights=None).encoder.count_params() > 0
+
+
+def test_run_directories_load_like_models(tmp_path):
+    game = make_run(tmp_path)
+    np.testing.assert_array_equal(tf_bigan.load(tmp_path).encode(images(4)), game.encode(images(4)))
+
+
+def damage(path, where=100):
+    content = bytearray(path.read_bytes())
+    content[where] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("file", ["encoder.weights.h5", "generator.weights.h5", "train.flags"])
+def test_damaged_files_are_named(tmp_path, file):
+    make_run(tmp_path)
+    damage(tmp_path / file)
+    with pytest.raises(InputError, match=f"{file} is damaged or was changed"):
+        tf_bigan.load(tmp_path)
+
+
+def test_truncated_and_missing_weights_are_named(tmp_path):
+    make_run(tmp_path)
+    path = tmp_path / "encoder.weights.h5"
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(InputError, match="encoder.weights.h5 is damaged"):
+        tf_bigan.load(tmp_path)
+    path.unlink()
+    with pytest.raises(InputError, match="encoder.weights.h5 is missing"):
+        tf_bigan.load(tmp_path)
+
+
+def test_weights_of_another_network_are_refused(tmp_path):
+    make_run(tmp_path)
+    run = RunDirectory(tmp_path)
+    run.write_experiment(dataclasses.replace(run.experiment(), width=32))
+    with pytest.raises(InputError, match="does not fit the network that train.flags describes"):
+        tf_bigan.load(tmp_path)
+
+
+def test_publish_copies_the_run_and_writes_its_card(tmp_path):
+    make_run(tmp_path / "run", strategy="one_device", precision="mixed_bfloat16")
+    entry = zoo.publish(tmp_path / "run", "tiny", "nobody's data.", zoo=tmp_path / "zoo")
+    assert {path.name for path in entry.iterdir()} == {
+        "README.md",
+        "SHA256SUMS",
+        "train.flags",
+        "metrics.json",
+        "encoder.weights.h5",
+        "generator.weights.h5",
+        "discriminator.weights.h5",
+    }
+    np.testing.assert_array_equal(
+        tf_bigan.load(entry).encode(images(2)), tf_bigan.load(tmp_path / "run").encode(images(2))
+    )
+    published = RunDirectory(entry).experiment()
+    assert (published.strategy, published.precision, published.width) == ("auto", "auto", 16)
+    text = (entry / "README.md").read_text()
+    assert "nobody's data." in text and "1.250" in text and "--metrics=reconstruction" in text
+
+
+def test_publish_without_weights(tmp_path):
+    make_run(tmp_path / "run")
+    entry = zoo.publish(tmp_path / "run", "tiny", "nobody's data.", weights=False, zoo=tmp_path / "zoo")
+    assert {path.name for path in entry.iterdir()} == {"README.md", "SHA256SUMS", "train.flags", "metrics.json"}
+    assert "weights are not published" in (entry / "README.md").read_text()
+    with pytest.raises(InputError, match="has no weights yet"):
+        tf_bigan.load(entry)
+
+
+def test_only_finished_evaluated_runs_are_published(tmp_path):
+    make_run(tmp_path)
+    with pytest.raises(InputError, match="lower-case letters"):
+        zoo.publish(tmp_path, "No Name", "", zoo=tmp_path / "zoo")
+    (tmp_path / "metrics.jsonl").write_text(json.dumps({"epoch": 1, "step": 12}) + "\n")
+    with pytest.raises(InputError, match="is at epoch 1 of 2"):
+        zoo.publish(tmp_path, "tiny", "", zoo=tmp_path / "zoo")
+    (tmp_path / "metrics.json").unlink()
+    with pytest.raises(InputError, match="has no metrics.json; run tools/evaluate.py"):
+        zoo.publish(tmp_path, "tiny", "", zoo=tmp_path / "zoo")
+    assert not (tmp_path / "zoo").exists()
+
+
+def test_reports_of_the_same_evaluation_add_up(tmp_path):
+    path = tmp_path / "metrics.json"
+    zoo.write_report(path, {"dataset": "a", "protocols": {"knn": "p"}, "results": {"knn": [1]}})
+    zoo.write_report(path, {"dataset": "a", "protocols": {"nnd": "q"}, "results": {"nnd": {}}})
+    assert zoo.read_report(path)["results"] == {"knn": [1], "nnd": {}}
+    zoo.write_report(path, {"dataset": "b", "protocols": {"nnd": "q"}, "results": {"nnd": {}}})
+    assert zoo.read_report(path)["results"] == {"nnd": {}}
+
+
+def test_an_installed_wheel_loads_published_weights(tmp_path):
+    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*build, "--wheel-dir", str(tmp_path), str(ROOT)], check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("tf_bigan-*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "site")
+    code = (
+        "import tf_bigan; m = tf_bigan.load('bigan_digits'); print(tf_bigan.__file__); "
+        "print(m.generate(2, seed=0).shape)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path / "site")},
+    )
+    assert result.returncode == 0, result.stderr[-1000:]
+    assert str(tmp_path / "site") in result.stdout and "(2, 8, 8, 1)" in result.stdout
+
+
+def test_tools_name_what_is_wrong_and_exit_2(tmp_path):
+    for tool, arguments, message in [
+        ("evaluate.py", ["--model=bigan_digit"], "Did you mean 'bigan_digits'"),
+        ("evaluate.py", [], "--model is required"),
+        ("export.py", ["--model=bigan_digits", "--outptu=x"], "Did you mean --output"),
+        ("reproduce.py", ["--table=mnist_1n"], "Did you mean 'mnist_1nn'"),
+        (
+            "visualize.py",
+            ["--model=bigan_digits", f"--output={tmp_path}", "--figures=sample"],
+            "Did you mean 'samples'",
+        ),
+        ("extract_features.py", [f"--output={tmp_path}/f.npz"], "either --model or --module"),
+        ("publish.py", [f"--run={tmp_path}", "--name=x", "--terms=y"], "no run directory"),
+    ]:
+        status, stdout, stderr = run_tool(tool, *arguments)
+        assert status == 2, (tool, stderr)
+        assert message in stderr and "Traceback" not in stderr and len(stderr.splitlines()) <= 2, stderr
+
+
+def test_the_tools_one_after_another(digits_dir, tmp_path):
+    data = f"--data_dir={digits_dir}"
+    status, stdout, stderr = run_tool(
+        "evaluate.py", "--model=bigan_digits", "--metrics=knn,reconstruction", data, f"--json={tmp_path}/r.json"
+    )
+    assert status == 0, stderr
+    recorded = zoo.read_report(zoo.zoo_path() / "bigan_digits" / zoo.METRICS)["results"]
+    again = zoo.read_report(tmp_path / "r.json")["results"]
+    for old, new in zip(recorded["knn"], again["knn"], strict=True):
+        assert old["accuracy"] == pytest.approx(new["accuracy"], abs=0.6)  # two queries of 360
+    assert again["reconstruction"]["EGr"] == pytest.approx(recorded["reconstruction"]["EGr"], rel=1e-3)
+
+    assert run_tool("export.py", "--model=bigan_digits", f"--output={tmp_path}/module")[0] == 0
+    for source in (["--model=bigan_digits"], [f"--module={tmp_path}/module", "--dataset=digits"]):
+        status, stdout, stderr = run_tool(
+            "extract_features.py", *source, data, f"--output={tmp_path}/{len(source)}.npz"
+        )
+        assert status == 0, stderr
+    one, two = (np.load(tmp_path / f"{n}.npz") for n in (1, 2))
+    np.testing.assert_allclose(one["features"], two["features"], atol=1e-5)
+    assert one["features"].shape == (360, 512)
+
+    status, stdout, stderr = run_tool(
+        "visualize.py", "--model=bigan_digits", f"--output={tmp_path}/p", data, "--rows=2"
+    )
+    assert status == 0, stderr
+    assert {path.stem for path in (tmp_path / "p").iterdir()} == {
+        "samples",
+        "reconstructions",
+        "interpolations",
+        "filters_encoder",
+        "filters_generator",
+        "filters_discriminator",
+        "neighbours",
+    }
+
+
+def test_reproduce_prints_published_rows():
+    status, stdout, stderr = run_tool("reproduce.py", "--table=mnist_1nn", "--notrain", "--seeds=42,43")
+    assert status == 0, stderr
+    for method, paper in (("BiGAN", "97.39"), ("D", "97.30"), ("JLR", "97.13"), ("AE (l1)", "97.63")):
+        assert any(line.startswith(method) and paper in line for line in stdout.splitlines())
+    assert "seeds takes whole numbers" in run_tool("reproduce.py", "--seeds=a")[2]

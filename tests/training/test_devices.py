@@ -1,0 +1,113 @@
+import json
+
+import pytest
+import tensorflow as tf
+from helpers import tiny
+
+from tf_bigan.errors import InputError
+from tf_bigan.training import devices
+from tf_bigan.training.train import train
+
+
+def test_without_gpus_auto_is_one_device():
+    for name in ("auto", "one_device"):
+        strategy = devices.make_strategy(name)
+        assert strategy is tf.distribute.get_strategy() and strategy.num_replicas_in_sync == 1
+        assert devices.is_chief(strategy)
+
+
+def test_mirrored_takes_all_logical_devices():
+    strategy = devices.make_strategy("mirrored")
+    assert strategy.num_replicas_in_sync == 2 and devices.is_chief(strategy)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        None,
+        "",
+        "not JSON",
+        "[1, 2]",
+        "{}",
+        json.dumps({"cluster": {"worker": ["localhost:1"]}}),
+        json.dumps({"cluster": {"ps": ["localhost:1"]}, "task": {"type": "ps", "index": 0}}),
+        json.dumps({"task": {"type": "worker", "index": 0}}),
+        json.dumps({"cluster": {"worker": ["localhost:1"]}, "task": {"type": "worker", "index": 3}}),
+    ],
+    ids=["unset", "empty", "text", "list", "nothing", "no task", "no workers", "no cluster", "no such worker"],
+)
+def test_several_workers_need_a_cluster(config, monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    if config is not None:
+        monkeypatch.setenv("TF_CONFIG", config)
+    with pytest.raises(InputError, match="multi_worker needs TF_CONFIG with a cluster of workers and this task"):
+        devices.make_strategy("multi_worker")
+
+
+def test_without_a_tpu_strategy_tpu_is_refused():
+    with pytest.raises(InputError, match="strategy tpu: this machine has no TPU"):
+        devices.make_strategy("tpu")
+
+
+@pytest.mark.parametrize("name", ["float32", "mixed_bfloat16"])
+def test_a_precision_that_is_asked_for_is_taken(name):
+    assert devices.pick_precision(name) == (name, "as asked")
+
+
+def test_float16_needs_a_gpu():
+    with pytest.raises(InputError, match="mixed_float16 needs a GPU; on CPUs use mixed_bfloat16 or float32"):
+        devices.pick_precision("mixed_float16")
+
+
+@pytest.mark.parametrize(
+    "seconds, policy", [((2.0, 1.0), "mixed_bfloat16"), ((1.0, 5.0), "float32"), ((1.0, 1.0), "float32")]
+)
+def test_auto_precision_is_the_faster_one(seconds, policy, monkeypatch):
+    float32, bfloat16 = seconds
+    monkeypatch.setattr(devices, "_product_seconds", lambda dtype: float32 if dtype == tf.float32 else bfloat16)
+    found, why = devices.pick_precision("auto")
+    assert found == policy and f"{float32 / bfloat16:.1f} times as fast" in why
+
+
+def test_auto_precision_is_measured_here():
+    policy, why = devices.pick_precision("auto")
+    assert policy in ("float32", "mixed_bfloat16") and "bfloat16 products run" in why
+
+
+@pytest.mark.parametrize(
+    "arguments, expected",
+    [
+        (("auto", "float32", "mlp", 1, False), True),
+        (("auto", "mixed_bfloat16", "mlp", 1, False), False),
+        (("auto", "float32", "conv", 1, False), False),
+        (("auto", "float32", "mlp", 2, False), False),
+        (("auto", "float32", "mlp", 1, True), False),
+        (("on", "mixed_bfloat16", "mlp", 1, False), True),
+        (("off", "float32", "mlp", 1, False), False),
+        (("off", "float32", "mlp", 2, True), False),
+    ],
+)
+def test_xla_is_on_where_it_helps_on_cpus(arguments, expected, mirrored):
+    name, policy, networks, replicas, deterministic = arguments
+    strategy = mirrored if replicas == 2 else tf.distribute.get_strategy()
+    assert devices.pick_xla(name, policy, networks, strategy, deterministic) is expected
+
+
+def test_xla_is_refused_where_it_does_not_work(mirrored):
+    with pytest.raises(InputError, match="xla=on does not go with several replicas"):
+        devices.pick_xla("on", "float32", "mlp", mirrored, False)
+    with pytest.raises(InputError, match="xla=on does not go with deterministic"):
+        devices.pick_xla("on", "float32", "mlp", tf.distribute.get_strategy(), True)
+
+
+def test_a_batch_that_does_not_divide_over_the_replicas_is_refused(tmp_path, digits_dir):
+    with pytest.raises(InputError, match="batch_size 127 is not divisible by 2 replicas"):
+        train(tiny(strategy="mirrored", batch_size=127), tmp_path / "run", digits_dir)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("experiment", [tiny(inter_op_threads=3), tiny(logical_cpus=3)], ids=["threads", "devices"])
+def test_threads_and_devices_cannot_be_set_once_tensorflow_has_run(experiment, tmp_path, digits_dir):
+    tf.add(1, 1)
+    with pytest.raises(InputError, match="can be set only before TensorFlow has run"):
+        train(experiment, tmp_path / "run", digits_dir)

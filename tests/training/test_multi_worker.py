@@ -1,0 +1,89 @@
+"""Two workers on this machine. PITFALLS: keras#20585, keras#20329."""
+
+import json
+import socket
+
+import numpy as np
+import pytest
+from helpers import finish, flags_of, read_h5, read_records, start_tool, tiny
+
+from tf_bigan.experiment import Experiment
+from tf_bigan.files import verify_checksums
+
+
+def free_ports(count):
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind(("localhost", 0))
+        return [each.getsockname()[1] for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()
+
+
+def run_workers(experiment, workdirs, digits_dir):
+    """Runs a worker for each of `workdirs`, side by side: their (exit status, stdout, stderr)."""
+    cluster = {"worker": [f"localhost:{port}" for port in free_ports(len(workdirs))]}
+    processes = [
+        start_tool(
+            "train.py",
+            *flags_of(experiment),
+            f"--workdir={workdir}",
+            f"--data_dir={digits_dir}",
+            TF_CONFIG=json.dumps({"cluster": cluster, "task": {"type": "worker", "index": i}}),
+        )
+        for i, workdir in enumerate(workdirs)
+    ]
+    try:
+        return [finish(process) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+
+
+@pytest.fixture(scope="module")
+def workers(tmp_path_factory, digits_dir):
+    """A run of two workers in one directory: (the directory, what each worker returned)."""
+    workdir = tmp_path_factory.mktemp("cluster") / "run"
+    experiment = tiny(strategy="multi_worker", images_every=2, checkpoint_every=5)
+    return workdir, run_workers(experiment, [workdir, workdir], digits_dir)
+
+
+def test_both_workers_end_with_status_0(workers):
+    for status, _, stderr in workers[1]:
+        assert status == 0, stderr
+
+
+def test_only_the_chief_speaks(workers):
+    workdir, ((_, chief, _), (_, other, _)) = workers
+    assert "2 replica(s)" in chief and f"finished: 24 steps; weights in {workdir}" in chief
+    assert other == ""
+
+
+def test_only_the_chief_writes(workers):
+    workdir = workers[0]
+    assert [(r["epoch"], r["step"]) for r in read_records(workdir / "metrics.jsonl")] == [(1, 12), (2, 24)]
+    assert Experiment.from_flagfile(workdir / "train.flags").strategy == "multi_worker"
+    assert [path.name for path in sorted((workdir / "checkpoints").iterdir())][-1] == "step-000000024"
+    assert not [path for path in workdir.rglob("*") if path.name.startswith(".") and path.name != ".lock"]
+    assert sorted(path.name for path in (workdir / "images").iterdir()) == [
+        "reconstructions_0002.png",
+        "samples_0002.png",
+    ]
+
+
+def test_the_weights_are_whole_and_finite(workers):
+    workdir = workers[0]
+    verify_checksums(workdir)
+    for role in ("encoder", "generator", "discriminator"):
+        arrays = read_h5(workdir / f"{role}.weights.h5")
+        assert all(np.isfinite(a).all() for a in arrays.values())
+        assert [float(a) for a in arrays.values() if a.shape == ()] in ([3.0], [3.0, 3.0])  # statistics_steps
+
+
+def test_losses_are_those_of_the_whole_batch(workers):
+    # D starts undecided on every worker, so that the first epoch's losses are near ln 2 for the mean, not the sum.
+    first = read_records(workers[0] / "metrics.jsonl")[0]
+    for name in ("discriminator_loss", "encoder_generator_loss"):
+        assert abs(first[name] - np.log(2)) < 0.05

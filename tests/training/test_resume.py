@@ -1,0 +1,481 @@
+"""Interrupting runs, and what a run directory and its checkpoints survive."""
+
+import json
+import os
+import signal
+import time
+
+import numpy as np
+import pytest
+from helpers import finish, fit, flags_of, images, read_h5, read_records, scalar, start_tool, tiny, tiny_game
+
+from tf_bigan.errors import InputError
+from tf_bigan.experiment import Experiment
+from tf_bigan.training.checkpoints import Checkpoints
+from tf_bigan.training.run_directory import RunDirectory
+from tf_bigan.training.train import Terminated, train
+
+ROLES = ("encoder", "generator", "discriminator")
+
+
+def steps_kept(workdir):
+    return sorted(int(path.name.removeprefix("step-")) for path in (workdir / "checkpoints").glob("step-*"))
+
+
+def largest_file(folder):
+    return max(folder.iterdir(), key=lambda path: path.stat().st_size)
+
+
+# -- exact resume, as a user meets it
+
+
+class Interrupted:
+    """A run that is killed, started again, terminated, damaged, started again; and one that is left alone."""
+
+    def __init__(self, folder, digits_dir):
+        # 23 steps an epoch: steps are single, and checkpoints fall anywhere within epochs.
+        self.experiment = tiny(batch_size=64, constant_epochs=30, decay_epochs=30, deterministic=True)
+        self.total = 60 * 23
+        self.data = f"--data_dir={digits_dir}"
+        self.whole, self.broken = folder / "whole", folder / "broken"
+
+        alone = self.start(self.whole, checkpoint_every=10000)
+
+        process = self.start(self.broken, checkpoint_every=17)
+        self.wait_for_checkpoint_after(0, process)
+        process.send_signal(signal.SIGKILL)
+        self.killed = finish(process)
+        self.after_kill = steps_kept(self.broken)
+
+        process = self.start(self.broken, checkpoint_every=20)
+        self.wait_for_checkpoint_after(self.after_kill[-1], process)
+        process.send_signal(signal.SIGTERM)
+        self.terminated = finish(process)
+        self.after_termination = steps_kept(self.broken)
+
+        self.damaged = self.broken / "checkpoints" / f"step-{self.after_termination[-1]:09d}"
+        file = largest_file(self.damaged)
+        os.truncate(file, file.stat().st_size // 2)
+        self.resumed = finish(self.start(self.broken, checkpoint_every=10000))
+        self.uninterrupted = finish(alone)
+
+    def start(self, workdir, checkpoint_every):
+        flags = [flag for flag in flags_of(self.experiment) if not flag.startswith("--checkpoint_every")]
+        return start_tool(
+            "train.py", *flags, f"--checkpoint_every={checkpoint_every}", f"--workdir={workdir}", self.data
+        )
+
+    def wait_for_checkpoint_after(self, step, process):
+        deadline = time.monotonic() + 120
+        while not [kept for kept in steps_kept(self.broken) if kept > step]:
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+
+@pytest.fixture(scope="module")
+def interrupted(tmp_path_factory, digits_dir):
+    return Interrupted(tmp_path_factory.mktemp("runs"), digits_dir)
+
+
+def test_the_run_was_killed_halfway(interrupted):
+    assert interrupted.killed[0] == -signal.SIGKILL
+    assert 0 < interrupted.after_kill[-1] < interrupted.total
+
+
+def test_sigterm_checkpoints_and_ends_with_status_143(interrupted):
+    status, stdout, stderr = interrupted.terminated
+    assert status == 143, stderr
+    assert f"resuming after step {interrupted.after_kill[-1]} of {interrupted.total}" in stdout
+    newest = interrupted.after_termination[-1]
+    assert interrupted.after_kill[-1] < newest < interrupted.total
+    assert f"stopped after step {newest} of {interrupted.total}; start again to go on" in stdout
+    assert "Traceback" not in stderr
+
+
+def test_a_damaged_checkpoint_is_named_and_an_older_one_used(interrupted):
+    status, stdout, stderr = interrupted.resumed
+    assert status == 0, stderr
+    older, newest = interrupted.after_termination[-2:]
+    assert f"skipping checkpoint step-{newest:09d}: " in stdout and "is damaged" in stdout
+    assert f"resuming after step {older} of {interrupted.total}" in stdout
+    assert f"finished: {interrupted.total} steps" in stdout
+
+
+def test_interrupted_and_uninterrupted_runs_end_with_identical_weights(interrupted):
+    assert interrupted.uninterrupted[0] == 0, interrupted.uninterrupted[2]
+    for role in ROLES:
+        whole, broken = (read_h5(run / f"{role}.weights.h5") for run in (interrupted.whole, interrupted.broken))
+        assert whole.keys() == broken.keys() and len(whole) >= 6
+        for path in whole:
+            assert whole[path].tobytes() == broken[path].tobytes(), f"{role} {path}"
+
+
+def test_the_log_of_an_interrupted_run_has_each_epoch_once(interrupted):
+    whole, broken = (read_records(run / "metrics.jsonl") for run in (interrupted.whole, interrupted.broken))
+    for records in (whole, broken):
+        assert [r["epoch"] for r in records] == list(range(1, 61))
+        assert [r["step"] for r in records] == [23 * epoch for epoch in range(1, 61)]
+    for a, b in zip(whole, broken, strict=True):
+        assert a["learning_rate"] == b["learning_rate"]
+    names = ("discriminator_loss", "encoder_generator_loss")
+    assert [whole[-1][name] for name in names] == [broken[-1][name] for name in names]
+
+
+def test_settings_that_do_not_decide_the_result_may_change(interrupted):
+    # Each start above had another --checkpoint_every; the last one is recorded.
+    assert Experiment.from_flagfile(interrupted.broken / "train.flags").checkpoint_every == 10000
+
+
+# -- resuming in one process
+
+
+@pytest.fixture
+def begun(tmp_path, digits_dir):
+    """A run of two epochs of 12 steps that stopped after the first."""
+
+    class Stop(Exception):
+        pass
+
+    experiment = tiny(checkpoint_every=6, keep_checkpoints=3)
+    append = RunDirectory.append_log
+
+    def stop_after_first(run, record):
+        append(run, record)
+        raise Stop
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RunDirectory, "append_log", stop_after_first)
+        with pytest.raises(Stop):
+            train(experiment, tmp_path, digits_dir, say=lambda line: None)
+    assert steps_kept(tmp_path) == [6, 12]
+    return tmp_path, experiment
+
+
+def test_a_resumed_run_goes_on_from_its_newest_checkpoint(begun, digits_dir):
+    workdir, experiment = begun
+    lines = []
+    train(experiment, workdir, digits_dir, say=lines.append)
+    assert "resuming after step 12 of 24" in lines
+    assert [r["epoch"] for r in read_records(workdir / "metrics.jsonl")] == [1, 2]
+    assert steps_kept(workdir) == [12, 18, 24]
+
+
+def test_an_epoch_that_sigterm_cuts_in_two_has_one_record(tmp_path, digits_dir):
+    experiment, before = tiny(checkpoint_every=6), signal.getsignal(signal.SIGTERM)
+    save = Checkpoints.save
+
+    def save_and_terminate(checkpoints):
+        save(checkpoints)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Checkpoints, "save", save_and_terminate)
+        with pytest.raises(Terminated, match="stopped after step 6 of 24; start again to go on"):
+            train(experiment, tmp_path, digits_dir, say=lambda line: None)
+    assert signal.getsignal(signal.SIGTERM) == before
+    assert steps_kept(tmp_path) == [6]
+    train(experiment, tmp_path, digits_dir, say=lambda line: None)
+    assert [(r["epoch"], r["step"]) for r in read_records(tmp_path / "metrics.jsonl")] == [(1, 12), (2, 24)]
+
+
+def test_after_an_error_sigterm_ends_the_process_as_before(tmp_path, digits_dir, monkeypatch):
+    def fail(checkpoints):
+        raise InputError("the disk is full")
+
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    monkeypatch.setattr(Checkpoints, "save", fail)
+    try:
+        with pytest.raises(InputError, match="the disk is full"):
+            train(tiny(checkpoint_every=6), tmp_path, digits_dir, say=lambda line: None)
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_a_damaged_newest_checkpoint_is_written_again(begun, digits_dir):
+    workdir, experiment = begun
+    damaged = workdir / "checkpoints" / "step-000000012"
+    os.truncate(largest_file(damaged), 10)
+    lines = []
+    train(experiment, workdir, digits_dir, say=lines.append)
+    assert "resuming after step 6 of 24" in lines
+    assert [r["step"] for r in read_records(workdir / "metrics.jsonl")] == [12, 24]
+    lines.clear()
+    train(experiment, workdir, digits_dir, say=lines.append)
+    assert not any("skipping" in line for line in lines) and "is finished" in lines[-1]
+
+
+def test_a_finished_run_whose_last_checkpoint_is_damaged_is_finished_again(begun, digits_dir):
+    workdir, experiment = begun
+    train(experiment, workdir, digits_dir, say=lambda line: None)
+    os.truncate(largest_file(workdir / "checkpoints" / "step-000000024"), 10)
+    for expected in ("finished: 24 steps", "is finished: 24 steps"):
+        lines = []
+        train(experiment, workdir, digits_dir, say=lines.append)
+        assert expected in lines[-1], lines
+
+
+def test_without_a_good_checkpoint_a_run_begins_again_and_says_why(begun, digits_dir):
+    workdir, experiment = begun
+    for step in (6, 12):
+        os.truncate(largest_file(workdir / "checkpoints" / f"step-{step:09d}"), 10)
+    lines = []
+    train(experiment, workdir, digits_dir, say=lines.append)
+    assert sum("skipping checkpoint" in line for line in lines) == 2
+    assert not any("resuming" in line for line in lines)
+    assert [r["epoch"] for r in read_records(workdir / "metrics.jsonl")] == [1, 2]
+
+
+def test_a_lost_weight_file_is_written_again(begun, digits_dir):
+    workdir, experiment = begun
+    train(experiment, workdir, digits_dir, say=lambda line: None)
+    for name in ("encoder.weights.h5", "SHA256SUMS"):
+        (workdir / name).unlink()
+    lines = []
+    train(experiment, workdir, digits_dir, say=lines.append)
+    assert "finished: 24 steps" in lines[-1] and (workdir / "encoder.weights.h5").exists()
+
+
+@pytest.mark.parametrize(
+    "change, flag",
+    [
+        ({"seed": 1}, "--seed=42 (now 1)"),
+        ({"decay_epochs": 2}, "--decay_epochs=1 (now 2)"),
+        ({"dataset": "mnist"}, "--dataset=digits (now mnist)"),
+        ({"image_size": 9}, "--image_size=8 (now 9)"),
+        ({"precision": "mixed_bfloat16"}, "--precision=float32 (now mixed_bfloat16)"),
+        ({"deterministic": True}, "--deterministic=False (now True)"),
+    ],
+    ids=str,
+)
+def test_a_setting_that_decides_the_result_may_not_change(change, flag, begun_once):
+    with pytest.raises(InputError) as caught:
+        RunDirectory(begun_once).resolve(tiny(**change))
+    assert flag in str(caught.value) and str(begun_once) in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 2
+
+
+@pytest.fixture(scope="module")
+def begun_once(tmp_path_factory):
+    """A run directory of `tiny()` with a checkpoint."""
+    run = RunDirectory(tmp_path_factory.mktemp("run"))
+    run.write_experiment(tiny())
+    (run.checkpoints / "step-000000001").mkdir(parents=True)
+    return run.path
+
+
+def test_settings_left_open_and_operational_ones_are_taken_as_they_come(begun_once):
+    run = RunDirectory(begun_once)
+    assert run.resolve(tiny(image_size=0, channels=0, precision="auto", xla="auto")) == tiny()
+    changed = tiny(checkpoint_every=1, keep_checkpoints=9, images_every=3, inter_op_threads=1)
+    assert run.resolve(changed) == changed
+
+
+@pytest.mark.parametrize(
+    "content", [bytes(range(256)), b"--widht=3\n", b"", None], ids=["binary", "typo", "empty", "cut"]
+)
+def test_a_damaged_flagfile_is_named(content, begun_once, tmp_path):
+    run = RunDirectory(tmp_path)
+    (run.checkpoints / "step-000000001").mkdir(parents=True)
+    good = (begun_once / "train.flags").read_bytes()
+    (tmp_path / "train.flags").write_bytes(good[: len(good) // 2] if content is None else content)
+    with pytest.raises(InputError, match="train.flags|another experiment|widht"):
+        run.resolve(tiny())
+
+
+# -- the log
+
+
+def test_records_are_appended_and_read(tmp_path):
+    run = RunDirectory(tmp_path)
+    assert run.read_log() == []
+    for step in (1, 2, 3):
+        run.append_log({"epoch": step, "step": 10 * step, "loss": 0.1 * step})
+    assert [r["step"] for r in run.read_log()] == [10, 20, 30]
+    assert read_records(run.log) == run.read_log()
+
+
+def test_a_last_line_cut_short_is_left_out(tmp_path):
+    run = RunDirectory(tmp_path)
+    run.append_log({"epoch": 1, "step": 10})
+    run.append_log({"epoch": 2, "step": 20})
+    os.truncate(run.log, run.log.stat().st_size - 5)
+    assert [r["step"] for r in run.read_log()] == [10]
+    run.rewind_log(15)
+    run.append_log({"epoch": 2, "step": 20})
+    assert [r["step"] for r in read_records(run.log)] == [10, 20]
+
+
+@pytest.mark.parametrize("step, kept", [(0, []), (9, []), (10, [10]), (29, [10, 20]), (30, [10, 20, 30])])
+def test_rewinding_drops_what_comes_after_a_step(tmp_path, step, kept):
+    run = RunDirectory(tmp_path)
+    run.rewind_log(step)
+    assert not run.log.exists()
+    for epoch in (1, 2, 3):
+        run.append_log({"epoch": epoch, "step": 10 * epoch})
+    run.rewind_log(step)
+    assert [r["step"] for r in read_records(run.log)] == kept
+
+
+def test_a_log_of_garbage_stops_nobody(tmp_path):
+    run = RunDirectory(tmp_path)
+    run.log.write_bytes(b'\xff\xfe\n{"epoch": 1, "step": 10}\n[1, 2]\n"text"\n')
+    run.rewind_log(10)
+    assert [json.loads(line)["step"] for line in run.log.read_text().splitlines()] == [10]
+
+
+# -- weights
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """A run directory with weights, and the game they are from."""
+    run, game = RunDirectory(tmp_path_factory.mktemp("run")), tiny_game(seed=5)
+    game.compile(run_eagerly=True)
+    fit(game, images(32), 16, statistics_steps=2)
+    run.save_weights(game.networks)
+    return run, game
+
+
+def test_weights_round_trip(saved):
+    run, game = saved
+    assert run.has_weights()
+    again = tiny_game(seed=6)
+    for role, network in again.networks.items():
+        run.load_weights(role, network)
+        for a, b in zip(network.variables, game.networks[role].variables, strict=True):
+            np.testing.assert_array_equal(a, b)
+    np.testing.assert_array_equal(again.encode(images(3)), game.encode(images(3)))
+
+
+@pytest.mark.parametrize(
+    "other", [{"width": 17}, {"latent_dim": 5}, {"image_size": 9}, {"generator_skip": False}], ids=str
+)
+def test_weights_of_another_architecture_are_refused(saved, other):
+    run, _ = saved
+    networks = tiny_game(**other).networks
+    role = "generator" if other == {"generator_skip": False} else "encoder"
+    with pytest.raises(InputError, match=f"{role}.weights.h5 does not fit the network that train.flags describes"):
+        run.load_weights(role, networks[role])
+
+
+def test_damaged_and_missing_weights_are_refused(tmp_path):
+    run, game = RunDirectory(tmp_path), tiny_game()
+    with pytest.raises(InputError, match="SHA256SUMS is missing"):
+        run.load_weights("encoder", game.encoder)
+    run.save_weights(game.networks)
+    path = run.weights_path("encoder")
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="encoder.weights.h5 is damaged or was changed"):
+        run.load_weights("encoder", game.encoder)
+    run.load_weights("generator", game.generator)
+    path.unlink()
+    with pytest.raises(InputError, match="encoder.weights.h5 is missing"):
+        run.load_weights("encoder", game.encoder)
+
+
+# -- checkpoints
+
+
+def trained(steps, seed=0, dtype="float32"):
+    game = tiny_game(seed=seed, dtype=dtype)
+    game.compile(run_eagerly=True)
+    if steps:
+        fit(game, images(16 * steps, seed), 16)
+    return game
+
+
+@pytest.mark.parametrize("dtype", ["float32", "mixed_float16"])
+def test_a_checkpoint_holds_everything_that_decides_the_rest(tmp_path, dtype):
+    game = trained(3, dtype=dtype)
+    Checkpoints(tmp_path, game).save()
+    again = trained(0, seed=0, dtype=dtype)
+    assert Checkpoints(tmp_path, again).restore_latest()
+    assert again.steps_done == 3 and scalar(again.optimizer.iterations) == 3
+    for a, b in zip(
+        game.variables + game.optimizer.variables, again.variables + again.optimizer.variables, strict=True
+    ):
+        if not a.path.startswith("mean"):  # an epoch's mean loss starts anew
+            np.testing.assert_array_equal(a, b, err_msg=a.path)
+    for each in (game, again):
+        fit(each, images(32, seed=9), 16)
+    for a, b in zip(game.trainable_variables, again.trainable_variables, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-7)
+
+
+def test_the_newest_checkpoints_are_kept(tmp_path):
+    game = trained(1)
+    checkpoints = Checkpoints(tmp_path, game, keep=2)
+    for _ in range(4):
+        checkpoints.save()
+        checkpoints.save()
+        fit(game, images(16), 16)
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["step-000000003", "step-000000004"]
+
+
+def test_others_than_the_chief_do_not_write(tmp_path):
+    game = trained(0)
+    Checkpoints(tmp_path / "checkpoints", game, chief=False).save()
+    assert not (tmp_path / "checkpoints").exists()
+
+
+def test_nothing_to_restore_is_no_error(tmp_path):
+    said = []
+    assert not Checkpoints(tmp_path / "nowhere", trained(0)).restore_latest(said.append)
+    assert said == []
+
+
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "lost", "no checksums", "empty"])
+def test_damaged_checkpoints_are_named_and_passed_over(tmp_path, damage):
+    game = trained(1)
+    checkpoints = Checkpoints(tmp_path, game)
+    checkpoints.save()
+    kept = np.array(game.encoder.variables[0])
+    fit(game, images(16), 16)
+    checkpoints.save()
+    newest = tmp_path / "step-000000002"
+    file = largest_file(newest)
+    if damage == "truncated":
+        os.truncate(file, file.stat().st_size - 1)
+    elif damage == "flipped":
+        content = bytearray(file.read_bytes())
+        content[100] ^= 64
+        file.write_bytes(content)
+    elif damage == "lost":
+        file.unlink()
+    elif damage == "no checksums":
+        (newest / "SHA256SUMS").unlink()
+    else:
+        for path in newest.iterdir():
+            path.write_bytes(b"")
+    said = []
+    again = trained(0, seed=1)
+    assert Checkpoints(tmp_path, again).restore_latest(said.append)
+    assert again.steps_done == 1
+    np.testing.assert_array_equal(again.encoder.variables[0], kept)
+    assert len(said) == 1 and said[0].startswith("skipping checkpoint step-000000002: ")
+
+
+def test_a_damaged_checkpoint_of_the_same_step_is_replaced(tmp_path):
+    game = trained(1)
+    Checkpoints(tmp_path, game).save()
+    os.truncate(largest_file(tmp_path / "step-000000001"), 10)
+    again = trained(1)
+    checkpoints = Checkpoints(tmp_path, again)
+    assert not checkpoints.restore_latest(lambda line: None)
+    checkpoints.save()
+    assert checkpoints.restore_latest(pytest.fail)
+
+
+def test_half_written_checkpoints_are_not_seen(tmp_path):
+    (tmp_path / ".0a1b2c3d.step-000000009").mkdir()
+    assert not Checkpoints(tmp_path, trained(0)).restore_latest(pytest.fail)
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(InputError, match="cannot write .*file"):
+        Checkpoints(tmp_path / "file", trained(0)).save()

@@ -1,0 +1,348 @@
+"""tools/train.py as a user runs it, and `train` as a program calls it."""
+
+import math
+import os
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from helpers import SYSTEMS, flags_of, read_h5, read_records, run_tool, tiny, tiny_game
+from PIL import Image
+
+import tf_bigan
+from tf_bigan.errors import InputError
+from tf_bigan.experiment import Experiment
+from tf_bigan.files import verify_checksums
+from tf_bigan.games import BiGAN
+from tf_bigan.training import devices
+from tf_bigan.training.run_directory import RunDirectory
+from tf_bigan.training.train import train
+
+EPOCHS, STEPS = 3, 12  # of 128 images each: 1437 digits make 11.2 batches
+TOTAL = EPOCHS * STEPS
+
+
+def ran(experiment, workdir, digits_dir):
+    """Trains, and returns what was said."""
+    lines = []
+    train(experiment, workdir, digits_dir, say=lines.append)
+    return lines
+
+
+def checkpoints_in(workdir):
+    return sorted(int(path.name.removeprefix("step-")) for path in (workdir / "checkpoints").glob("step-*"))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, digits_dir):
+    """A run made by the command line: (its folder, exit status, stdout, stderr)."""
+    workdir = tmp_path_factory.mktemp("runs") / "new" / "run"
+    experiment = tiny(image_size=0, channels=0, constant_epochs=2, decay_epochs=1, images_every=2)
+    flagfile = tmp_path_factory.mktemp("flags") / "tiny.flags"
+    flagfile.write_text(experiment.to_flagfile())
+    return workdir, *run_tool(
+        "train.py", f"--flagfile={flagfile}", "--seed=7", f"--workdir={workdir}", f"--data_dir={digits_dir}"
+    )
+
+
+def test_a_run_ends_with_status_0_and_without_complaints(finished):
+    workdir, status, stdout, stderr = finished
+    assert status == 0, stderr
+    assert "bigan on digits: 1437 images of 8x8x1; 1 replica(s); float32 (as asked); XLA off" in stdout
+    assert f"finished: {TOTAL} steps; weights in {workdir}" in stdout
+    assert "Epoch 3/3" in stdout and "discriminator_loss: " in stdout
+    assert "Warning" not in stderr and "Traceback" not in stderr
+
+
+def test_a_run_directory_holds_what_it_promises(finished):
+    workdir = finished[0]
+    assert {path.name for path in workdir.iterdir() if not path.name.startswith(".")} == {
+        "SHA256SUMS",
+        "checkpoints",
+        "discriminator.weights.h5",
+        "encoder.weights.h5",
+        "generator.weights.h5",
+        "images",
+        "metrics.jsonl",
+        "tensorboard",
+        "train.flags",
+    }
+    verify_checksums(workdir)
+    assert checkpoints_in(workdir)[-1] == TOTAL
+    assert len(list((workdir / "tensorboard").iterdir())) >= 1
+
+
+def test_the_flagfile_is_the_resolved_experiment(finished):
+    experiment = Experiment.from_flagfile(finished[0] / "train.flags")
+    assert experiment == tiny(constant_epochs=2, decay_epochs=1, images_every=2, seed=7)
+    assert (experiment.image_size, experiment.channels) == (8, 1)
+
+
+def test_each_epoch_has_a_record(finished):
+    records = read_records(finished[0] / "metrics.jsonl")
+    assert [(r["epoch"], r["step"]) for r in records] == [(1, STEPS), (2, 2 * STEPS), (3, 3 * STEPS)]
+    np.testing.assert_allclose([r["learning_rate"] for r in records], [2e-4, 2e-4, 2e-6], rtol=1e-5)
+    for r in records:
+        assert set(r) == {
+            "epoch",
+            "step",
+            "seconds",
+            "images_per_second",
+            "learning_rate",
+            "discriminator_loss",
+            "encoder_generator_loss",
+        }
+        assert all(math.isfinite(value) for value in r.values())
+        assert abs(r["discriminator_loss"] - math.log(2)) < 0.05
+    assert records[0]["seconds"] < records[1]["seconds"] < records[2]["seconds"]
+
+
+def test_tensorboard_has_the_same_numbers(finished):
+    found = {}
+    for file in sorted((finished[0] / "tensorboard").iterdir()):
+        for event in tf.compat.v1.train.summary_iterator(str(file)):
+            for value in event.summary.value:
+                if value.tag != "samples" and value.tag != "reconstructions":
+                    found[value.tag, event.step] = float(tf.make_ndarray(value.tensor))
+    for r in read_records(finished[0] / "metrics.jsonl"):
+        for name in ("discriminator_loss", "encoder_generator_loss", "learning_rate"):
+            assert found[name, r["step"]] == pytest.approx(r[name], rel=1e-6)
+
+
+def test_pictures_are_drawn_every_so_many_epochs(finished):
+    assert sorted(path.name for path in (finished[0] / "images").iterdir()) == [
+        "reconstructions_0002.png",
+        "samples_0002.png",
+    ]
+    for path in (finished[0] / "images").iterdir():
+        pixels = np.array(Image.open(path))
+        assert pixels.dtype == np.uint8 and pixels.std() > 0
+
+
+def test_weights_are_float32_with_inference_statistics(finished):
+    arrays = read_h5(finished[0] / "encoder.weights.h5")
+    assert {a.dtype for a in arrays.values()} == {np.dtype("float32")}
+    assert sorted(a.shape for a in arrays.values()) == [(), (16,), (16,), (16, 4), (16, 16), (64, 16)]
+    assert [float(a) for a in arrays.values() if a.shape == ()] == [3.0]  # statistics_steps
+
+
+def test_weights_are_those_of_the_game_that_was_trained(finished):
+    game = tiny_game(seed=7)
+    run = RunDirectory(finished[0])
+    for role, network in game.networks.items():
+        run.load_weights(role, network)
+    assert np.isfinite(game.encode(np.ones((2, 8, 8, 1)))).all()
+    other = tiny_game(seed=7)
+    assert not np.allclose(
+        game.encoder.get_layer("h1_linear").kernel, other.encoder.get_layer("h1_linear").kernel, atol=1e-5
+    )
+
+
+def test_a_finished_run_is_left_as_it_is(finished, digits_dir):
+    workdir = finished[0]
+    before = {path: path.stat().st_mtime_ns for path in workdir.rglob("*.h5")}
+    log = (workdir / "metrics.jsonl").read_bytes()
+    experiment = tiny(constant_epochs=2, decay_epochs=1, seed=7, image_size=0, channels=0, precision="auto")
+    assert ran(experiment, workdir, digits_dir)[-1] == f"{workdir} is finished: {TOTAL} steps"
+    assert {path: path.stat().st_mtime_ns for path in workdir.rglob("*.h5")} == before
+    assert (workdir / "metrics.jsonl").read_bytes() == log
+
+
+def test_another_experiment_in_the_same_directory_is_refused(finished, digits_dir):
+    workdir = finished[0]
+    status, stdout, stderr = run_tool(
+        "train.py",
+        *flags_of(tiny(constant_epochs=2, decay_epochs=1, width=17, l2=0.0, seed=7)),
+        f"--workdir={workdir}",
+        f"--data_dir={digits_dir}",
+    )
+    assert status == 2
+    assert f"error: {workdir} holds another experiment. It was started with " in stderr
+    assert "--width=16 (now 17)" in stderr and "--l2=2.5e-05 (now 0.0)" in stderr
+    assert "--seed" not in stderr and "Traceback" not in stderr
+    assert Experiment.from_flagfile(workdir / "train.flags").width == 16
+
+
+# -- flags; these do not come as far as TensorFlow
+
+
+def test_help_explains_every_flag():
+    for flag in ("--help", "-h"):
+        status, stdout, stderr = run_tool("train.py", flag)
+        assert (status, stderr) == (0, "")
+    assert "python tools/train.py --flagfile=" in stdout
+    for name in ("workdir", "data_dir", "flagfile", *Experiment.__dataclass_fields__):
+        assert f"--{name}" in stdout
+    assert "batch over all replicas [images] (Donahue et al. 2017, appendix)" in stdout
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ([], "error: --workdir is required; --help explains\n"),
+        (["--workdir="], "error: --workdir is required; --help explains\n"),
+        (["--workdirr=/tmp/run"], "error: unknown flag --workdirr. Did you mean --workdir"),
+        (["--workdir=/nowhere", "--system=bigann"], "error: unknown system 'bigann'. Did you mean 'bigan'"),
+        (["--workdir=/nowhere", "--batch_size=few"], "few"),
+        (["--workdir=/nowhere", "--batch_size=1"], "error: batch_size must be at least 2, found 1\n"),
+        (["--workdir=/nowhere", "mnist"], "error: 'mnist' is no flag; flags begin with --\n"),
+        (["--workdir=/nowhere", "--flagfile=/nowhere/train.flags"], "/nowhere/train.flags"),
+    ],
+    ids=str,
+)
+def test_command_lines_that_cannot_work_end_with_status_2_and_one_line(arguments, message):
+    status, stdout, stderr = run_tool("train.py", *arguments)
+    assert status == 2 and stdout == ""
+    assert message in stderr and stderr.startswith("error: ") and stderr.count("\n") == 1
+
+
+def test_a_damaged_flagfile_ends_with_status_2(tmp_path):
+    path = tmp_path / "train.flags"
+    path.write_bytes(bytes(range(256)))
+    status, stdout, stderr = run_tool("train.py", f"--flagfile={path}", f"--workdir={tmp_path / 'run'}")
+    assert status == 2 and "Traceback" not in stderr and str(path) in stderr
+    assert not (tmp_path / "run").exists()
+
+
+# -- settings, data and directories that cannot work
+
+
+def test_a_run_that_diverges_ends_with_status_2(tmp_path, digits_dir):
+    status, stdout, stderr = run_tool(
+        "train.py",
+        *flags_of(tiny(learning_rate=1e38, checkpoint_every=1, images_every=1)),
+        f"--workdir={tmp_path / 'run'}",
+        f"--data_dir={digits_dir}",
+    )
+    assert status == 2, stderr
+    complaint = stderr[stderr.index("error: ") :]
+    assert "is not finite" in complaint and "training stopped" in complaint and "--learning_rate" in complaint
+    assert len(complaint.splitlines()) == 2 and "Traceback" not in stderr
+    assert not list((tmp_path / "run").glob("*.weights.h5"))
+
+
+@pytest.mark.parametrize("player", ["discriminator", "encoder_generator"])
+def test_a_loss_that_is_not_finite_names_player_and_step_and_keeps_the_last_good_checkpoint(
+    player, tmp_path, digits_dir, monkeypatch
+):
+    play = BiGAN.play
+
+    def broken(game, x, z):
+        losses = play(game, x, z)
+        return {**losses, player: tf.where(game.step.value >= 22, float("nan"), losses[player])}
+
+    experiment = tiny(constant_epochs=2, checkpoint_every=5)
+    with monkeypatch.context() as patch:
+        patch.setattr(BiGAN, "play", broken)
+        with pytest.raises(InputError, match=f"the loss of the {player} is not finite at step 22; training stopped"):
+            ran(experiment, tmp_path, digits_dir)
+    good = checkpoints_in(tmp_path)[-1]
+    assert 22 - 2 * 6 < good <= 22  # steps run by sixes, half an epoch
+
+    lines = ran(experiment, tmp_path, digits_dir)
+    assert f"resuming after step {good} of 36" in lines
+    assert all(np.isfinite(a).all() for a in read_h5(tmp_path / "encoder.weights.h5").values())
+    assert [r["epoch"] for r in read_records(tmp_path / "metrics.jsonl")] == [1, 2, 3]
+
+
+def test_more_images_a_batch_than_there_are_is_refused(tmp_path, digits_dir):
+    with pytest.raises(InputError, match="digits has 100 images, fewer than a batch of 128; lower --batch_size"):
+        ran(tiny(split="train[:100]"), tmp_path / "run", digits_dir)
+
+
+def test_a_missing_data_set_is_named(tmp_path, digits_dir):
+    with pytest.raises(InputError, match="unknown data set 'digitz'. Did you mean 'digits'"):
+        ran(tiny(dataset="digitz"), tmp_path / "run", digits_dir)
+    with pytest.raises(InputError, match="there is no folder"):
+        ran(tiny(dataset=str(tmp_path / "photos")), tmp_path / "run", digits_dir)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path, digits_dir):
+    (tmp_path / "file").write_text("no folder")
+    for workdir in (tmp_path / "file" / "run", tmp_path / "file"):
+        with pytest.raises(InputError, match=f"cannot write in {workdir}: "):
+            ran(tiny(), workdir, digits_dir)
+    assert (tmp_path / "file").read_text() == "no folder"
+
+
+def test_a_directory_that_another_process_trains_in_is_refused(tmp_path, digits_dir):
+    with RunDirectory(tmp_path).lock(), pytest.raises(InputError, match=f"another process is training in {tmp_path}"):
+        ran(tiny(), tmp_path, digits_dir)
+    assert not (tmp_path / "train.flags").exists()
+    with RunDirectory(tmp_path).lock():
+        assert os.listdir(tmp_path) == [".lock"]
+
+
+# -- every way to run
+
+
+@pytest.mark.parametrize("system", SYSTEMS[1:])
+def test_every_system_trains(system, tmp_path, digits_dir):
+    ran(tiny(system=system, decay_epochs=0, images_every=1), tmp_path, digits_dir)
+    verify_checksums(tmp_path)
+    game = tiny_game(system)
+    assert {path.name for path in tmp_path.glob("*.weights.h5")} == {f"{role}.weights.h5" for role in game.networks}
+    pictures = {"samples_0001.png"} | ({"reconstructions_0001.png"} if game.encoder is not None else set())
+    assert {path.name for path in (tmp_path / "images").iterdir()} == pictures
+    (record,) = read_records(tmp_path / "metrics.jsonl")
+    assert {name for name in record if name.endswith("_loss")} == {f"{player}_loss" for player in game.players}
+
+
+def test_several_replicas_train_and_save_what_one_device_loads(tmp_path, digits_dir):
+    # In a process of its own: the collectives of two MirroredStrategies in one process get in each other's way.
+    status, stdout, stderr = run_tool(
+        "train.py",
+        *flags_of(tiny(strategy="mirrored", logical_cpus=2, images_every=1, checkpoint_every=7)),
+        f"--workdir={tmp_path}",
+        f"--data_dir={digits_dir}",
+    )
+    assert status == 0, stderr
+    assert "2 replica(s)" in stdout and "finished: 24 steps" in stdout
+    assert [r["step"] for r in read_records(tmp_path / "metrics.jsonl")] == [12, 24]
+    assert checkpoints_in(tmp_path)[-1] == 24
+    game, run = tiny_game(), RunDirectory(tmp_path)
+    for role, network in game.networks.items():
+        run.load_weights(role, network)
+    assert np.isfinite(game.reconstruct(np.ones((2, 8, 8, 1)))).all()
+
+
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+def test_half_precision_trains_to_float32_weights(precision, tmp_path, digits_dir, monkeypatch):
+    # float16 is refused on CPUs for its speed; that it works can be seen here all the same.
+    monkeypatch.setattr(devices, "pick_precision", lambda name: (precision, "as asked"))
+    ran(tiny(precision=precision), tmp_path, digits_dir)
+    arrays = read_h5(tmp_path / "encoder.weights.h5")
+    assert {a.dtype for a in arrays.values()} == {np.dtype("float32")}
+    assert all(np.isfinite(a).all() for a in arrays.values())
+    records = read_records(tmp_path / "metrics.jsonl")
+    np.testing.assert_allclose([r["learning_rate"] for r in records], [2e-4, 2e-6], rtol=1e-5)
+    assert Experiment.from_flagfile(tmp_path / "train.flags").precision == precision
+
+
+def test_a_folder_of_images_trains_from_python(tmp_path):
+    rng = np.random.default_rng(0)
+    for i in range(40):
+        path = tmp_path / "photos" / "ab"[i % 2] / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (12, 10, 3), np.uint8)).save(path)
+    experiment = tiny(dataset=str(tmp_path / "photos"), image_size=8, channels=0, batch_size=16)
+    tf_bigan.train(experiment, tmp_path / "run", say=lambda line: None)
+    assert Experiment.from_flagfile(tmp_path / "run" / "train.flags").channels == 3
+    assert [r["step"] for r in read_records(tmp_path / "run" / "metrics.jsonl")] == [3, 6]
+
+
+def test_open_settings_are_resolved_and_recorded(tmp_path, digits_dir, monkeypatch):
+    monkeypatch.setattr(devices, "_product_seconds", lambda dtype: 2.0 if dtype == tf.float32 else 1.0)
+    experiment = tiny(image_size=0, channels=0, precision="auto", xla="auto", decay_epochs=0)
+    assert "mixed_bfloat16 (bfloat16 products run 2.0 times as fast" in ran(experiment, tmp_path, digits_dir)[0]
+    recorded = Experiment.from_flagfile(tmp_path / "train.flags")
+    assert (recorded.image_size, recorded.channels, recorded.precision) == (8, 1, "mixed_bfloat16")
+    # On a machine that would choose otherwise, the run stays what it is.
+    monkeypatch.setattr(devices, "_product_seconds", lambda dtype: 1.0)
+    assert "is finished" in ran(experiment, tmp_path, digits_dir)[-1]
+
+
+def test_the_whole_step_compiled_with_xla_trains(tmp_path, digits_dir):
+    lines = ran(tiny(xla="on", decay_epochs=0), tmp_path, digits_dir)
+    assert lines[0].endswith("XLA on") and lines[-1].startswith("finished: 12 steps")
