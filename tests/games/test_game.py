@@ -366,9 +366,9 @@ def test_the_same_seed_trains_the_same_and_another_seed_otherwise():
 @pytest.mark.parametrize("settings", [{"steps_per_execution": 3}, {"jit_compile": True}], ids=str)
 def test_how_steps_are_executed_does_not_change_them(settings, monkeypatch):
     # XLA's generator gives other numbers than TensorFlow's; with the same noise the steps are the same.
-    waves = lambda game, count, step, stream=0: tf.reshape(
-        tf.sin(tf.cast(tf.range(count * 4), tf.float32) ** 2), (count, 4)
-    )  # noqa: E731
+    def waves(game, count, step, stream=0):
+        return tf.reshape(tf.sin(tf.cast(tf.range(count * 4), tf.float32) ** 2), (count, 4))
+
     monkeypatch.setattr(Game, "noise", waves)
     plain, other = awake_game(), awake_game()
     plain.compile(keras.optimizers.SGD(0.1))
@@ -406,6 +406,20 @@ def test_fit_refuses_images_that_are_none(feed, message):
     with pytest.raises(InputError, match=message):
         game.fit(feed, batch_size=16, verbose=0) if isinstance(feed, np.ndarray) else game.fit(feed, verbose=0)
     assert game.steps_done == 0
+
+
+def test_an_array_smaller_than_a_batch_is_refused():
+    game = bigan()
+    game.compile()
+    with pytest.raises(InputError, match="5 images, fewer than a batch of 16"):
+        game.fit(images(5), batch_size=16, verbose=0)
+
+
+def test_the_end_of_a_dataset_of_unknown_length_is_no_step():
+    game = bigan()
+    game.compile()
+    game.fit(batches(images(64), 16).filter(lambda x: True), epochs=3, statistics_steps=0, verbose=0)
+    assert game.steps_done == 12
 
 
 @pytest.mark.parametrize("steps_per_execution", [1, 2])

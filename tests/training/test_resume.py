@@ -284,6 +284,16 @@ def test_a_damaged_flagfile_is_named(content, begun_once, tmp_path):
         run.resolve(tiny())
 
 
+def test_a_flagfile_changed_by_hand_is_refused(tmp_path):
+    run = RunDirectory(tmp_path)
+    run.write_experiment(tiny())
+    assert run.experiment() == Experiment.from_flagfile(tmp_path / "train.flags") == tiny()
+    path = tmp_path / "train.flags"
+    path.write_text(path.read_text().replace("--width=16", "--width=17"))
+    with pytest.raises(InputError, match="train.flags is damaged or was changed"):
+        run.experiment()
+
+
 # -- the log
 
 

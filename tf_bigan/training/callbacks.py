@@ -1,5 +1,6 @@
 """What happens around the steps of a run: progress, logs, pictures, checkpoints, and stopping."""
 
+import contextlib
 import signal
 import time
 
@@ -60,24 +61,26 @@ class Progress(keras.callbacks.ProgbarLogger):
 class Log(keras.callbacks.Callback):
     """One record an epoch in metrics.jsonl, and the same scalars in TensorBoard.
 
-    A record has "epoch" (1 = the first), "step", "seconds" (since this process began training),
+    An epoch cut short has none. A record has "epoch" (1 = the first), "step", "seconds" (since this process began training),
     "images_per_second", "learning_rate" and each player's mean loss over the epoch.
     """
 
-    def __init__(self, game, run, progress):
+    def __init__(self, game, run, progress, schedule):
         super().__init__()
-        self._game, self._run, self._progress = game, run, progress
+        self._game, self._run, self._progress, self._schedule = game, run, progress, schedule
         self._started = time.perf_counter()
         self._writer = tf.summary.create_file_writer(str(run.tensorboard))
 
     def on_epoch_end(self, epoch, logs=None):
         step = self._game.steps_done
+        if step % self._schedule.steps_per_epoch:
+            return
         record = {
             "epoch": epoch + 1,
             "step": step,
             "seconds": round(time.perf_counter() - self._started, 3),
             "images_per_second": round(self._progress.images_per_second, 1),
-            "learning_rate": self._rate(),
+            "learning_rate": float(self._schedule(step - 1)),
             **{name: float(value) for name, value in (logs or {}).items()},
         }
         self._run.append_log(record)
@@ -87,11 +90,6 @@ class Log(keras.callbacks.Callback):
 
     def on_train_end(self, logs=None):
         self._writer.flush()  # not closed: a resumed run is more than one fit
-
-    def _rate(self):
-        """The learning rate of the epoch that ends: of its last step, not of the one to come."""
-        optimizer = self._game.optimizer
-        return float(optimizer._learning_rate(optimizer.iterations - 1))
 
 
 class Pictures(keras.callbacks.Callback):
@@ -109,7 +107,7 @@ class Pictures(keras.callbacks.Callback):
         self._game, self._run, self._dataset, self._images, self._every = game, run, dataset, images, every
 
     def on_epoch_end(self, epoch, logs=None):
-        if (epoch + 1) % self._every:
+        if (epoch + 1) % self._every or self._game.stop_training:
             return
         game, epochs = self._game, epoch + 1
         game.estimate_statistics(self._dataset, PICTURE_STATISTICS_STEPS)
@@ -180,14 +178,18 @@ class Checkpoint(keras.callbacks.Callback):
         self._last = game.steps_done
         self.terminated = False
 
-    def on_train_begin(self, logs=None):
+    @contextlib.contextmanager
+    def on_sigterm(self):
+        """While this lasts, SIGTERM asks for a checkpoint and the end of training."""
+
         def terminate(signum, frame):
             self.terminated = True
 
-        self._previous = signal.signal(signal.SIGTERM, terminate)
-
-    def on_train_end(self, logs=None):
-        signal.signal(signal.SIGTERM, self._previous)
+        previous = signal.signal(signal.SIGTERM, terminate)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGTERM, previous)
 
     def on_train_batch_end(self, batch, logs=None):
         step = self._game.steps_done

@@ -39,14 +39,13 @@ class Checkpoints:
         if not self._chief:
             return
         path = self._folder / f"step-{self._game.steps_done:09d}"
-        if not path.exists():
-            with replacing(path) as temporary:
-                temporary.mkdir()
-                try:
-                    self._checkpoint.write(str(temporary / "state"))
-                except tf.errors.OpError as error:
-                    raise InputError(f"cannot write {path}: {error.message}") from None
-                write_checksums(temporary, [file.name for file in temporary.iterdir()])
+        with replacing(path) as temporary:
+            temporary.mkdir()
+            try:
+                self._checkpoint.write(str(temporary / "state"))
+            except tf.errors.OpError as error:
+                raise InputError(f"cannot write {path}: {error.message}") from None
+            write_checksums(temporary, [file.name for file in temporary.iterdir()])
         for old in self._paths()[: -self._keep]:
             shutil.rmtree(old)
 

@@ -18,6 +18,8 @@ def make_strategy(name: str) -> tf.distribute.Strategy:
     Raises:
       InputError: this machine has no such device, or TF_CONFIG does not describe a cluster.
     """
+    if name == "multi_worker":
+        return _multi_worker_strategy()
     gpus = tf.config.list_logical_devices("GPU")
     if name == AUTO:
         name = "mirrored" if len(gpus) > 1 else "one_device"
@@ -27,17 +29,6 @@ def make_strategy(name: str) -> tf.distribute.Strategy:
     if name == "mirrored":
         devices = gpus or tf.config.list_logical_devices("CPU")
         return tf.distribute.MirroredStrategy([device.name for device in devices])
-    if name == "multi_worker":
-        try:
-            cluster = tf.distribute.cluster_resolver.TFConfigClusterResolver()
-            workers = cluster.cluster_spec().as_dict().get("worker", [])
-            if not workers or cluster.task_type is None:
-                raise ValueError("no workers or no task")
-        except (ValueError, TypeError) as error:
-            raise InputError(
-                f"strategy multi_worker needs TF_CONFIG with a cluster of workers and this task ({error})"
-            ) from None
-        return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=cluster)
     try:
         resolver = tf.distribute.cluster_resolver.TPUClusterResolver("local")
         tf.config.experimental_connect_to_cluster(resolver)
@@ -45,6 +36,19 @@ def make_strategy(name: str) -> tf.distribute.Strategy:
         return tf.distribute.TPUStrategy(resolver)
     except Exception:  # without a TPU: ValueError, NotFoundError or KeyError, by version
         raise InputError("strategy tpu: this machine has no TPU that TensorFlow can initialise") from None
+
+
+def _multi_worker_strategy():
+    # Before anything lists devices: that starts the runtime, and the cluster must be known by then.
+    try:
+        cluster = tf.distribute.cluster_resolver.TFConfigClusterResolver()
+        if not cluster.cluster_spec().as_dict().get("worker") or cluster.task_type is None:
+            raise ValueError("it names no workers or no task")
+        return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=cluster)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"strategy multi_worker needs TF_CONFIG with a cluster of workers and this task: {error}"
+        ) from None
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:

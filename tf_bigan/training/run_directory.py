@@ -94,13 +94,13 @@ class RunDirectory:
             raise InputError(f"cannot write {self.log}: {error.strerror}") from None
 
     def read_log(self) -> list[dict]:
-        """The records of metrics.jsonl; a last line cut short by a crash is left out."""
+        """The records of metrics.jsonl; lines that a crash cut short are left out."""
         records = []
         if self.log.exists():
-            for line in self.log.read_text(encoding="utf-8").splitlines():
+            for line in self.log.read_text(encoding="utf-8", errors="replace").splitlines():
                 with contextlib.suppress(json.JSONDecodeError):
                     records.append(json.loads(line))
-        return records
+        return [record for record in records if isinstance(record, dict) and "step" in record]
 
     def rewind_log(self, step: int):
         """Drops the records after `step`, which a resumed run will write again."""

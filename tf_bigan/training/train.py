@@ -67,8 +67,9 @@ def train(experiment: Experiment, workdir, data_dir=None, say=print):
         steps_per_epoch = math.ceil(data.count / experiment.batch_size)
         with strategy.scope():
             game = make_game(experiment, policy)
+            schedule = _schedule(experiment, steps_per_epoch)
             game.compile(
-                _optimizer(experiment, steps_per_epoch),
+                Adam(schedule, experiment.beta_1, experiment.beta_2, experiment.epsilon, experiment.l2),
                 steps_per_execution=_divisor(steps_per_epoch, _STEPS_PER_EXECUTION),
                 jit_compile=xla,
             )
@@ -83,38 +84,40 @@ def train(experiment: Experiment, workdir, data_dir=None, say=print):
             say(f"resuming after step {game.steps_done} of {total_steps}")
         if chief:
             run.rewind_log(game.steps_done)
-        _fit(game, experiment, data, run, checkpoints, steps_per_epoch, chief)
+        _fit(game, experiment, data, run, checkpoints, schedule, chief)
         _finish(game, experiment, data, run, chief)
         say(f"finished: {total_steps} steps; weights in {pathlib.Path(run.path)}")
 
 
-def _fit(game, experiment, data, run, checkpoints, steps_per_epoch, chief):
+def _fit(game, experiment, data, run, checkpoints, schedule, chief):
+    steps_per_epoch = schedule.steps_per_epoch
     total_steps = steps_per_epoch * experiment.epochs
     progress = Progress(game, experiment.batch_size, total_steps, chief)
     nonfinite = StopOnNonfinite(game)
     keep = Checkpoint(game, checkpoints, nonfinite, experiment.checkpoint_every)
     callbacks = [nonfinite, progress, keep]
     if chief:
-        callbacks.append(Log(game, run, progress))
+        callbacks.append(Log(game, run, progress, schedule))
     if chief and experiment.images_every:
         batches = data.training_batches(experiment.batch_size, experiment.seed)
         images, _ = data.arrays(limit=_PICTURED)
         callbacks.append(Pictures(game, run, batches, images, experiment.images_every))
 
     # fit begins at whole epochs only: what is left of an interrupted one is a fit of its own.
-    while (step := game.steps_done) < total_steps:
-        epoch, done = divmod(step, steps_per_epoch)
-        game.fit(
-            data.training_batches(experiment.batch_size, experiment.seed, first_step=step),
-            initial_epoch=epoch,
-            epochs=epoch + 1 if done else experiment.epochs,
-            steps_per_epoch=steps_per_epoch - done,
-            callbacks=callbacks,
-            statistics_steps=0,
-            verbose=1 if sys.stdout.isatty() else 2,
-        )
-        if keep.terminated:
-            raise Terminated(f"stopped after step {game.steps_done} of {total_steps}; start again to go on")
+    with keep.on_sigterm():
+        while (step := game.steps_done) < total_steps:
+            epoch, done = divmod(step, steps_per_epoch)
+            game.fit(
+                data.training_batches(experiment.batch_size, experiment.seed, first_step=step),
+                initial_epoch=epoch,
+                epochs=epoch + 1 if done else experiment.epochs,
+                steps_per_epoch=steps_per_epoch - done,
+                callbacks=callbacks,
+                statistics_steps=0,
+                verbose=1 if sys.stdout.isatty() else 2,
+            )
+            if keep.terminated:
+                raise Terminated(f"stopped after step {game.steps_done} of {total_steps}; start again to go on")
     keep.save()
 
 
@@ -125,15 +128,14 @@ def _finish(game, experiment, data, run, chief):
         run.save_weights(game.networks)
 
 
-def _optimizer(experiment, steps_per_epoch):
-    schedule = ConstantThenDecay(
+def _schedule(experiment, steps_per_epoch):
+    return ConstantThenDecay(
         experiment.learning_rate,
         steps_per_epoch,
         experiment.constant_epochs,
         experiment.decay_epochs,
         experiment.final_learning_rate,
     )
-    return Adam(schedule, experiment.beta_1, experiment.beta_2, experiment.epsilon, experiment.l2)
 
 
 def _set_up_tensorflow(experiment):
