@@ -20,11 +20,11 @@ test: .venv/ready lint
 
 lint: .venv/ready
 	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+	$(BIN)/ruff format --check tf_bigan tools tests benchmarks setup.py
 
 format: .venv/ready
 	$(BIN)/ruff check --fix .
-	$(BIN)/ruff format .
+	$(BIN)/ruff format tf_bigan tools tests benchmarks setup.py
 
 clean:
 	rm -rf demo build dist *.egg-info .pytest_cache .ruff_cache

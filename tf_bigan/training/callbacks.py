@@ -61,8 +61,8 @@ class Progress(keras.callbacks.ProgbarLogger):
 class Log(keras.callbacks.Callback):
     """One record an epoch in metrics.jsonl, and the same scalars in TensorBoard.
 
-    An epoch cut short has none. A record has "epoch" (1 = the first), "step", "seconds" (since this process began training),
-    "images_per_second", "learning_rate" and each player's mean loss over the epoch.
+    An epoch cut short has none. A record has "epoch" (1 = the first), "step", "seconds" (since this process began
+    training), "images_per_second", "learning_rate" and each player's mean loss over the epoch.
     """
 
     def __init__(self, game, run, progress, schedule):
