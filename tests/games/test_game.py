@@ -415,6 +415,7 @@ def test_an_array_smaller_than_a_batch_is_refused():
         game.fit(images(5), batch_size=16, verbose=0)
 
 
+@pytest.mark.filterwarnings("ignore:Your input ran out of data")  # Keras says so of every such dataset
 def test_the_end_of_a_dataset_of_unknown_length_is_no_step():
     game = bigan()
     game.compile()

@@ -11,6 +11,7 @@ import os
 import pathlib
 import socket
 import struct
+import sys
 import urllib.parse
 import urllib.request
 
@@ -152,6 +153,8 @@ def prepared_builder(dataset: str, data_dir: str | None):
         raise InputError(f"data set {dataset!r} cannot be opened: {_first_line(error)}") from None
     if builder.is_prepared():
         return builder
+    if not sys.stderr.isatty():
+        tfds.disable_progress_bar()
     try:
         _look_up_hosts(builder)
         # datasets#2400: without network the look-up in TFDS's own bucket stalls.
