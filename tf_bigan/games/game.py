@@ -171,11 +171,14 @@ class Game(keras.Model):
           A `keras.callbacks.History`.
 
         Raises:
-          InputError: the first batch's images have the wrong shape or values outside [0, 1].
+          InputError: the first batch's images have the wrong shape or values outside [0, 1], or an array has
+            fewer of them than a batch.
         """
         if not isinstance(x, tf.data.Dataset | tf.distribute.DistributedDataset):
             batch_size = kwargs.pop("batch_size", None) or 32
             x = tf.data.Dataset.from_tensor_slices(x)
+            if x.cardinality() < batch_size:
+                raise InputError(f"x has {int(x.cardinality())} images, fewer than a batch of {batch_size}")
             if kwargs.pop("shuffle", True):
                 x = x.shuffle(x.cardinality(), seed=self.seed)
             # A remainder split over replicas can leave one without images, and its loss NaN.
@@ -204,8 +207,10 @@ class Game(keras.Model):
         if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer) and replicas > 1:
             updates = _agree_on_overflow(updates)
         self._record(losses, replicas)
-        self.optimizer.apply(*map(list, zip(*updates, strict=True)))
-        self.step.assign_add(1)
+        # A data set's end is found inside the step: without this the counters would run ahead of the failed read.
+        with tf.control_dependencies([x]):
+            self.optimizer.apply(*map(list, zip(*updates, strict=True)))
+            self.step.assign_add(1)
         return self._logs()
 
     def _replica_noise(self, count):
