@@ -23,8 +23,7 @@ class Uniform:
 
         Args:
           count: number of codes, an int or a scalar int32 tensor.
-          seed: int64 [2]. The same seed gives the same codes; others where XLA compiles the draw, whose
-            generator numbers its blocks in another order.
+          seed: int64 [2]. The same seed gives the same codes; other ones where XLA compiles the draw.
 
         Returns:
           float32 [count, latent_dim] in [-1, 1).
