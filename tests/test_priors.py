@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tf_bigan import priors
 from tf_bigan.errors import InputError
 from tf_bigan.priors import Normal, Uniform, make_prior
 
@@ -33,6 +34,22 @@ def test_same_seed_gives_same_codes_and_other_seeds_others(prior):
     np.testing.assert_array_equal(z, prior.sample(33, tf.constant([3, 5], tf.int32)))
     for other in ([3, 6], [4, 5], [5, 3]):
         assert not np.any(np.isclose(z, prior.sample(33, other)).all(axis=1))
+
+
+@pytest.mark.parametrize("prior, tolerance", [(Uniform(50), 0.0), (Normal(50), 1e-5)])
+def test_a_compiled_draw_gives_the_same_codes(prior, tolerance):
+    compiled = tf.function(lambda: prior.sample(640, SEED), jit_compile=True)()
+    np.testing.assert_allclose(compiled, prior.sample(640, SEED), rtol=tolerance, atol=tolerance)
+
+
+def test_the_rarest_draws_stay_in_range(monkeypatch):
+    def extremes(count, latent_dim, seed, bits):
+        return tf.constant([[0.0, 2.0**bits - 1]])
+
+    monkeypatch.setattr(priors, "_integers", extremes)
+    np.testing.assert_array_equal(Uniform(2).sample(1, SEED), [[-1.0, 1 - 2.0**-23]])
+    # The quantile function of the normal distribution at 2^-24.
+    np.testing.assert_allclose(Normal(2).sample(1, SEED), [[-5.294704, 5.294704]], rtol=1e-5)
 
 
 def test_rows_of_one_draw_differ():

@@ -9,6 +9,15 @@ import tensorflow as tf
 from tf_bigan.errors import InputError, nearest
 
 
+def _integers(count, latent_dim, seed, bits):
+    """Evenly drawn integers in [0, 2^bits), bits <= 24, exact as floats: float32 [count, latent_dim].
+
+    XLA and TensorFlow's kernels draw the same bits from a seed but turn them into floats differently; hence ours.
+    """
+    drawn = tf.random.stateless_uniform((count, latent_dim), seed, None, None, tf.uint32, alg="philox")
+    return tf.cast(tf.bitwise.right_shift(drawn, tf.constant(32 - bits, tf.uint32)), tf.float32)
+
+
 class Uniform:
     """z ~ U(-1, 1)^k. The encoder's output a is a logit: its code is 2 sigmoid(a) - 1.
 
@@ -23,12 +32,12 @@ class Uniform:
 
         Args:
           count: number of codes, an int or a scalar int32 tensor.
-          seed: int64 [2]. The same seed gives the same codes; other ones where XLA compiles the draw.
+          seed: int64 [2]. The same seed gives the same codes, whether XLA compiles the draw or not.
 
         Returns:
           float32 [count, latent_dim] in [-1, 1).
         """
-        return tf.random.stateless_uniform((count, self.latent_dim), seed, -1.0, 1.0, alg="philox")
+        return _integers(count, self.latent_dim, seed, bits=24) * 2.0**-23 - 1.0
 
     def code(self, outputs):
         """Float [N, latent_dim] encoder outputs -> float32 [N, latent_dim] codes in (-1, 1), to rounding."""
@@ -48,7 +57,7 @@ class Normal:
 
     def sample(self, count, seed):
         """Draws codes: float32 [count, latent_dim]; see `Uniform.sample`."""
-        return tf.random.stateless_normal((count, self.latent_dim), seed, alg="philox")
+        return tf.math.ndtri((_integers(count, self.latent_dim, seed, bits=23) + 0.5) * 2.0**-23)
 
     def code(self, outputs):
         """Float [N, latent_dim] encoder outputs -> the same numbers as float32."""
