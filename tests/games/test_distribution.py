@@ -168,6 +168,21 @@ def test_the_first_bad_step_is_seen_whichever_replica_it_was_on(mirrored, replic
     assert game.bad_steps == {"generator": 2}
 
 
+def test_a_distributed_dataset_trains_and_gives_statistics_of_whole_batches(mirrored):
+    x = images(32)
+    with mirrored.scope():
+        game = plain_bigan()
+        game.encoder = tiny_game().encoder
+        game.compile()
+    game.fit(mirrored.experimental_distribute_dataset(batches(x, 16)), epochs=1, steps_per_epoch=2, verbose=0)
+    assert game.steps_done == 2
+    (norm, *_) = norms_of(game.encoder).values()
+    found = np.array(norm.variance)
+    game.estimate_statistics(batches(x, 16), 2)
+    np.testing.assert_allclose(found, np.array(norm.variance), rtol=1e-5)
+    assert scalar(norm.batches) == 2
+
+
 def test_an_array_that_does_not_divide_into_batches_trains_to_finite_losses(mirrored):
     with mirrored.scope():
         game = tiny_game()

@@ -540,6 +540,13 @@ def test_fit_can_leave_the_statistics_as_they_are():
     assert float(norms_of(game.encoder)["h2_norm"].batches) == 1
 
 
+def test_batches_of_one_image_leave_the_statistics_finite():
+    game = bigan()
+    game.compile()
+    game.fit(images(3), batch_size=1, statistics_steps=2, verbose=0)
+    assert all(np.isfinite(a).all() for network in game.networks.values() for a in values(network).values())
+
+
 # -- use
 
 

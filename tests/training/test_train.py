@@ -1,5 +1,6 @@
 """tools/train.py as a user runs it, and `train` as a program calls it."""
 
+import concurrent.futures
 import math
 import os
 
@@ -330,6 +331,12 @@ def test_a_folder_of_images_trains_from_python(tmp_path):
     tf_bigan.train(experiment, tmp_path / "run", say=lambda line: None)
     assert Experiment.from_flagfile(tmp_path / "run" / "train.flags").channels == 3
     assert [r["step"] for r in read_records(tmp_path / "run" / "metrics.jsonl")] == [3, 6]
+
+
+def test_a_thread_can_train(tmp_path, digits_dir):
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        lines = pool.submit(ran, tiny(decay_epochs=0), tmp_path, digits_dir).result()
+    assert lines[-1].startswith("finished: 12 steps")
 
 
 def test_open_settings_are_resolved_and_recorded(tmp_path, digits_dir, monkeypatch):

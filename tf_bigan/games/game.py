@@ -2,6 +2,7 @@
 
 import contextlib
 import enum
+import itertools
 
 import keras
 import numpy as np
@@ -236,14 +237,11 @@ class Game(keras.Model):
             first.assign(tf.where(fine, tf.convert_to_tensor(first), tf.convert_to_tensor(self.step)))
 
     def _logs(self):
-        logs = {name: metric.result() for name, metric in self._log_metrics().items()}
+        logs = {metric.name: metric.result() for metric in self.metrics}
         if self.distribute_strategy.extended._in_multi_worker_mode():
             # keras#20585: with several workers fit reduces logs along axis 0, which a scalar lacks.
             logs = {name: tf.reshape(value, [1]) for name, value in logs.items()}
         return logs
-
-    def _log_metrics(self):
-        return {metric.name: metric for metric in self.metrics}
 
     # -- inference statistics
 
@@ -251,7 +249,7 @@ class Game(keras.Model):
         """Re-estimates the batch norms' inference statistics from training-mode batches.
 
         Args:
-          dataset: `tf.data.Dataset` of batches as for `fit`.
+          dataset: `tf.data.Dataset`, distributed or not, of batches as for `fit`.
           steps: how many batches to average over (the papers' code: 1000); fewer if the dataset ends.
         """
         norms = [
@@ -264,15 +262,15 @@ class Game(keras.Model):
             norm.reset_statistics()
 
         @tf.function
-        def estimate(batch, step):
-            x = _images(batch)
+        def estimate(x, step):
             self.observe(x, self.noise(tf.shape(x)[0], step, Stream.STATISTICS))
 
         with contextlib.ExitStack() as stack:
             for norm in norms:
                 stack.enter_context(_estimating(norm))
-            for step, batch in enumerate(dataset.take(steps)):
-                estimate(batch, tf.constant(step, tf.int64))
+            for step, batch in enumerate(itertools.islice(dataset, steps)):
+                parts = self.distribute_strategy.experimental_local_results(_images(batch))
+                estimate(tf.concat(parts, axis=0), tf.constant(step, tf.int64))
 
     # -- use
 

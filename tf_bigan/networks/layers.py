@@ -62,7 +62,7 @@ class BatchNorm(keras.layers.Layer):
 
     def _accumulate(self, mean, variance, count):
         count = ops.cast(count, "float32")
-        unbiased = variance * count / (count - 1.0)
+        unbiased = variance * count / ops.maximum(count - 1.0, 1.0)  # a lone image has variance 0
         batches = self.batches + 1.0
         self.batches.assign(batches)
         self.mean.assign(self.mean + (mean - self.mean) / batches)

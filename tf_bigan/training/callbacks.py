@@ -2,6 +2,7 @@
 
 import contextlib
 import signal
+import threading
 import time
 
 import keras
@@ -180,7 +181,10 @@ class Checkpoint(keras.callbacks.Callback):
 
     @contextlib.contextmanager
     def on_sigterm(self):
-        """While this lasts, SIGTERM asks for a checkpoint and the end of training."""
+        """While this lasts, SIGTERM asks for a checkpoint and the end of training; only the main thread can ask."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
 
         def terminate(signum, frame):
             self.terminated = True

@@ -1,5 +1,6 @@
 """Trains an Experiment in a run directory, from the start or from where it stopped."""
 
+import contextlib
 import dataclasses
 import math
 import pathlib
@@ -63,7 +64,7 @@ def train(experiment: Experiment, workdir, data_dir=None, say=print):
         f"{replicas} replica(s); {policy} ({why}); XLA {'on' if xla else 'off'}"
     )
 
-    with run.lock() if chief else _nothing():
+    with run.lock() if chief else contextlib.nullcontext():
         steps_per_epoch = math.ceil(data.count / experiment.batch_size)
         with strategy.scope():
             game = make_game(experiment, policy)
@@ -162,10 +163,3 @@ def _divisor(number, limit):
 def _silence(line):
     pass
 
-
-class _nothing:
-    def __enter__(self):
-        pass
-
-    def __exit__(self, *exception):
-        pass
