@@ -129,6 +129,12 @@ def run_tool(tool, *arguments, timeout=120, **environment):
     return finish(start_tool(tool, *arguments, **environment), timeout)
 
 
+def start_training(experiment, workdir, data_dir, **environment):
+    """Starts tools/train.py; see `start_tool`."""
+    flags = [*flags_of(experiment), f"--workdir={workdir}", f"--data_dir={data_dir}"]
+    return start_tool("train.py", *flags, **environment)
+
+
 def flags_of(experiment):
     """The command-line flags that say the same as `experiment`."""
     return experiment.to_flagfile().splitlines()

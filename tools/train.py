@@ -3,6 +3,8 @@
 python tools/train.py --flagfile=zoo/bigan_mnist/train.flags --workdir=/tmp/bigan_mnist
 """
 
+import sys
+
 import common
 from absl import flags
 
@@ -14,17 +16,20 @@ define_flags(flags.FLAGS)
 
 
 def main():
-    """Trains; SIGTERM ends it with status 143 after a checkpoint."""
+    """Trains; SIGTERM ends it with status 143 after a checkpoint, the loss of another worker with 1."""
     experiment: Experiment = experiment_of(flags.FLAGS)
     workdir = common.require(_WORKDIR)
     common.import_tensorflow()
-    from tf_bigan.training.train import Terminated, train
+    from tf_bigan.training.train import Terminated, WorkerLost, train
 
     try:
         train(experiment, workdir, _DATA_DIR.value)
     except Terminated as stopped:
         print(stopped)
         return 143  # what a shell reports for SIGTERM
+    except WorkerLost as lost:
+        print(f"error: {lost}", file=sys.stderr)
+        return 1
     return None
 
 

@@ -2,10 +2,11 @@
 
 import json
 import socket
+import time
 
 import numpy as np
 import pytest
-from helpers import finish, flags_of, read_h5, read_records, run_tool, start_tool, tiny
+from helpers import finish, read_h5, read_records, start_training, tiny
 
 from tf_bigan.experiment import Experiment
 from tf_bigan.files import verify_checksums
@@ -22,19 +23,18 @@ def free_ports(count):
             each.close()
 
 
-def run_workers(experiment, workdirs, digits_dir):
-    """Runs a worker for each of `workdirs`, side by side: their (exit status, stdout, stderr)."""
+def start_workers(experiment, workdirs, digits_dir):
+    """Starts a worker for each of `workdirs`, side by side."""
     cluster = {"worker": [f"localhost:{port}" for port in free_ports(len(workdirs))]}
-    processes = [
-        start_tool(
-            "train.py",
-            *flags_of(experiment),
-            f"--workdir={workdir}",
-            f"--data_dir={digits_dir}",
-            TF_CONFIG=json.dumps({"cluster": cluster, "task": {"type": "worker", "index": i}}),
-        )
-        for i, workdir in enumerate(workdirs)
+    configs = [{"cluster": cluster, "task": {"type": "worker", "index": i}} for i in range(len(workdirs))]
+    return [
+        start_training(experiment, workdir, digits_dir, TF_CONFIG=json.dumps(config))
+        for workdir, config in zip(workdirs, configs, strict=True)
     ]
+
+
+def finish_all(processes):
+    """What each process returned: (exit status, stdout, stderr)."""
     try:
         return [finish(process) for process in processes]
     finally:
@@ -47,7 +47,7 @@ def workers(tmp_path_factory, digits_dir):
     """A run of two workers in one directory: (the directory, what each worker returned)."""
     workdir = tmp_path_factory.mktemp("cluster") / "run"
     experiment = tiny(strategy="multi_worker", images_every=2, checkpoint_every=5)
-    return workdir, run_workers(experiment, [workdir, workdir], digits_dir)
+    return workdir, finish_all(start_workers(experiment, [workdir, workdir], digits_dir))
 
 
 def test_both_workers_end_with_status_0(workers):
@@ -83,12 +83,7 @@ def test_the_weights_are_whole_and_finite(workers):
 
 
 def test_two_workers_take_the_steps_of_two_replicas_in_one_process(workers, tmp_path, digits_dir):
-    status, _, stderr = run_tool(
-        "train.py",
-        *flags_of(tiny(strategy="mirrored", logical_cpus=2)),
-        f"--workdir={tmp_path}",
-        f"--data_dir={digits_dir}",
-    )
+    status, _, stderr = finish(start_training(tiny(strategy="mirrored", logical_cpus=2), tmp_path, digits_dir))
     assert status == 0, stderr
     for ours, theirs in zip(*(read_records(path / "metrics.jsonl") for path in (workers[0], tmp_path)), strict=True):
         for name in ("discriminator_loss", "encoder_generator_loss"):
@@ -97,3 +92,18 @@ def test_two_workers_take_the_steps_of_two_replicas_in_one_process(workers, tmp_
         arrays, others = (read_h5(path / f"{role}.weights.h5") for path in (workers[0], tmp_path))
         for name, array in arrays.items():
             np.testing.assert_allclose(array, others[name], atol=1e-5, err_msg=name)
+
+
+def test_a_worker_that_loses_another_says_so_and_keeps_its_checkpoints(tmp_path, digits_dir):
+    experiment = tiny(strategy="multi_worker", constant_epochs=1000, checkpoint_every=12)
+    chief, _ = processes = start_workers(experiment, [tmp_path, tmp_path], digits_dir)
+    until = time.monotonic() + 60
+    while not list(tmp_path.glob("checkpoints/step-*")) and chief.poll() is None and time.monotonic() < until:
+        time.sleep(0.1)
+    chief.kill()  # the other way round it takes missed heartbeats, which are slow
+    _, (status, _, stderr) = finish_all(processes)
+    assert status == 1
+    *_, last = stderr.splitlines()
+    assert last == "error: another worker is gone; start all again to resume from the last checkpoint"
+    assert "Traceback" not in stderr
+    verify_checksums(sorted(tmp_path.glob("checkpoints/step-*"))[-1])

@@ -7,7 +7,7 @@ import os
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers import SYSTEMS, flags_of, read_h5, read_records, run_tool, tiny, tiny_game
+from helpers import SYSTEMS, finish, read_h5, read_records, run_tool, start_training, tiny, tiny_game
 from PIL import Image
 
 import tf_bigan
@@ -151,12 +151,8 @@ def test_a_finished_run_is_left_as_it_is(finished, digits_dir):
 
 def test_another_experiment_in_the_same_directory_is_refused(finished, digits_dir):
     workdir = finished[0]
-    status, stdout, stderr = run_tool(
-        "train.py",
-        *flags_of(tiny(constant_epochs=2, decay_epochs=1, width=17, l2=0.0, seed=7)),
-        f"--workdir={workdir}",
-        f"--data_dir={digits_dir}",
-    )
+    other = tiny(constant_epochs=2, decay_epochs=1, width=17, l2=0.0, seed=7)
+    status, _, stderr = finish(start_training(other, workdir, digits_dir))
     assert status == 2
     assert f"error: {workdir} holds another experiment. It was started with " in stderr
     assert "--width=16 (now 17)" in stderr and "--l2=2.5e-05 (now 0.0)" in stderr
@@ -209,12 +205,8 @@ def test_a_damaged_flagfile_ends_with_status_2(tmp_path):
 
 
 def test_a_run_that_diverges_ends_with_status_2(tmp_path, digits_dir):
-    status, stdout, stderr = run_tool(
-        "train.py",
-        *flags_of(tiny(learning_rate=1e38, checkpoint_every=1, images_every=1)),
-        f"--workdir={tmp_path / 'run'}",
-        f"--data_dir={digits_dir}",
-    )
+    experiment = tiny(learning_rate=1e38, checkpoint_every=1, images_every=1)
+    status, _, stderr = finish(start_training(experiment, tmp_path / "run", digits_dir))
     assert status == 2, stderr
     complaint = stderr[stderr.index("error: ") :]
     assert "is not finite" in complaint and "training stopped" in complaint and "--learning_rate" in complaint
@@ -292,12 +284,8 @@ def test_every_system_trains(system, tmp_path, digits_dir):
 
 def test_several_replicas_train_and_save_what_one_device_loads(tmp_path, digits_dir):
     # In a process of its own: the collectives of two MirroredStrategies in one process get in each other's way.
-    status, stdout, stderr = run_tool(
-        "train.py",
-        *flags_of(tiny(strategy="mirrored", logical_cpus=2, images_every=1, checkpoint_every=7)),
-        f"--workdir={tmp_path}",
-        f"--data_dir={digits_dir}",
-    )
+    experiment = tiny(strategy="mirrored", logical_cpus=2, images_every=1, checkpoint_every=7)
+    status, stdout, stderr = finish(start_training(experiment, tmp_path, digits_dir))
     assert status == 0, stderr
     assert "2 replica(s)" in stdout and "finished: 24 steps" in stdout
     assert [r["step"] for r in read_records(tmp_path / "metrics.jsonl")] == [12, 24]

@@ -25,6 +25,10 @@ class Terminated(Exception):
     """SIGTERM ended training after a checkpoint; starting again resumes it."""
 
 
+class WorkerLost(Exception):
+    """Another worker of a multi-worker run is gone; starting all again resumes from the last checkpoint."""
+
+
 def train(experiment: Experiment, workdir, data_dir=None, say=print):
     """Trains `experiment` in `workdir`, resuming what was begun there.
 
@@ -41,6 +45,7 @@ def train(experiment: Experiment, workdir, data_dir=None, say=print):
     Raises:
       InputError: settings, data, devices or run directory that cannot work, or a loss that is not finite.
       Terminated: after SIGTERM.
+      WorkerLost: with several workers, if one of the others dies.
     """
     run = RunDirectory(workdir)
     experiment = run.resolve(experiment)
@@ -85,7 +90,12 @@ def train(experiment: Experiment, workdir, data_dir=None, say=print):
             say(f"resuming after step {game.steps_done} of {total_steps}")
         if chief:
             run.rewind_log(game.steps_done)
-        _fit(game, experiment, data, run, checkpoints, schedule, chief)
+        try:
+            _fit(game, experiment, data, run, checkpoints, schedule, chief)
+        except tf.errors.UnavailableError:
+            if experiment.strategy != "multi_worker":
+                raise
+            raise WorkerLost("another worker is gone; start all again to resume from the last checkpoint") from None
         _finish(game, experiment, data, run, chief)
         say(f"finished: {total_steps} steps; weights in {pathlib.Path(run.path)}")
 
@@ -162,4 +172,3 @@ def _divisor(number, limit):
 
 def _silence(line):
     pass
-
