@@ -1,16 +1,17 @@
 """A trained network as a TF-Hub reusable SavedModel."""
 
+import os
 import pathlib
 import subprocess
 import sys
 import tempfile
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from tf_bigan.errors import InputError, nearest
 from tf_bigan.files import replacing
+from tf_bigan.games.pair_model import feature_model
 
 TOLERANCE = 1e-5  # between the module, loaded in a fresh process, and the model
 ROLES = ("encoder", "generator")
@@ -54,7 +55,8 @@ def export(model, path, role="encoder", layer="penultimate"):
     if path.exists() and not (path / "saved_model.pb").exists():
         raise InputError(f"{path} exists and is no SavedModel; give a folder that does not exist yet")
     module, inputs = _encoder_module(model, layer) if role == "encoder" else _generator_module(model)
-    expected = module(tf.constant(inputs)).numpy()
+    with tf.device("CPU"):  # as the fresh process, to which this one's GPU is closed
+        expected = module(tf.constant(inputs)).numpy()
     with replacing(path) as temporary:
         # Both values of `training` need a trace of their own; hub.KerasLayer passes a Python bool.
         serving = module.__call__.get_concrete_function(module.input_spec, training=False)
@@ -97,9 +99,7 @@ def _encoder_module(model, layer):
             raise InputError(f"{model.name} has no encoder, so it has no code")
         features = network
     else:
-        name = model.feature_model(layer).name.removeprefix(f"{model.feature_network.name}_")
-        inputs = network.inputs[0] if len(network.inputs) > 1 else network.input
-        features = keras.Model(inputs, network.get_layer(name).output)
+        features = feature_model(network, model.layer_name(layer))
 
     def resized(images):
         shape = tf.shape(images)
@@ -143,7 +143,8 @@ def _reload_error(path, inputs, expected):
         files = [f"{folder}/inputs.npy", f"{folder}/outputs.npy"]
         np.save(files[0], inputs)
         command = [sys.executable, "-c", _RELOAD, str(path), *files]
-        result = subprocess.run(command, capture_output=True, text=True)
+        environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1"}
+        result = subprocess.run(command, capture_output=True, text=True, env=environment)
         if result.returncode:
             last = (result.stderr.strip().splitlines() or ["no message"])[-1]
             raise InputError(f"the exported module does not load in a fresh process: {last}")

@@ -151,6 +151,9 @@ def test_gradient_accumulation_is_refused_with_several_replicas(mirrored):
         game = tiny_game()
         with pytest.raises(InputError, match="gradient_accumulation_steps does not work with several replicas"):
             game.compile(keras.optimizers.Adam(gradient_accumulation_steps=2))
+        half = tiny_game(dtype="mixed_float16")
+        with pytest.raises(InputError, match="gradient_accumulation_steps"):
+            half.compile(Adam(gradient_accumulation_steps=2))
     alone = tiny_game()
     alone.compile(keras.optimizers.Adam(gradient_accumulation_steps=2))
     fit(alone, images(32), 16)
@@ -190,6 +193,19 @@ def test_an_array_that_does_not_divide_into_batches_trains_to_finite_losses(mirr
     history = game.fit(images(33), batch_size=16, verbose=0)
     assert all(np.isfinite(values).all() for values in history.history.values())
     assert game.steps_done == 2
+
+
+@pytest.mark.filterwarnings("ignore:Your input ran out of data")  # Keras says so of every such dataset
+def test_a_dataset_trains_on_the_batches_that_replicas_can_share(mirrored):
+    with mirrored.scope():
+        game = tiny_game()
+        game.compile()
+    dataset = tf.data.Dataset.from_tensor_slices((images(33), np.arange(33))).batch(16)
+    history = game.fit(dataset, statistics_steps=0, verbose=0)
+    assert all(np.isfinite(values).all() for values in history.history.values())
+    assert game.steps_done == 2
+    with pytest.raises(InputError, match="batches of 15 images cannot be shared equally by 2 replicas"):
+        fit(game, images(45), 15)
 
 
 def test_batch_norms_that_are_synchronised_see_the_whole_batch(mirrored):

@@ -364,12 +364,7 @@ def test_the_same_seed_trains_the_same_and_another_seed_otherwise():
 
 
 @pytest.mark.parametrize("settings", [{"steps_per_execution": 3}, {"jit_compile": True}], ids=str)
-def test_how_steps_are_executed_does_not_change_them(settings, monkeypatch):
-    # XLA's generator gives other numbers than TensorFlow's; with the same noise the steps are the same.
-    def waves(game, count, step, stream=0):
-        return tf.reshape(tf.sin(tf.cast(tf.range(count * 4), tf.float32) ** 2), (count, 4))
-
-    monkeypatch.setattr(Game, "noise", waves)
+def test_how_steps_are_executed_does_not_change_them(settings):
     plain, other = awake_game(), awake_game()
     plain.compile(keras.optimizers.SGD(0.1))
     other.compile(keras.optimizers.SGD(0.1), **settings)
@@ -406,6 +401,35 @@ def test_fit_refuses_images_that_are_none(feed, message):
     with pytest.raises(InputError, match=message):
         game.fit(feed, batch_size=16, verbose=0) if isinstance(feed, np.ndarray) else game.fit(feed, verbose=0)
     assert game.steps_done == 0
+
+
+def test_fit_takes_keras_first_arguments_by_position():
+    game = bigan()
+    game.compile()
+    game.fit(images(64), np.zeros(64), 16, 2, verbose=0)
+    assert game.steps_done == 8
+
+
+def test_using_a_game_as_a_layer_between_compile_and_fit_leaves_its_losses():
+    game = bigan()
+    game.compile()
+    game(images(2))
+    assert set(fit(game, images(32), 16).history) == {"discriminator_loss", "encoder_generator_loss"}
+
+
+def test_evaluate_gives_the_players_losses_and_trains_nothing():
+    game = awake_game()
+    game.compile(jit_compile=False)
+    before = trainables(game)
+    x = images(32)
+    losses = game.evaluate(x, batch_size=16, return_dict=True, verbose=0)
+    z = game.noise(16, 0, Stream.STATISTICS)
+    each = [game.play(tf.constant(part), z) for part in (x[:16], x[16:])]
+    for player in game.players:
+        assert losses[f"{player}_loss"] == pytest.approx(np.mean([float(e[player]) for e in each]), rel=1e-4)
+    assert not moved(before, trainables(game)) and game.steps_done == 0
+    history = game.fit(x, batch_size=16, validation_data=batches(x, 16), verbose=0).history
+    assert {"discriminator_loss", "val_discriminator_loss"} <= set(history)
 
 
 def test_an_array_smaller_than_a_batch_is_refused():

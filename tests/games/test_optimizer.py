@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tf_bigan.errors import InputError
 from tf_bigan.games import Adam, ConstantThenDecay
 
 GRADIENTS = np.random.default_rng(1).normal(size=(7, 3, 2)).astype(np.float32)
@@ -132,3 +133,8 @@ def test_schedule_takes_the_steps_of_compiled_functions():
     schedule = ConstantThenDecay(1.0, 2, 1, 1, 0.25)
     rates = tf.function(schedule)
     assert [float(rates(tf.constant(s, tf.int64))) for s in (0, 1, 2, 3)] == [1.0, 1.0, 0.25, 0.25]
+
+
+def test_amsgrad_is_refused():
+    with pytest.raises(InputError, match="amsgrad is not supported"):
+        Adam(amsgrad=True)

@@ -92,7 +92,7 @@ def evaluate(model, experiment, data, names=METRICS, layers=("penultimate", "out
         raise InputError(f"{experiment.system} has no encoder, so it has no reconstruction metric")
     for layer in layers:
         if layer != "code":
-            model.feature_model(layer)  # raises for an unknown one
+            model.layer_name(layer)  # raises for an unknown one
     by_features = [name for name in names if name in ("knn", "linear")]
     if by_features and not data.gallery.class_names:
         raise InputError(f"{data.dataset} has no labels, which {' and '.join(by_features)} need")

@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from tf_bigan.errors import InputError
+
 
 @keras.saving.register_keras_serializable("tf_bigan")
 class Adam(keras.optimizers.Adam):
@@ -18,9 +20,16 @@ class Adam(keras.optimizers.Adam):
       epsilon: added to the root of the second moment.
       l2: coefficient of the weights in the gradient. Gains and biases (rank below 2) are exempt
         (paper, appendix; the released scripts decay biases, with no visible effect).
+      **kwargs: as for `keras.optimizers.Adam`, without amsgrad. Clipping by a global norm takes all players' gradients
+        together.
+
+    Raises:
+      InputError: amsgrad, which the kernel lacks.
     """
 
     def __init__(self, learning_rate=2e-4, beta_1=0.5, beta_2=0.999, epsilon=1e-8, l2=2.5e-5, **kwargs):
+        if kwargs.get("amsgrad"):
+            raise InputError("amsgrad is not supported; keras.optimizers.Adam has it, without l2")
         super().__init__(learning_rate, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon, **kwargs)
         self.l2 = l2
 

@@ -1,0 +1,185 @@
+"""A model in use: what its networks, once trained, are asked for."""
+
+import enum
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_bigan.errors import InputError, nearest
+
+
+class Stream(enum.IntEnum):
+    """What noise is drawn for; each stream is independent of the others."""
+
+    TRAINING = 0
+    STATISTICS = 1
+    GENERATE = 2
+
+
+def feature_model(network: keras.Model, layer: str) -> keras.Model:
+    """The part of a network up to the layer called `layer`, sharing its weights: images -> activations."""
+    return keras.Model(network.input, network.get_layer(layer).output)
+
+
+class PairModel(keras.Model):
+    """Networks and a prior: codes and features of images, and images of codes.
+
+    Args:
+      prior: p(z), from `tf_bigan.priors`.
+      encoder, generator, discriminator: the networks, those that the system has.
+      seed: of the noise.
+    """
+
+    def __init__(self, prior, encoder=None, generator=None, discriminator=None, seed=0, name=None):
+        super().__init__(name=name)
+        self.prior = prior
+        self.encoder = encoder
+        self.generator = generator
+        self.discriminator = discriminator
+        self.seed = seed
+        self._compiled = {}
+
+    @property
+    def networks(self) -> dict[str, keras.Model]:
+        """The networks this system has, by role."""
+        roles = {"encoder": self.encoder, "generator": self.generator, "discriminator": self.discriminator}
+        return {role: network for role, network in roles.items() if network is not None}
+
+    @property
+    def image_shape(self):
+        """(height, width, channels) of the images."""
+        if self.encoder is not None:
+            return tuple(self.encoder.input_shape[1:])
+        return tuple(self.generator.output_shape[1:])
+
+    def noise(self, count, step, stream=Stream.TRAINING):
+        """The z of a step: float32 [count, latent_dim], from (seed, stream, step) alone."""
+        step = tf.cast(step, tf.int64) * len(Stream) + stream
+        return self.prior.sample(count, tf.stack([tf.constant(self.seed, tf.int64), step]))
+
+    def call(self, images, training=False):
+        """The game as a Keras layer is its encoder, or the network that stands in for one."""
+        return self.feature_network(images, training=training)
+
+    @property
+    def feature_network(self) -> keras.Model:
+        """The network whose layers `features` returns: the encoder; without one, the discriminator."""
+        return self.discriminator if self.encoder is None else self.encoder
+
+    def encode(self, images, batch_size=512):
+        """E(x): float [N, H, W, C] in [0, 1] -> float32 [N, latent_dim] codes in the prior's support.
+
+        Raises:
+          InputError: images of the wrong shape or range, or a system without an encoder.
+        """
+        return self.features(images, "code", batch_size)
+
+    def features(self, images, layer="penultimate", batch_size=512):
+        """A layer's activations in inference mode.
+
+        Args:
+          images: float [N, H, W, C] in [0, 1].
+          layer: "penultimate" (the one before the output: the paper's features), "code" (what `encode`
+            returns), or a layer's name, as listed by `layer_names`.
+          batch_size: images at a time.
+
+        Returns:
+          float32 [N, ...].
+
+        Raises:
+          InputError: images of the wrong shape or range, or an unknown layer.
+        """
+        function = self.feature_function(layer)
+        self.check_images(images)
+        return self._batched(function, images, batch_size)
+
+    def feature_function(self, layer="penultimate"):
+        """`features` as a compiled function of one batch: float32 tensor [N, H, W, C] -> float32 [N, ...]."""
+        if layer == "code":
+            self._require("encoder", "encode")
+            return self._compile("code", lambda x: self.prior.code(self.encoder(x, training=False)), self.image_shape)
+        name = self.layer_name(layer)
+        if ("layer", name) not in self._compiled:
+            part = feature_model(self.feature_network, name)
+            self._compile(("layer", name), lambda x: tf.cast(part(x, training=False), tf.float32), self.image_shape)
+        return self._compiled["layer", name]
+
+    def layer_name(self, layer="penultimate") -> str:
+        """The name of the layer that `features` calls `layer`. Raises InputError for an unknown one."""
+        name = self.feature_network.penultimate if layer == "penultimate" else layer
+        if name not in self.layer_names:
+            raise InputError(f"unknown layer {layer!r}.{nearest(layer, ['penultimate', 'code', *self.layer_names])}")
+        return name
+
+    @property
+    def layer_names(self) -> list[str]:
+        """The layers that `features` can return, from the images up."""
+        return [layer.name for layer in self.feature_network.layers[1:]]
+
+    def generate(self, count=None, seed=0, z=None, batch_size=512):
+        """G(z): float32 images [N, H, W, C] in [0, 1].
+
+        Args:
+          count: how many to draw from the prior, from `seed`; or
+          z: float [N, latent_dim], the codes to decode.
+          seed: the same seed gives the same images.
+          batch_size: images at a time.
+
+        Raises:
+          InputError: neither or both of count and z, or z of the wrong shape.
+        """
+        if (count is None) == (z is None):
+            raise InputError("generate takes either a count or z")
+        if z is None:
+            if count < 0:
+                raise InputError(f"count must be at least 0, found {count}")
+            z = self.noise(count, seed, Stream.GENERATE)
+        z = np.asarray(z, np.float32)
+        if z.ndim != 2 or z.shape[1] != self.prior.latent_dim:
+            raise InputError(f"z must have shape [N, {self.prior.latent_dim}], got {list(z.shape)}")
+        decode = self._compile(
+            "generate", lambda z: tf.cast(self.generator(z, training=False), tf.float32), (self.prior.latent_dim,)
+        )
+        return self._batched(decode, z, batch_size)
+
+    def reconstruct(self, images, batch_size=512):
+        """G(E(x)): float [N, H, W, C] in [0, 1] -> float32 of the same shape and range.
+
+        Raises:
+          InputError: as `encode`.
+        """
+        return self.generate(z=self.encode(images, batch_size), batch_size=batch_size)
+
+    def _compile(self, key, function, shape):
+        """`function` of a float32 batch of `shape`, traced once per key."""
+        if key not in self._compiled:
+            signature = [tf.TensorSpec((None, *shape), tf.float32)]
+            self._compiled[key] = tf.function(function, input_signature=signature)
+        return self._compiled[key]
+
+    def _batched(self, function, inputs, batch_size):
+        """`function` over `inputs`, a batch at a time, as one numpy array."""
+        inputs = np.asarray(inputs, np.float32)
+        starts = range(0, max(len(inputs), 1), batch_size)
+        return np.concatenate([function(inputs[i : i + batch_size]).numpy() for i in starts])
+
+    def _require(self, role, what):
+        if role not in self.networks:
+            raise InputError(f"{self.name} has no {role}, so it cannot {what}")
+
+    def check_images(self, images):
+        """Raises InputError unless `images` are finite numbers [N, H, W, C] in [0, 1] of this game's shape."""
+        images = np.asarray(images)
+        if images.ndim != 4 or images.shape[1:] != self.image_shape:
+            want = ", ".join(map(str, self.image_shape))
+            raise InputError(f"images must have shape [N, {want}], got {list(images.shape)}")
+        if not np.issubdtype(images.dtype, np.floating):
+            raise InputError(f"images must be float in [0, 1], got {images.dtype}; divide uint8 by 255")
+        if not images.size:
+            return
+        low, high = images.min(), images.max()  # NaN if any is
+        if not (np.isfinite(low) and np.isfinite(high)):
+            raise InputError("images contain NaN or infinite pixels")
+        if low < 0 or high > 1:
+            raise InputError(f"image values must lie in [0, 1], got [{low:.6g}, {high:.6g}]")
