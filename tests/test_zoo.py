@@ -23,7 +23,7 @@ def make_run(path, **changes):
     game = tiny_game(experiment.system, **changes)
     run = RunDirectory(path)
     run.write_experiment(experiment)
-    run.save_weights(game.networks)
+    run.save_weights(game.networks, 2, 3)
     run.append_log({"epoch": 2, "step": 24, "discriminator_loss": 0.5})
     report = {
         "system": experiment.system,

@@ -10,10 +10,10 @@ from tf_bigan.training.train import train
 
 
 def test_without_gpus_auto_is_one_device():
-    for name in ("auto", "one_device"):
-        strategy = devices.make_strategy(name)
-        assert strategy is tf.distribute.get_strategy() and strategy.num_replicas_in_sync == 1
-        assert devices.is_chief(strategy)
+    assert devices.pick_strategy("auto") == "one_device" and devices.pick_strategy("mirrored") == "mirrored"
+    strategy = devices.make_strategy("one_device")
+    assert strategy is tf.distribute.get_strategy() and strategy.num_replicas_in_sync == 1
+    assert devices.is_chief(strategy)
 
 
 def test_mirrored_takes_all_logical_devices():
@@ -51,12 +51,12 @@ def test_without_a_tpu_strategy_tpu_is_refused():
 
 @pytest.mark.parametrize("name", ["float32", "mixed_bfloat16"])
 def test_a_precision_that_is_asked_for_is_taken(name):
-    assert devices.pick_precision(name) == (name, "as asked")
+    assert devices.pick_precision(name, tf.distribute.get_strategy()) == (name, "as asked")
 
 
 def test_float16_needs_a_gpu():
     with pytest.raises(InputError, match="mixed_float16 needs a GPU; on CPUs use mixed_bfloat16 or float32"):
-        devices.pick_precision("mixed_float16")
+        devices.pick_precision("mixed_float16", tf.distribute.get_strategy())
 
 
 @pytest.mark.parametrize(
@@ -64,13 +64,13 @@ def test_float16_needs_a_gpu():
 )
 def test_auto_precision_is_the_faster_one(seconds, policy, monkeypatch):
     float32, bfloat16 = seconds
-    monkeypatch.setattr(devices, "_product_seconds", lambda dtype: float32 if dtype == tf.float32 else bfloat16)
-    found, why = devices.pick_precision("auto")
+    monkeypatch.setattr(devices, "_product_seconds", lambda dtype, size: float32 if dtype == tf.float32 else bfloat16)
+    found, why = devices.pick_precision("auto", tf.distribute.get_strategy())
     assert found == policy and f"{float32 / bfloat16:.1f} times as fast" in why
 
 
 def test_auto_precision_is_measured_here():
-    policy, why = devices.pick_precision("auto")
+    policy, why = devices.pick_precision("auto", tf.distribute.get_strategy())
     assert policy in ("float32", "mixed_bfloat16") and "bfloat16 products run" in why
 
 
@@ -93,8 +93,19 @@ def test_xla_is_on_where_it_helps_on_cpus(arguments, expected, mirrored):
     assert devices.pick_xla(name, policy, networks, strategy, deterministic) is expected
 
 
+def test_a_mirrored_strategy_of_one_device_is_not_compiled_either():
+    strategy = tf.distribute.MirroredStrategy(["CPU:0"])
+    assert devices.pick_xla("auto", "float32", "mlp", strategy, False) is False
+
+
+@pytest.mark.parametrize("value", [1.0, 2.5])
+def test_numbers_are_summed_over_replicas(value, mirrored):
+    assert devices.sum_over_replicas(mirrored, value) == 2 * value
+    assert devices.sum_over_replicas(tf.distribute.get_strategy(), value) == value
+
+
 def test_xla_is_refused_where_it_does_not_work(mirrored):
-    with pytest.raises(InputError, match="xla=on does not go with several replicas"):
+    with pytest.raises(InputError, match="xla=on does not go with mirrored strategies"):
         devices.pick_xla("on", "float32", "mlp", mirrored, False)
     with pytest.raises(InputError, match="xla=on does not go with deterministic"):
         devices.pick_xla("on", "float32", "mlp", tf.distribute.get_strategy(), True)

@@ -1,6 +1,8 @@
 """Two workers on this machine. PITFALLS: keras#20585, keras#20329."""
 
 import json
+import shutil
+import signal
 import socket
 import time
 
@@ -94,12 +96,32 @@ def test_two_workers_take_the_steps_of_two_replicas_in_one_process(workers, tmp_
             np.testing.assert_allclose(array, others[name], atol=1e-5, err_msg=name)
 
 
+def wait_for_checkpoint(workdir, process):
+    until = time.monotonic() + 60
+    while not list(workdir.glob("checkpoints/step-*")) and process.poll() is None and time.monotonic() < until:
+        time.sleep(0.1)
+
+
+def test_sigterm_to_one_worker_stops_all_at_the_same_step_and_all_resume_there(tmp_path, digits_dir):
+    experiment = tiny(strategy="multi_worker", constant_epochs=40, checkpoint_every=12)
+    processes = start_workers(experiment, [tmp_path / "run"] * 2, digits_dir)
+    wait_for_checkpoint(tmp_path / "run", processes[0])
+    processes[1].send_signal(signal.SIGTERM)
+    (chief, said, stderr), (other, _, _) = finish_all(processes)
+    assert (chief, other) == (143, 143), stderr
+    newest = max((tmp_path / "run" / "checkpoints").iterdir()).name
+    assert f"stopped after step {int(newest.removeprefix('step-'))} of 492; start again to go on" in said
+
+    shutil.copytree(tmp_path / "run", tmp_path / "apart", ignore=shutil.ignore_patterns("checkpoints"))
+    for status, _, stderr in finish_all(start_workers(experiment, [tmp_path / "run", tmp_path / "apart"], digits_dir)):
+        assert status == 2
+        assert stderr.endswith("error: the workers found different checkpoints; they must share one --workdir\n")
+
+
 def test_a_worker_that_loses_another_says_so_and_keeps_its_checkpoints(tmp_path, digits_dir):
     experiment = tiny(strategy="multi_worker", constant_epochs=1000, checkpoint_every=12)
     chief, _ = processes = start_workers(experiment, [tmp_path, tmp_path], digits_dir)
-    until = time.monotonic() + 60
-    while not list(tmp_path.glob("checkpoints/step-*")) and chief.poll() is None and time.monotonic() < until:
-        time.sleep(0.1)
+    wait_for_checkpoint(tmp_path, chief)
     chief.kill()  # the other way round it takes missed heartbeats, which are slow
     _, (status, _, stderr) = finish_all(processes)
     assert status == 1

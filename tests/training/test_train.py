@@ -67,6 +67,7 @@ def test_a_run_directory_holds_what_it_promises(finished):
         "metrics.jsonl",
         "tensorboard",
         "train.flags",
+        "weights.json",
     }
     verify_checksums(workdir)
     assert checkpoints_in(workdir)[-1] == TOTAL
@@ -75,7 +76,7 @@ def test_a_run_directory_holds_what_it_promises(finished):
 
 def test_the_flagfile_is_the_resolved_experiment(finished):
     experiment = Experiment.from_flagfile(finished[0] / "train.flags")
-    assert experiment == tiny(constant_epochs=2, decay_epochs=1, images_every=2, seed=7)
+    assert experiment == tiny(constant_epochs=2, decay_epochs=1, images_every=2, seed=7, strategy="one_device")
     assert (experiment.image_size, experiment.channels) == (8, 1)
 
 
@@ -299,7 +300,7 @@ def test_several_replicas_train_and_save_what_one_device_loads(tmp_path, digits_
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
 def test_half_precision_trains_to_float32_weights(precision, tmp_path, digits_dir, monkeypatch):
     # float16 is refused on CPUs for its speed; that it works can be seen here all the same.
-    monkeypatch.setattr(devices, "pick_precision", lambda name: (precision, "as asked"))
+    monkeypatch.setattr(devices, "pick_precision", lambda name, strategy: (precision, "as asked"))
     ran(tiny(precision=precision), tmp_path, digits_dir)
     arrays = read_h5(tmp_path / "encoder.weights.h5")
     assert {a.dtype for a in arrays.values()} == {np.dtype("float32")}
@@ -328,13 +329,14 @@ def test_a_thread_can_train(tmp_path, digits_dir):
 
 
 def test_open_settings_are_resolved_and_recorded(tmp_path, digits_dir, monkeypatch):
-    monkeypatch.setattr(devices, "_product_seconds", lambda dtype: 2.0 if dtype == tf.float32 else 1.0)
+    monkeypatch.setattr(devices, "_product_seconds", lambda dtype, size: 2.0 if dtype == tf.float32 else 1.0)
     experiment = tiny(image_size=0, channels=0, precision="auto", xla="auto", decay_epochs=0)
     assert "mixed_bfloat16 (bfloat16 products run 2.0 times as fast" in ran(experiment, tmp_path, digits_dir)[0]
     recorded = Experiment.from_flagfile(tmp_path / "train.flags")
     assert (recorded.image_size, recorded.channels, recorded.precision) == (8, 1, "mixed_bfloat16")
+    assert (recorded.strategy, recorded.xla) == ("one_device", "off")
     # On a machine that would choose otherwise, the run stays what it is.
-    monkeypatch.setattr(devices, "_product_seconds", lambda dtype: 1.0)
+    monkeypatch.setattr(devices, "_product_seconds", lambda dtype, size: 1.0)
     assert "is finished" in ran(experiment, tmp_path, digits_dir)[-1]
 
 

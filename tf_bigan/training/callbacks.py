@@ -1,6 +1,7 @@
 """What happens around the steps of a run: progress, logs, pictures, checkpoints, and stopping."""
 
 import contextlib
+import math
 import signal
 import threading
 import time
@@ -10,6 +11,7 @@ import tensorflow as tf
 
 from tf_bigan import figures
 from tf_bigan.errors import InputError
+from tf_bigan.training.devices import sum_over_replicas
 
 PICTURE_STATISTICS_STEPS = 100  # batches behind the statistics for a picture during training
 
@@ -28,6 +30,7 @@ class Progress(keras.callbacks.ProgbarLogger):
         super().__init__()
         self._game, self._batch_size, self._total_steps = game, batch_size, total_steps
         self._chief = chief
+        self._traced = False
         self.images_per_second = float("nan")
 
     def set_params(self, params):
@@ -37,14 +40,14 @@ class Progress(keras.callbacks.ProgbarLogger):
 
     def on_epoch_begin(self, epoch, logs=None):
         super().on_epoch_begin(epoch, logs)
-        self._started, self._batches = None, 0
+        self._started, self._batches = time.perf_counter() if self._traced else None, -1
 
     def on_train_batch_end(self, batch, logs=None):
         # `batch` counts from 0 and, with several steps a call, names the last of them. The first call of
         # a process, which traces, is left out of the rate.
         if self._started is None:
-            self._started, self._batches = time.perf_counter(), batch
-        elif batch > self._batches:
+            self._started, self._batches, self._traced = time.perf_counter(), batch, True
+        else:
             steps = batch - self._batches
             self.images_per_second = steps * self._batch_size / (time.perf_counter() - self._started)
         super().on_train_batch_end(batch, {**(logs or {}), **self._rates()})
@@ -63,7 +66,7 @@ class Log(keras.callbacks.Callback):
     """One record an epoch in metrics.jsonl, and the same scalars in TensorBoard.
 
     An epoch cut short has none. A record has "epoch" (1 = the first), "step", "seconds" (since this process began
-    training), "images_per_second", "learning_rate" and each player's mean loss over the epoch.
+    training), "images_per_second" (null if not known yet), "learning_rate" and each player's mean loss over the epoch.
     """
 
     def __init__(self, game, run, progress, schedule):
@@ -76,18 +79,22 @@ class Log(keras.callbacks.Callback):
         step = self._game.steps_done
         if step % self._schedule.steps_per_epoch:
             return
+        rate = self._progress.images_per_second
+        optimizer = getattr(self._game.optimizer, "inner_optimizer", self._game.optimizer)
         record = {
             "epoch": epoch + 1,
             "step": step,
             "seconds": round(time.perf_counter() - self._started, 3),
-            "images_per_second": round(self._progress.images_per_second, 1),
-            "learning_rate": float(self._schedule(step - 1)),
+            "images_per_second": round(rate, 1) if math.isfinite(rate) else None,
+            # Of the last step, by the optimizer's own count: float16 overflows are no steps to it.
+            "learning_rate": float(self._schedule(optimizer.iterations - 1)),
             **{name: float(value) for name, value in (logs or {}).items()},
         }
         self._run.append_log(record)
         with self._writer.as_default(step=step):
             for name in record.keys() - {"epoch", "step", "seconds"}:
-                tf.summary.scalar(name, record[name])
+                if record[name] is not None:
+                    tf.summary.scalar(name, record[name])
 
     def on_train_end(self, logs=None):
         self._writer.flush()  # not closed: a resumed run is more than one fit
@@ -121,7 +128,7 @@ class Pictures(keras.callbacks.Callback):
             with writer.as_default(step=game.steps_done):
                 tf.summary.image(name, sheet[None])
         writer.close()
-        self._run.save_weights(game.networks)
+        self._run.save_weights(game.networks, game.steps_done, PICTURE_STATISTICS_STEPS)
 
 
 class StopOnNonfinite(keras.callbacks.Callback):
@@ -166,6 +173,8 @@ class StopOnNonfinite(keras.callbacks.Callback):
 class Checkpoint(keras.callbacks.Callback):
     """Checkpoints every so many steps, and on SIGTERM, after which training stops.
 
+    Several workers stop together, at the next tenth step after any of them was asked to.
+
     Args:
       game: the game in training.
       checkpoints: its `Checkpoints`.
@@ -177,6 +186,9 @@ class Checkpoint(keras.callbacks.Callback):
         super().__init__()
         self._game, self._checkpoints, self._nonfinite, self._every = game, checkpoints, nonfinite, every
         self._last = game.steps_done
+        self._strategy = game.distribute_strategy
+        self._several_workers = self._strategy.extended._in_multi_worker_mode()
+        self._asked = False
         self.terminated = False
 
     @contextlib.contextmanager
@@ -187,7 +199,7 @@ class Checkpoint(keras.callbacks.Callback):
             return
 
         def terminate(signum, frame):
-            self.terminated = True
+            self._asked = True
 
         previous = signal.signal(signal.SIGTERM, terminate)
         try:
@@ -197,13 +209,30 @@ class Checkpoint(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         step = self._game.steps_done
-        if self.terminated or step - self._last >= self._every:
+        if step - self._last >= self._every:
             self.save()
+        if not self._several_workers or step % 10 == 0:
+            self.terminated = self._anyone_asked()
         if self.terminated:
+            self.save()
             self._game.stop_training = True
 
+    def stopped(self):
+        """After a fit: whether training is to end here, where it then has checkpointed."""
+        self.terminated = self.terminated or self._anyone_asked()
+        if self.terminated:
+            self.save()
+        return self.terminated
+
+    def _anyone_asked(self):
+        if self._several_workers:
+            return sum_over_replicas(self._strategy, float(self._asked)) > 0
+        return self._asked
+
     def save(self):
-        """Checkpoints now."""
+        """Checkpoints now, unless that was done."""
+        if self._game.steps_done == self._last:
+            return
         self._nonfinite.check(variables_too=True)
         self._checkpoints.save()
         self._last = self._game.steps_done

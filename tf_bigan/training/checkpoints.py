@@ -52,20 +52,30 @@ class Checkpoints:
     def restore_latest(self, say=print) -> bool:
         """Restores the newest undamaged checkpoint.
 
+        Damaged ones after it are renamed to damaged-step-..., or they would count as the newest; what a killed
+        writer left is removed.
+
         Args:
-          say: called with a line for every damaged one that is passed over.
+          say: called with a line for every damaged one.
 
         Returns:
           Whether there was one.
         """
+        if self._chief:
+            for left in self._folder.glob(".????????.step-*"):
+                shutil.rmtree(left)
         for path in reversed(self._paths()):
             try:
                 verify_checksums(path)
                 self._checkpoint.read(str(path / "state")).assert_consumed()
             except (InputError, tf.errors.OpError, AssertionError) as error:
                 say(f"skipping checkpoint {path.name}: {str(error).splitlines()[0]}")
+                if self._chief:
+                    path.rename(path.with_name(f"damaged-{path.name}"))
                 continue
             return True
+        if self._folder.is_dir() and any(self._folder.iterdir()):
+            say("no checkpoint can be read; starting over")
         return False
 
     def _paths(self):

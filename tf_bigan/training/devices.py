@@ -1,5 +1,6 @@
 """Which devices a run uses, in which precision, and whether XLA compiles its step."""
 
+import functools
 import time
 
 import tensorflow as tf
@@ -8,26 +9,30 @@ from tf_bigan.errors import InputError
 from tf_bigan.experiment import AUTO
 
 
+def pick_strategy(name: str) -> str:
+    """Resolves "auto": mirrored over several GPUs, else one device."""
+    if name != AUTO:
+        return name  # devices are not listed: that starts the runtime, before which a cluster must be known
+    return "mirrored" if len(tf.config.list_logical_devices("GPU")) > 1 else "one_device"
+
+
 def make_strategy(name: str) -> tf.distribute.Strategy:
     """The distribution strategy called `name`.
 
     Args:
-      name: "auto" (mirrored over several GPUs, else one device), "one_device", "mirrored" (all GPUs of this
-        machine, or its logical CPUs), "multi_worker" (cluster from TF_CONFIG) or "tpu".
+      name: "one_device", "mirrored" (all GPUs of this machine, or its logical CPUs), "multi_worker" (cluster from
+        TF_CONFIG) or "tpu".
 
     Raises:
       InputError: this machine has no such device, or TF_CONFIG does not describe a cluster.
     """
     if name == "multi_worker":
         return _multi_worker_strategy()
-    gpus = tf.config.list_logical_devices("GPU")
-    if name == AUTO:
-        name = "mirrored" if len(gpus) > 1 else "one_device"
     if name == "one_device":
         # The default strategy: with one device MirroredStrategy only costs XLA (keras#18145).
         return tf.distribute.get_strategy()
     if name == "mirrored":
-        devices = gpus or tf.config.list_logical_devices("CPU")
+        devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
         return tf.distribute.MirroredStrategy([device.name for device in devices])
     try:
         resolver = tf.distribute.cluster_resolver.TPUClusterResolver("local")
@@ -39,7 +44,6 @@ def make_strategy(name: str) -> tf.distribute.Strategy:
 
 
 def _multi_worker_strategy():
-    # Before anything lists devices: that starts the runtime, and the cluster must be known by then.
     try:
         cluster = tf.distribute.cluster_resolver.TFConfigClusterResolver()
         if not cluster.cluster_spec().as_dict().get("worker") or cluster.task_type is None:
@@ -61,8 +65,26 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
     )
 
 
-def pick_precision(name: str) -> tuple[str, str]:
-    """Resolves "auto" by measuring matrix products once; checks the others against the device.
+def sum_over_replicas(strategy: tf.distribute.Strategy, value: float) -> float:
+    """The sum of a number over the replicas, where those of one worker share its number.
+
+    All workers must call it at the same point.
+    """
+    total = _sum_function(strategy)(tf.constant(value, tf.float32))
+    return float(strategy.experimental_local_results(total)[0])
+
+
+@functools.cache
+def _sum_function(strategy):
+    def add(value):
+        own = tf.identity(value)  # on the replica's device; an argument is on none, which all_reduce cannot use
+        return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, own)
+
+    return tf.function(lambda value: strategy.run(add, args=(value,)))
+
+
+def pick_precision(name: str, strategy: tf.distribute.Strategy) -> tuple[str, str]:
+    """Resolves "auto" by measuring matrix products once, for all workers together; checks the others.
 
     bfloat16 keeps float32's range, and variables, losses and the optimizer stay float32, so results differ by
     noise only. It is not a matter of the processor's name: without bf16 instructions it is several
@@ -79,7 +101,11 @@ def pick_precision(name: str) -> tuple[str, str]:
         raise InputError("precision mixed_float16 needs a GPU; on CPUs use mixed_bfloat16 or float32")
     if name != AUTO:
         return name, "as asked"
-    ratio = _product_seconds(tf.float32) / _product_seconds(tf.bfloat16)
+    size = 4096 if gpus else 768  # milliseconds, where launching no longer counts
+    # A shared machine is not the same from one moment to the next: the median of several comparisons.
+    ratios = [_product_seconds(tf.float32, size) / _product_seconds(tf.bfloat16, size) for _ in range(7)]
+    ratio = sorted(ratios)[len(ratios) // 2]
+    ratio = sum_over_replicas(strategy, ratio) / strategy.num_replicas_in_sync
     why = f"bfloat16 products run {ratio:.1f} times as fast as float32 ones here"
     return ("mixed_bfloat16" if ratio > 1.2 else "float32"), why
 
@@ -91,19 +117,19 @@ def pick_xla(name: str, policy: str, networks: str, strategy, deterministic: boo
     CPUs lose by up to 15 times, bfloat16 by less.
 
     Raises:
-      InputError: "on" with several replicas (keras#18145) or with `deterministic`.
+      InputError: "on" under a distribution strategy (keras#18145) or with `deterministic`.
     """
-    several = strategy.num_replicas_in_sync > 1
-    if name == "on" and (several or deterministic):
-        raise InputError(f"xla=on does not go with {'several replicas' if several else 'deterministic'}")
+    distributed = isinstance(strategy, tf.distribute.MirroredStrategy | tf.distribute.MultiWorkerMirroredStrategy)
+    if name == "on" and (distributed or deterministic):
+        raise InputError(f"xla=on does not go with {'mirrored strategies' if distributed else 'deterministic'}")
     if name != AUTO:
         return name == "on"
-    if several or deterministic:
+    if distributed or deterministic:
         return False
     return bool(tf.config.list_logical_devices("GPU")) or (policy == "float32" and networks == "mlp")
 
 
-def _product_seconds(dtype, size=768):
+def _product_seconds(dtype, size):
     a = tf.cast(tf.random.stateless_normal((size, size), (0, 0)), dtype)
     product = tf.function(lambda a: tf.reduce_sum(tf.matmul(a, a)))
     product(a)

@@ -5,6 +5,7 @@ checkpoints/           for resuming; absent from a published run
 metrics.jsonl          one record an epoch
 tensorboard/, images/  the same numbers, and grids of samples and reconstructions
 *.weights.h5           one file a network, float32, with inference statistics
+weights.json           what they are of: steps trained, batches behind the statistics
 SHA256SUMS             of the weights
 """
 
@@ -21,6 +22,7 @@ from tf_bigan.experiment import Experiment
 from tf_bigan.files import CHECKSUMS, replacing, verify_checksums, write_checksums, write_text
 
 FLAGFILE = "train.flags"
+WEIGHTS = "weights.json"
 _DIGEST = "# SHA-256 of the lines below: "
 
 
@@ -41,6 +43,8 @@ class RunDirectory:
             first, _, flags = path.read_text(encoding="utf-8").partition("\n")
         except (OSError, UnicodeDecodeError):
             raise InputError(f"{path} is missing or damaged, so {self.path} is no run directory") from None
+        if not first.startswith(_DIGEST) and (self.has_weights() or self.has_checkpoints()):
+            raise InputError(f"{path} is damaged or was changed: its first line, with its SHA-256, is missing")
         if first.startswith(_DIGEST) and first != _DIGEST + _digest(flags):
             raise InputError(f"{path} is damaged or was changed: its SHA-256 is not the one in its first line")
         return Experiment.from_flagfile(path)
@@ -51,7 +55,7 @@ class RunDirectory:
         Raises:
           InputError: the run here is another experiment; the message names the differing flags.
         """
-        if not (self.has_weights() or any(self.checkpoints.glob("step-*"))):
+        if not (self.has_weights() or self.has_checkpoints()):
             return experiment
         recorded = self.experiment()
         experiment = experiment.filled_from(recorded)
@@ -108,16 +112,20 @@ class RunDirectory:
         if self.log.exists():
             write_text(self.log, "".join(json.dumps(record) + "\n" for record in kept))
 
-    def save_weights(self, networks: dict):
-        """Writes each network's weights, float32, and their checksums.
+    def save_weights(self, networks: dict, steps: int, statistics_steps: int):
+        """Writes each network's weights, float32, what they are of, and their checksums.
 
         Args:
           networks: role -> keras.Model.
+          steps: training steps behind them.
+          statistics_steps: batches behind their inference statistics.
         """
         for role, network in networks.items():
             with replacing(self.weights_path(role)) as temporary:
                 network.save_weights(temporary)
-        write_checksums(self.path, [self.weights_path(role).name for role in networks])
+        content = {"steps": steps, "statistics_steps": statistics_steps}
+        write_text(self.path / WEIGHTS, json.dumps(content) + "\n")
+        write_checksums(self.path, [*(self.weights_path(role).name for role in networks), WEIGHTS])
 
     def load_weights(self, role: str, network):
         """Fills `network` from its verified weight file.
@@ -135,6 +143,24 @@ class RunDirectory:
         except (ValueError, OSError, KeyError, UserWarning) as error:
             reason = str(error).splitlines()[0]
             raise InputError(f"{path} does not fit the network that train.flags describes: {reason}") from None
+
+    def weights_are(self, steps: int, statistics_steps: int) -> bool:
+        """Whether undamaged weights are here, after `steps`, with statistics of so many batches."""
+        try:
+            verify_checksums(self.path)
+            found = json.loads((self.path / WEIGHTS).read_text(encoding="utf-8"))
+        except (InputError, OSError, ValueError):
+            return False
+        return found == {"steps": steps, "statistics_steps": statistics_steps}
+
+    def weights_digest(self) -> str:
+        """One SHA-256 for all the weights, as SHA256SUMS has them: what an evaluation was of."""
+        lines = (self.path / CHECKSUMS).read_text(encoding="utf-8").splitlines()
+        return _digest("\n".join(line for line in sorted(lines) if line.endswith(".weights.h5")))
+
+    def has_checkpoints(self) -> bool:
+        """Whether there is anything to resume from, damaged or not."""
+        return any(self.checkpoints.glob("step-*"))
 
     def has_weights(self) -> bool:
         """Whether weights were written."""

@@ -50,6 +50,7 @@ def train(experiment: Experiment, workdir, data_dir=None, say=print):
     run = RunDirectory(workdir)
     experiment = run.resolve(experiment)
     _set_up_tensorflow(experiment)
+    experiment = dataclasses.replace(experiment, strategy=devices.pick_strategy(experiment.strategy))
     strategy = devices.make_strategy(experiment.strategy)
     chief = devices.is_chief(strategy)
     if not chief:
@@ -57,16 +58,18 @@ def train(experiment: Experiment, workdir, data_dir=None, say=print):
     replicas = strategy.num_replicas_in_sync
     if experiment.batch_size % replicas:
         raise InputError(f"batch_size {experiment.batch_size} is not divisible by {replicas} replicas")
-    policy, why = devices.pick_precision(experiment.precision)
+    policy, why = devices.pick_precision(experiment.precision, strategy)
     xla = devices.pick_xla(experiment.xla, policy, experiment.networks, strategy, experiment.deterministic)
     data = open_images(experiment.dataset, experiment.split, experiment.image_size, experiment.channels, data_dir)
     data.check_batch(experiment.batch_size)
     data.load()
     size, _, channels = data.image_shape
-    experiment = dataclasses.replace(experiment, image_size=size, channels=channels, precision=policy)
+    experiment = dataclasses.replace(
+        experiment, image_size=size, channels=channels, precision=policy, xla="on" if xla else "off"
+    )
     say(
         f"{experiment.system} on {experiment.dataset}: {data.count} images of {size}x{size}x{channels}; "
-        f"{replicas} replica(s); {policy} ({why}); XLA {'on' if xla else 'off'}"
+        f"{replicas} replica(s); {policy} ({why}); XLA {experiment.xla}"
     )
 
     with run.lock() if chief else contextlib.nullcontext():
@@ -76,18 +79,25 @@ def train(experiment: Experiment, workdir, data_dir=None, say=print):
             schedule = _schedule(experiment, steps_per_epoch)
             game.compile(
                 Adam(schedule, experiment.beta_1, experiment.beta_2, experiment.epsilon, experiment.l2),
-                steps_per_execution=_divisor(steps_per_epoch, _STEPS_PER_EXECUTION),
+                steps_per_execution=_divisor(steps_per_epoch, min(_STEPS_PER_EXECUTION, steps_per_epoch // 2)),
                 jit_compile=xla,
             )
         checkpoints = Checkpoints(run.checkpoints, game, experiment.keep_checkpoints, chief)
         if chief:
             run.write_experiment(experiment)
         total_steps = steps_per_epoch * experiment.epochs
+        if run.weights_are(total_steps, experiment.statistics_steps):
+            say(f"{run.path} is finished: {total_steps} steps")
+            return
         if checkpoints.restore_latest(say):
-            if game.steps_done >= total_steps and run.has_weights():
-                say(f"{run.path} is finished: {total_steps} steps")
-                return
             say(f"resuming after step {game.steps_done} of {total_steps}")
+        elif run.has_weights():
+            raise InputError(
+                f"{run.path} has weights but no checkpoint that can be read, so it cannot go on.\n"
+                "Give another --workdir, or delete its weights to train anew"
+            )
+        if devices.sum_over_replicas(strategy, game.steps_done) != game.steps_done * replicas:
+            raise InputError("the workers found different checkpoints; they must share one --workdir")
         if chief:
             run.rewind_log(game.steps_done)
         try:
@@ -127,7 +137,7 @@ def _fit(game, experiment, data, run, checkpoints, schedule, chief):
                 statistics_steps=0,
                 verbose=1 if sys.stdout.isatty() else 2,
             )
-            if keep.terminated:
+            if keep.stopped():
                 raise Terminated(f"stopped after step {game.steps_done} of {total_steps}; start again to go on")
     keep.save()
 
@@ -136,7 +146,7 @@ def _finish(game, experiment, data, run, chief):
     if chief:
         batches = data.training_batches(experiment.batch_size, experiment.seed)
         game.estimate_statistics(batches, experiment.statistics_steps)
-        run.save_weights(game.networks)
+        run.save_weights(game.networks, game.steps_done, experiment.statistics_steps)
 
 
 def _schedule(experiment, steps_per_epoch):
@@ -167,7 +177,7 @@ def _set_up_tensorflow(experiment):
 
 def _divisor(number, limit):
     """The largest divisor of `number` up to `limit`, so that no call of the compiled step crosses an epoch."""
-    return max(d for d in range(1, limit + 1) if number % d == 0)
+    return max(d for d in range(1, max(limit, 1) + 1) if number % d == 0)
 
 
 def _silence(line):
