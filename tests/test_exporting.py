@@ -30,21 +30,21 @@ def test_hub_load_gives_the_model_s_features_and_codes(game, path):
     import tensorflow_hub as hub
 
     x = images(5)
-    np.testing.assert_allclose(hub.load(str(path))(x), game.features(x), atol=1e-5)
-    module = hub.load(str(path))
+    np.testing.assert_allclose(hub.load(path)(x), game.features(x), atol=1e-5)
+    module = hub.load(path)
     np.testing.assert_allclose(module.encode(x), game.encode(x), atol=1e-5)
     np.testing.assert_allclose(module(x, training=True), module(x, training=False))
 
 
 def test_other_sizes_are_resized_in_the_graph(game, path):
-    module = tf.saved_model.load(str(path))
+    module = tf.saved_model.load(path)
     x = images(3, shape=(20, 12, 1))
     resized = tf.image.resize(x, (8, 8), antialias=True)
     np.testing.assert_allclose(module(x), game.features(np.clip(resized, 0, 1)), atol=1e-5)
 
 
 def test_serving_signatures(game, path):
-    signatures = tf.saved_model.load(str(path)).signatures
+    signatures = tf.saved_model.load(path).signatures
     x = images(4)
     (served,) = signatures["serving_default"](images=tf.constant(x)).values()
     np.testing.assert_allclose(served, game.features(x), atol=1e-5)
@@ -56,7 +56,7 @@ def test_keras_layer_fine_tunes_in_tf_keras(path):
     import tensorflow_hub as hub
     import tf_keras
 
-    layer = hub.KerasLayer(str(path), trainable=True)
+    layer = hub.KerasLayer(path, trainable=True)
     model = tf_keras.Sequential([tf_keras.layers.InputLayer((8, 8, 1)), layer, tf_keras.layers.Dense(3)])
     assert len(layer.trainable_weights) == 2  # the encoder's two hidden layers
     before = [weight.numpy() for weight in layer.trainable_weights]
@@ -67,15 +67,27 @@ def test_keras_layer_fine_tunes_in_tf_keras(path):
 
 
 def test_tfsm_layer_in_keras_3(game, path):
-    layer = keras.layers.TFSMLayer(str(path), call_endpoint="__call__")
+    layer = keras.layers.TFSMLayer(path, call_endpoint="__call__")
     x = images(4)
     np.testing.assert_allclose(layer(x), game.features(x), atol=1e-5)
     assert len(layer.trainable_weights) == 2
 
 
+def test_any_number_of_images_is_taken_in_a_graph_too(game, path):
+    import tensorflow_hub as hub
+
+    module, x = hub.load(path), images(20)
+    batches = tf.data.Dataset.from_tensor_slices(x).batch(8).map(module)
+    np.testing.assert_allclose(np.concatenate(list(batches)), game.features(x), atol=1e-5)
+    inputs = keras.Input((8, 8, 1))
+    outputs = keras.layers.TFSMLayer(path, call_endpoint="__call__")(inputs)
+    assert outputs.shape == (None, 16)
+    np.testing.assert_allclose(keras.Model(inputs, outputs).predict(x, verbose=0), game.features(x), atol=1e-5)
+
+
 def test_mixed_precision_models_are_exported_in_float32(tmp_path):
     game = trained(dtype="mixed_bfloat16")
-    module = tf.saved_model.load(str(export(game, tmp_path / "m")))
+    module = tf.saved_model.load(export(game, tmp_path / "m"))
     twin = tiny_game()
     for role, network in twin.networks.items():
         network.set_weights(game.networks[role].get_weights())
@@ -85,15 +97,15 @@ def test_mixed_precision_models_are_exported_in_float32(tmp_path):
 
 def test_code_layer_and_generator(game, tmp_path):
     x = images(4)
-    codes = tf.saved_model.load(str(export(game, tmp_path / "code", layer="code")))(x)
+    codes = tf.saved_model.load(export(game, tmp_path / "code", layer="code"))(x)
     np.testing.assert_allclose(codes, game.encode(x), atol=1e-5)
-    decoded = tf.saved_model.load(str(export(game, tmp_path / "g", role="generator")))(codes)
+    decoded = tf.saved_model.load(export(game, tmp_path / "g", role="generator"))(codes)
     np.testing.assert_allclose(decoded, game.reconstruct(x), atol=1e-5)
 
 
 def test_a_gan_exports_its_discriminator_s_features(tmp_path):
     game = trained("gan")
-    module = tf.saved_model.load(str(export(game, tmp_path / "m")))
+    module = tf.saved_model.load(export(game, tmp_path / "m"))
     np.testing.assert_allclose(module(images(4)), game.features(images(4)), atol=1e-5)
     assert not hasattr(module, "encode")
 
@@ -113,6 +125,10 @@ def test_unusable_arguments(game, tmp_path):
         export(game, tmp_path / "m", role="encode")
     with pytest.raises(InputError, match="unknown layer 'h3'"):
         export(game, tmp_path / "m", layer="h3")
+    with pytest.raises(InputError, match="layer='code' is of an encoder; a generator's module gives images"):
+        export(game, tmp_path / "m", role="generator", layer="code")
+    with pytest.raises(InputError, match="export takes a model as tf_bigan.load returns it, found str"):
+        export("bigan_digits", tmp_path / "m")
     (tmp_path / "mine").mkdir()
     with pytest.raises(InputError, match="is no SavedModel"):
         export(game, tmp_path / "mine")

@@ -102,6 +102,12 @@ def test_priors_are_made_by_name():
     assert make_prior("normal", 3).latent_dim == 3
 
 
+@pytest.mark.parametrize("prior", [Uniform, Normal])
+def test_a_prior_has_dimensions(prior):
+    with pytest.raises(InputError, match="latent_dim must be at least 1, found -1"):
+        prior(-1)
+
+
 def test_unknown_prior_names_the_nearest():
     with pytest.raises(InputError, match="unknown prior 'unifrom'. Did you mean 'uniform'"):
         make_prior("unifrom", 3)

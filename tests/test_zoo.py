@@ -31,6 +31,7 @@ def make_run(path, **changes):
         "gallery": {"split": "train", "images": 1437},
         "queries": {"split": "test", "images": 360},
         "epochs": 2,
+        "weights": run.weights_digest(),
         "training_precision": "float32",
         "training_seed": 42,
         "evaluation_seed": 0,
@@ -136,6 +137,7 @@ def test_publish_copies_the_run_and_writes_its_card(tmp_path):
         "encoder.weights.h5",
         "generator.weights.h5",
         "discriminator.weights.h5",
+        "weights.json",
     }
     np.testing.assert_array_equal(
         tf_bigan.load(entry).encode(images(2)), tf_bigan.load(tmp_path / "run").encode(images(2))
@@ -159,9 +161,14 @@ def test_only_finished_evaluated_runs_are_published(tmp_path):
     make_run(tmp_path)
     with pytest.raises(InputError, match="lower-case letters"):
         zoo.publish(tmp_path, "No Name", "", zoo=tmp_path / "zoo")
-    (tmp_path / "metrics.jsonl").write_text(json.dumps({"epoch": 1, "step": 12}) + "\n")
-    with pytest.raises(InputError, match="is at epoch 1 of 2"):
+    run = RunDirectory(tmp_path)
+    run.save_weights(tiny_game(seed=3).networks, 2, 3)
+    with pytest.raises(InputError, match="metrics.json is of other weights; run tools/evaluate.py"):
         zoo.publish(tmp_path, "tiny", "", zoo=tmp_path / "zoo")
+    run.save_weights(tiny_game().networks, 1, 3)
+    with pytest.raises(InputError, match="has weights of epoch 1 of 2; finish it"):
+        zoo.publish(tmp_path, "tiny", "", zoo=tmp_path / "zoo")
+    run.save_weights(tiny_game().networks, 2, 3)
     (tmp_path / "metrics.json").unlink()
     with pytest.raises(InputError, match="has no metrics.json; run tools/evaluate.py"):
         zoo.publish(tmp_path, "tiny", "", zoo=tmp_path / "zoo")

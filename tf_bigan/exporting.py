@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tf_bigan.errors import InputError, nearest
 from tf_bigan.files import replacing
-from tf_bigan.games.pair_model import feature_model
+from tf_bigan.games.pair_model import PairModel, feature_model
 
 TOLERANCE = 1e-5  # between the module, loaded in a fresh process, and the model
 ROLES = ("encoder", "generator")
@@ -40,10 +40,11 @@ def export(model, path, role="encoder", layer="penultimate"):
       model: a Game with inference statistics, as `tf_bigan.load` returns.
       path: the folder to write; it must not exist or must hold an earlier export.
       role: "encoder" (for a system without one, the discriminator's features) or "generator".
-      layer: of the encoder: "penultimate", "code", or a name as in `Game.features`.
+      layer: of the encoder: "penultimate", "code", or a name as in `Game.features`; a generator takes none.
 
     Returns:
-      `path`, after a fresh process has loaded the module and its outputs agreed with the model's within 1e-5.
+      `path` as a string, after a fresh process has loaded the module and its outputs agreed with the model's
+      within 1e-5.
 
     Raises:
       InputError: an unknown role or layer, an unusable path, or a module that does not agree; nothing is left
@@ -54,13 +55,18 @@ def export(model, path, role="encoder", layer="penultimate"):
         raise InputError(f"unknown role {role!r}.{nearest(role, ROLES)}")
     if path.exists() and not (path / "saved_model.pb").exists():
         raise InputError(f"{path} exists and is no SavedModel; give a folder that does not exist yet")
+    if not isinstance(model, PairModel):
+        raise InputError(f"export takes a model as tf_bigan.load returns it, found {type(model).__name__}")
+    if role == "generator" and layer != "penultimate":
+        raise InputError(f"layer={layer!r} is of an encoder; a generator's module gives images")
     module, inputs = _encoder_module(model, layer) if role == "encoder" else _generator_module(model)
-    with tf.device("CPU"):  # as the fresh process, to which this one's GPU is closed
-        expected = module(tf.constant(inputs)).numpy()
     with replacing(path) as temporary:
         # Both values of `training` need a trace of their own; hub.KerasLayer passes a Python bool.
         serving = module.__call__.get_concrete_function(module.input_spec, training=False)
         module.__call__.get_concrete_function(module.input_spec, training=True)
+        with tf.device("CPU"):  # as the fresh process, to which this one's GPU is closed
+            # Not module(inputs): its trace, for just this many images, would be saved and found first.
+            expected = serving(tf.constant(inputs)).numpy()
         signatures = {"serving_default": serving}
         if hasattr(module, "encode"):
             signatures["encode"] = module.encode.get_concrete_function(module.input_spec)
@@ -70,7 +76,7 @@ def export(model, path, role="encoder", layer="penultimate"):
             raise InputError(
                 f"the exported module differs from the model by {error:.3g}, more than {TOLERANCE:g}; it was removed"
             )
-    return path
+    return str(path)
 
 
 class _Module(tf.__internal__.tracking.AutoTrackable):

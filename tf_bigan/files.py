@@ -51,7 +51,7 @@ def write_text(path, text: str):
 def write_checksums(folder, names):
     """Writes `folder`/SHA256SUMS over the named files, in the format of sha256sum."""
     folder = pathlib.Path(folder)
-    write_text(folder / CHECKSUMS, "".join(f"{_sha256(folder / name)}  {name}\n" for name in sorted(names)))
+    write_text(folder / CHECKSUMS, "".join(f"{sha256(folder / name)}  {name}\n" for name in sorted(names)))
 
 
 def verify_checksums(folder, names=None):
@@ -77,11 +77,12 @@ def verify_checksums(folder, names=None):
             raise InputError(f"{path} is not listed in {folder / CHECKSUMS}")
         if not path.is_file():
             raise InputError(f"{path} is missing")
-        if _sha256(path) != listed[name]:
+        if sha256(path) != listed[name]:
             raise InputError(f"{path} is damaged or was changed: its SHA-256 is not that of {CHECKSUMS}")
 
 
-def _sha256(path):
+def sha256(path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while block := file.read(1 << 20):

@@ -18,14 +18,18 @@ def _integers(count, latent_dim, seed, bits):
     return tf.cast(tf.bitwise.right_shift(drawn, tf.constant(32 - bits, tf.uint32)), tf.float32)
 
 
-class Uniform:
+class _Prior:
+    def __init__(self, latent_dim: int):
+        if latent_dim < 1:
+            raise InputError(f"latent_dim must be at least 1, found {latent_dim}")
+        self.latent_dim = latent_dim
+
+
+class Uniform(_Prior):
     """z ~ U(-1, 1)^k. The encoder's output a is a logit: its code is 2 sigmoid(a) - 1.
 
     BiGAN's prior in all its experiments (Donahue et al. 2017, section 4; the squashing is their code's).
     """
-
-    def __init__(self, latent_dim: int):
-        self.latent_dim = latent_dim
 
     def sample(self, count, seed):
         """Draws codes.
@@ -49,11 +53,8 @@ class Uniform:
         return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits((z + 1.0) / 2.0, outputs), axis=1)
 
 
-class Normal:
+class Normal(_Prior):
     """z ~ N(0, I_k). The encoder's output is the code itself."""
-
-    def __init__(self, latent_dim: int):
-        self.latent_dim = latent_dim
 
     def sample(self, count, seed):
         """Draws codes: float32 [count, latent_dim]; see `Uniform.sample`."""

@@ -10,9 +10,9 @@ import shutil
 from tf_bigan.errors import InputError, nearest
 from tf_bigan.evaluation.report import table
 from tf_bigan.experiment import Experiment
-from tf_bigan.files import replacing, verify_checksums, write_checksums, write_text
+from tf_bigan.files import replacing, write_checksums, write_text
+from tf_bigan.training.run_directory import FLAGFILE, WEIGHTS, RunDirectory
 
-FLAGFILE = "train.flags"
 METRICS = "metrics.json"
 CARD = "README.md"
 
@@ -29,7 +29,7 @@ def list_models(pattern: str = "*") -> list[str]:
 
     A listed model may come without weights; `load` then says how to get them.
     """
-    names = (path.parent.name for path in zoo_path().glob(f"*/{FLAGFILE}"))
+    names = (path.parent.name for path in zoo_path().glob(f"[!.]*/{FLAGFILE}"))
     return sorted(fnmatch.filter(names, pattern))
 
 
@@ -75,7 +75,6 @@ def load(name, weights="published", dtype="float32"):
     path = run_path(name)
 
     from tf_bigan.games import make_game
-    from tf_bigan.training.run_directory import RunDirectory
 
     run = RunDirectory(path)
     experiment = run.experiment()
@@ -83,9 +82,9 @@ def load(name, weights="published", dtype="float32"):
         published = path.parent == zoo_path()
         flagfile = path / FLAGFILE
         how = (
-            f"Train it: python tools/train.py --flagfile={flagfile} --workdir=DIR, then load DIR"
+            f"Train it, in a checkout: python tools/train.py --flagfile={flagfile} --workdir=DIR, then load DIR"
             if published
-            else ("Start tools/train.py there again: weights are written with the first pictures and at the end")
+            else "Start tools/train.py there again: weights are written with the first pictures and at the end"
         )
         raise InputError(f"{name} has no weights yet; weights=None gives fresh ones.\n{how}")
     game = make_game(experiment, dtype)
@@ -113,21 +112,23 @@ def publish(run, name, terms, weights=True, zoo=None):
     Raises:
       InputError: a run that is unfinished, damaged or not evaluated, or an unusable name.
     """
-    from tf_bigan.training.run_directory import RunDirectory
-
     run = RunDirectory(run)
     if not re.fullmatch(r"[a-z0-9_]+", name):
         raise InputError(f"a model's name has lower-case letters, digits and _ only, found {name!r}")
     experiment = run.experiment()
     if not run.has_weights():
         raise InputError(f"{run.path} has no weights; train it to the end first")
-    verify_checksums(run.path)
+    state = run.weights_are()
+    if not run.is_finished():
+        raise InputError(f"{run.path} has weights of epoch {state['epochs']} of {experiment.epochs}; finish it")
     if not (run.path / METRICS).exists():
         raise InputError(f"{run.path} has no {METRICS}; run tools/evaluate.py --model={run.path} first")
     report = read_report(run.path / METRICS)
+    if report.get("weights") != run.weights_digest():
+        raise InputError(f"{run.path / METRICS} is of other weights; run tools/evaluate.py --model={run.path} again")
     log = run.read_log()
-    if not log or log[-1]["epoch"] < experiment.epochs:
-        raise InputError(f"{run.path} is at epoch {log[-1]['epoch'] if log else 0} of {experiment.epochs}; finish it")
+    if not log:
+        raise InputError(f"{run.log} is missing or damaged")
 
     machine = {
         f: Experiment.default(f) for f in ("strategy", "precision", "xla", "inter_op_threads", "intra_op_threads")
@@ -136,7 +137,7 @@ def publish(run, name, terms, weights=True, zoo=None):
         entry.mkdir()
         published = RunDirectory(entry)
         published.write_experiment(dataclasses.replace(experiment, **machine))
-        for file in [run.path / METRICS, *(run.weight_files() if weights else [])]:
+        for file in [run.path / METRICS, *([*run.weight_files(), run.path / WEIGHTS] if weights else [])]:
             shutil.copyfile(file, entry / file.name)
         write_checksums(entry, [file.name for file in entry.iterdir()])
         write_text(entry / CARD, card(name, experiment, report, log[-1], terms, weights))

@@ -34,8 +34,8 @@ def main():
     from tf_bigan.evaluation.report import table
     from tf_bigan.training.run_directory import RunDirectory
 
-    path = zoo.run_path(name)
-    model, experiment = tf_bigan.load(name), RunDirectory(path).experiment()
+    run = RunDirectory(zoo.run_path(name))
+    model, experiment, epochs = tf_bigan.load(name), run.experiment(), run.weights_are()["epochs"]
     data = evaluate.open_evaluation_data(
         experiment,
         _DATASET.value,
@@ -48,11 +48,12 @@ def main():
         model, experiment, data, _METRICS.value, _LAYERS.value, _SEED.value, say=lambda line: common.note(line)
     )
     print(
-        f"{name}: {experiment.system}, {experiment.epochs} epochs on {experiment.dataset}; gallery "
+        f"{name}: {experiment.system}, {epochs} epochs on {experiment.dataset}; gallery "
         f"{data.gallery.count} of {data.gallery_split}, queries {data.queries.count} of {data.query_split}\n"
     )
     print(table(report))
-    target = _JSON.value or (None if path.parent == zoo.zoo_path() else path / zoo.METRICS)
+    report = {"epochs": epochs, "weights": run.weights_digest(), **report}
+    target = _JSON.value or (None if run.path.parent == zoo.zoo_path() else run.path / zoo.METRICS)
     if target:
         zoo.write_report(target, report)
         print(f"\nwritten to {target}")

@@ -8,6 +8,8 @@ the prefix of TFRecord shards, a tf.train.Example with "features" and "label" fo
 where it stopped.
 """
 
+import pathlib
+
 import common
 from absl import flags
 
@@ -32,6 +34,7 @@ def main():
     from tf_bigan.data import open_images
     from tf_bigan.errors import InputError
     from tf_bigan.evaluation.extract import extract
+    from tf_bigan.files import sha256
 
     if bool(_MODEL.value) == bool(_MODULE.value):
         raise InputError("give either --model or --module")
@@ -41,11 +44,12 @@ def main():
         from tf_bigan.training.run_directory import RunDirectory
 
         model = tf_bigan.load(_MODEL.value)
-        experiment = RunDirectory(zoo.run_path(_MODEL.value)).experiment()
+        run = RunDirectory(zoo.run_path(_MODEL.value))
+        experiment = run.experiment()
         dataset = _DATASET.value or experiment.dataset
         size, channels = experiment.image_size, experiment.channels
         network = model.feature_function(_LAYER.value)
-        name = f"{_MODEL.value} {_LAYER.value}"
+        name, fingerprint = f"{_MODEL.value} {_LAYER.value}", run.weights_digest()
     else:
         import tensorflow_hub as hub
 
@@ -55,8 +59,9 @@ def main():
         except (OSError, ValueError, AttributeError) as error:
             raise InputError(f"{_MODULE.value} is no exported image module: {str(error).splitlines()[0]}") from None
         dataset, size, network, name = common.require(_DATASET), _IMAGE_SIZE.value, module, _MODULE.value
+        fingerprint = sha256(pathlib.Path(_MODULE.value) / "variables" / "variables.data-00000-of-00001")
     data = open_images(dataset, _SPLIT.value, size, channels, _DATA_DIR.value)
-    description = f"{name} of {dataset} {_SPLIT.value}"
+    description = f"{name} of {data.origin} at {data.image_shape[0]} pixels, weights {fingerprint[:16]}"
     count, shape = extract(network, data, output, description, _SHARD.value, _BATCH_SIZE.value)
     print(f"{count} examples, features {list(shape)}, in {output}{'' if output.endswith('.npz') else '-*'}")
 

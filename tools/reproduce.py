@@ -59,7 +59,8 @@ def _report(name, seed):
     for place in (zoo.zoo_path() / name, run):
         if (place / zoo.METRICS).exists():
             report = zoo.read_report(place / zoo.METRICS)
-            if report["training_seed"] == seed and accuracy(report) is not None:
+            stale = place == run and report.get("weights") != _digest_if_finished(run)
+            if not stale and report["training_seed"] == seed and accuracy(report) is not None:
                 return report
     if not _TRAIN.value:
         return None
@@ -67,6 +68,13 @@ def _report(name, seed):
     _run_tool("train", f"--flagfile={flagfile}", f"--seed={seed}", f"--workdir={run}")
     _run_tool("evaluate", f"--model={run}", "--metrics=knn")
     return zoo.read_report(run / zoo.METRICS)
+
+
+def _digest_if_finished(run):
+    from tf_bigan.training.run_directory import RunDirectory
+
+    run = RunDirectory(run)
+    return run.weights_digest() if run.is_finished() else ""
 
 
 def _run_tool(tool, *arguments):

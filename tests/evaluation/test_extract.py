@@ -70,3 +70,13 @@ def test_another_extraction_in_the_same_place_is_refused(data, tmp_path):
     extract(stopping_after(0), data, tmp_path / "f", "double")  # complete: nothing is run again
     with pytest.raises(InputError, match="belongs to another extraction: double"):
         extract(double, data, tmp_path / "f", "treble")
+
+
+def test_a_full_disk_is_one_line(data, tmp_path, monkeypatch):
+    def full(*arguments):
+        raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
+
+    monkeypatch.setattr(tf.io.TFRecordWriter, "write", full)
+    with pytest.raises(InputError, match="cannot write .*f-00000-of-00001: No space left on device"):
+        extract(double, data, tmp_path / "f", "double", shard=1000)
+    assert [path.name for path in tmp_path.iterdir()] == ["f.json"]

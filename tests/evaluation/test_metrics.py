@@ -85,7 +85,7 @@ def test_every_feature_metric_stands_beside_untrained_and_pixels(report):
 
 def test_report_states_data_protocol_and_seed(report):
     assert report["gallery"] == {"split": "train", "images": 1437}
-    assert report["queries"] == {"split": "test", "images": 360}
+    assert report["queries"] == {"dataset": "digits", "split": "test", "images": 360}
     assert report["training_seed"] == 42 and report["evaluation_seed"] == 0
     assert report["protocols"].keys() == {"knn", "reconstruction"}
 
@@ -126,3 +126,18 @@ def test_what_cannot_be_measured_is_said(digits_dir, tmp_path):
     with pytest.raises(InputError, match="no labels"):
         evaluate(tiny_game("gan"), experiment, unlabelled, names=("knn",))
     assert open_images(str(tmp_path)).count == 1
+
+
+def test_images_are_not_looked_up_among_themselves(digits_dir, tmp_path):
+    from PIL import Image
+
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        Image.new("L", (8, 8)).save(tmp_path / name / "1.png")
+    experiment = tiny()
+    for data in (
+        open_evaluation_data(experiment, query_split="train", data_dir=str(digits_dir)),
+        open_evaluation_data(experiment, dataset=str(tmp_path)),
+    ):
+        with pytest.raises(InputError, match="every image would be its own nearest neighbour"):
+            evaluate(tiny_game(), experiment, data, names=("knn",), say=lambda line: None)

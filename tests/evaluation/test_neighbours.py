@@ -43,6 +43,12 @@ def test_the_two_metrics_differ_where_lengths_do():
     assert nearest([[1.0, 0.0]], gallery, metric="cosine")[0][0, 0] == 0
 
 
+def test_a_zero_row_is_at_cosine_distance_1():
+    indices, distances = nearest([[1.0, 0.0]], [[0.0, 0.0], [0.3, 1.0], [-1.0, 0.1]], 3, "cosine")
+    np.testing.assert_array_equal(indices, [[1, 0, 2]])
+    np.testing.assert_allclose(distances, [[1 - 0.3 / np.sqrt(1.09), 1.0, 1 + 1 / np.sqrt(1.01)]], rtol=1e-5)
+
+
 def test_distances_keep_their_digits_far_from_the_origin():
     gallery = np.array([[1000.0, 1000.0], [1000.0, 1000.1]])
     indices, distances = nearest([[1000.0, 1000.09]], gallery)

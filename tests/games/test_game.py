@@ -392,8 +392,11 @@ def test_reported_losses_are_means_over_the_epoch():
         (batches(np.full((16, 8, 8, 1), -1.0, np.float32), 16), r"must lie in \[0, 1\]"),
         (images(16, shape=(8, 8, 3)), r"shape \[N, 8, 8, 1\], got \[16, 8, 8, 3\]"),
         (np.zeros((16, 8, 8, 1), np.uint8), "divide uint8 by 255"),
+        (batches(images(16), 16).skip(1), "x is empty"),
+        (None, "x must be an array of images or a tf.data.Dataset, found NoneType"),
+        ((image for image in images(16)), "x must be an array of images or a tf.data.Dataset, found generator"),
     ],
-    ids=["too bright", "too dark", "channels", "uint8"],
+    ids=["too bright", "too dark", "channels", "uint8", "empty", "nothing", "generator"],
 )
 def test_fit_refuses_images_that_are_none(feed, message):
     game = bigan()
@@ -430,6 +433,44 @@ def test_evaluate_gives_the_players_losses_and_trains_nothing():
     assert not moved(before, trainables(game)) and game.steps_done == 0
     history = game.fit(x, batch_size=16, validation_data=batches(x, 16), verbose=0).history
     assert {"discriminator_loss", "val_discriminator_loss"} <= set(history)
+
+
+def test_a_dataset_of_tfds_examples_trains():
+    game = bigan()
+    game.compile()
+    examples = {"image": images(32), "label": np.arange(32)}
+    game.fit(tf.data.Dataset.from_tensor_slices(examples).batch(16), verbose=0)
+    assert game.steps_done == 2
+
+
+def test_a_validation_split_is_refused():
+    game = bigan()
+    game.compile()
+    with pytest.raises(InputError, match="validation_split is not supported; give validation_data"):
+        game.fit(images(32), validation_split=0.5)
+
+
+def test_networks_of_ones_own_need_not_name_their_feature_layer():
+    flat = [keras.layers.Flatten(), keras.layers.Dense(5, name="mine"), keras.layers.Dense(3)]
+    encoder = keras.Sequential([keras.Input((8, 8, 1)), *flat])
+    game = BiGAN(encoder, MLPGenerator((8, 8, 1), 3, 16), MLPDiscriminator((8, 8, 1), 3, 16), Uniform(3))
+    x = images(4)
+    np.testing.assert_array_equal(game.features(x), game.features(x, "mine"))
+
+
+@pytest.mark.parametrize(
+    "encoder, generator, prior, message",
+    [
+        ((8, 8, 1, 5), (8, 8, 1, 4), Uniform(4), r"the encoder gives codes of shape \(5,\), but the prior has 4"),
+        ((8, 8, 1, 4), (8, 8, 1, 5), Uniform(4), r"the generator takes codes of shape \(5,\), but the prior has 4"),
+        ((8, 8, 1, 4), (9, 9, 1, 4), Uniform(4), r"takes images of shape \(8, 8, 1\), but the generator gives \(9"),
+        ((8, 8, 1, 4), (8, 8, 1, 4), 4, "prior must be one of tf_bigan.priors, found 4"),
+    ],
+)
+def test_networks_that_do_not_fit_are_refused(encoder, generator, prior, message):
+    networks = MLPEncoder(encoder[:3], encoder[3], 16), MLPGenerator(generator[:3], generator[3], 16)
+    with pytest.raises(InputError, match=message):
+        BiGAN(*networks, MLPDiscriminator((8, 8, 1), 4, 16), prior)
 
 
 def test_an_array_smaller_than_a_batch_is_refused():

@@ -237,12 +237,12 @@ def test_a_run_killed_before_its_last_weights_writes_them_when_started_again(
     train(experiment, workdir, digits_dir, say=lines.append)
     assert "finished: 24 steps; weights in" in lines[-1]
     content = json.loads((workdir / "weights.json").read_text())
-    assert content == {"steps": 24, "statistics_steps": experiment.statistics_steps}
+    assert content == {"epochs": 2, "statistics_steps": experiment.statistics_steps}
 
 
 def test_weights_without_a_checkpoint_to_go_on_from_are_not_overwritten(begun, digits_dir):
     workdir, experiment = begun
-    RunDirectory(workdir).save_weights(tiny_game().networks, 12, 100)
+    RunDirectory(workdir).save_weights(tiny_game().networks, 1, 100)
     for path in (workdir / "checkpoints").iterdir():
         os.truncate(largest_file(path), 10)
     before = (workdir / "metrics.jsonl").read_text()

@@ -56,6 +56,7 @@ class ImageData:
     def __init__(self, name, source, image_size, channels, resize=False):
         self.name = name
         self.count = source.count
+        self.origin = source.origin
         self.image_shape = (image_size, image_size, channels)
         self.class_names = list(source.class_names)
         self._source = source
@@ -77,7 +78,8 @@ class ImageData:
             except tf.errors.InvalidArgumentError:
                 raise self._undecodable() from None
             images, labels = (np.concatenate(column) for column in zip(*parts, strict=True))
-            self._memory = tf.constant(images), tf.constant(labels)
+            with tf.device("CPU"):  # gigabytes, perhaps; not on a GPU
+                self._memory = tf.constant(images), tf.constant(labels)
         return self
 
     def check_batch(self, batch_size: int):

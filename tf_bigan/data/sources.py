@@ -1,10 +1,9 @@
 """Where encoded examples lie, and how to read the i-th of them.
 
 A source has `count`, `class_names`, `stored_shape` (height, width, channels; None where unknown or varying), `varies`
-(whether images may differ from it in size),
-`read(indices)`, which returns that many serialised examples, `decode`, which turns one into (image, label) in a
-TensorFlow graph, and `describe(i)`, which names the i-th for a person. Reading costs the same at every index:
-nothing is replayed to get there.
+(whether images may differ from it in size), `origin` (what it reads, as a text), `read(indices)`, which returns that
+many serialised examples, `decode`, which turns one into (image, label) in a TensorFlow graph, and `describe(i)`, which
+names the i-th for a person. Reading costs the same at every index: nothing is replayed to get there.
 """
 
 import os
@@ -50,6 +49,7 @@ class FolderSource:
         numbers = {name: i for i, name in enumerate(self.class_names)}
         self._labels = np.array([numbers.get(c, NO_LABEL) for c in classes], np.int64)
         self.count = len(self.files)
+        self.origin = str(path.resolve())
         self.varies = True
         self.stored_shape = self._shape_of_first()
 
@@ -107,15 +107,20 @@ class TFDSSource:
         self._files = [os.fspath(f.filename) for f in files]
         self._file_of = np.repeat(np.arange(len(files), dtype=np.int32), [len(o) for o in offsets])
         self._offsets = np.concatenate(offsets) if offsets else np.zeros((0, 2), np.int64)
-        self._open = {}
         self.count = len(self._offsets)
+        self.origin = f"{dataset} {split}"
 
     def read(self, indices):
         """int64 [N] -> N serialised tf.train.Examples."""
         records = []
         for i in indices:
             offset, length = self._offsets[i]
-            records.append(os.pread(self._descriptor(self._file_of[i]), int(length), int(offset)))
+            # Opened anew: a thousand shards held open would meet the limit of many systems.
+            descriptor = os.open(self._files[self._file_of[i]], os.O_RDONLY)
+            try:
+                records.append(os.pread(descriptor, int(length), int(offset)))
+            finally:
+                os.close(descriptor)
         return records
 
     def decode(self, example, channels: int):
@@ -128,11 +133,6 @@ class TFDSSource:
     def describe(self, i):
         """The record's place."""
         return f"the record at byte {self._offsets[i][0]} of {self._files[self._file_of[i]]}"
-
-    def _descriptor(self, file):
-        if file not in self._open:
-            self._open[file] = os.open(self._files[file], os.O_RDONLY)
-        return self._open[file]
 
 
 def prepared_builder(dataset: str, data_dir: str | None):

@@ -24,6 +24,7 @@ class EvaluationData:
     """What an evaluation looks at: a gallery to learn from and queries to be judged on."""
 
     dataset: str
+    query_dataset: str
     gallery_split: str
     query_split: str
     gallery: object  # ImageData
@@ -47,21 +48,22 @@ def open_evaluation_data(
       InputError: as `open_images`.
     """
     dataset = dataset or experiment.dataset
+    query_dataset = query_dataset or dataset
 
     def open_split(name, split):
         return open_images(name, split, experiment.image_size, experiment.channels, data_dir)
 
     gallery = open_split(dataset, gallery_split)
     if query_split:
-        queries = open_split(query_dataset or dataset, query_split)
+        queries = open_split(query_dataset, query_split)
     else:
         try:
-            query_split, queries = "test", open_split(query_dataset or dataset, "test")
+            query_split, queries = "test", open_split(query_dataset, "test")
         except InputError as error:
             if "has no split" not in str(error):
                 raise
-            query_split, queries = "validation", open_split(query_dataset or dataset, "validation")
-    return EvaluationData(dataset, gallery_split, query_split, gallery, queries)
+            query_split, queries = "validation", open_split(query_dataset, "validation")
+    return EvaluationData(dataset, query_dataset, gallery_split, query_split, gallery, queries)
 
 
 def evaluate(model, experiment, data, names=METRICS, layers=("penultimate", "outputs"), seed=0, say=print):
@@ -96,6 +98,11 @@ def evaluate(model, experiment, data, names=METRICS, layers=("penultimate", "out
     by_features = [name for name in names if name in ("knn", "linear")]
     if by_features and not data.gallery.class_names:
         raise InputError(f"{data.dataset} has no labels, which {' and '.join(by_features)} need")
+    if by_features and data.gallery.origin == data.queries.origin:
+        raise InputError(
+            f"gallery and queries are both {data.gallery.origin}: every image would be its own nearest neighbour.\n"
+            "Give another --query_dataset or --query_split"
+        )
 
     images, labels = data.queries.arrays()
     results = {}
@@ -103,7 +110,7 @@ def evaluate(model, experiment, data, names=METRICS, layers=("penultimate", "out
         results = {name: [] for name in by_features}
         gallery_images, gallery_labels = data.gallery.arrays()
         for encoder, layer, extract in _feature_spaces(model, experiment, data, layers):
-            say(f"features: {layer} of {encoder}")
+            say(f"features: {layer}" + (f" of {encoder}" if encoder != layer else ""))
             gallery, queries = extract(gallery_images), extract(images)
             dimensions = int(np.prod(queries.shape[1:]))
             space = {"encoder": encoder, "layer": layer, "dimensions": dimensions}
@@ -122,8 +129,7 @@ def evaluate(model, experiment, data, names=METRICS, layers=("penultimate", "out
         "system": experiment.system,
         "dataset": data.dataset,
         "gallery": {"split": data.gallery_split, "images": data.gallery.count},
-        "queries": {"split": data.query_split, "images": data.queries.count},
-        "epochs": experiment.epochs,
+        "queries": {"dataset": data.query_dataset, "split": data.query_split, "images": data.queries.count},
         "training_precision": experiment.precision,
         "training_seed": experiment.seed,
         "evaluation_seed": seed,

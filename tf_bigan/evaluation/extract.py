@@ -50,7 +50,7 @@ def extract(network, data, output, description, shard=10_000, batch_size=256):
     bar = keras.utils.Progbar(data.count, unit_name="image")
     bar.update(min(done * shard, data.count), finalize=False)
     batches = data.batches(min(batch_size, shard), first=done * shard) if done < count else []
-    pending, held, shape = [], 0, None
+    pending, held = [], 0
     for images, labels in batches:
         features = np.asarray(network(images), np.float32).reshape(len(labels), -1)
         pending.append((features, labels.numpy()))
@@ -90,12 +90,15 @@ def _write_npz(path, features, labels):
 
 
 def _write_records(path, features, labels):
-    with replacing(path) as temporary, tf.io.TFRecordWriter(str(temporary)) as writer:
-        for row, label in zip(features, labels, strict=True):
-            example = tf.train.Example()
-            example.features.feature["features"].float_list.value.extend(row)
-            example.features.feature["label"].int64_list.value.append(int(label))
-            writer.write(example.SerializeToString())
+    try:
+        with replacing(path) as temporary, tf.io.TFRecordWriter(str(temporary)) as writer:
+            for row, label in zip(features, labels, strict=True):
+                example = tf.train.Example()
+                example.features.feature["features"].float_list.value.extend(row)
+                example.features.feature["label"].int64_list.value.append(int(label))
+                writer.write(example.SerializeToString())
+    except tf.errors.OpError as error:  # a full disk
+        raise InputError(f"cannot write {path}: {error.message}") from None
 
 
 def _width(path, npz):

@@ -99,7 +99,7 @@ def nearest_samples(model, images, seed=0):
     while drawn < max(SAMPLES):
         count = min(s for s in SAMPLES if s > drawn) - drawn
         count = min(count, _SAMPLES_AT_ONCE)
-        # Every chunk has a seed of its own: chunk c is what generate(count, seed + c) gives.
+        # Every chunk has a seed of its own.
         samples = model.generate(count, seed=seed + drawn)
         best = np.minimum(best, nearest(flat, samples.reshape(count, -1))[1][:, 0])
         drawn += count

@@ -139,8 +139,9 @@ class Game(PairModel):
         """Trains, then estimates the inference statistics of the batch norms.
 
         Args:
-          x: images, float32 [N, H, W, C] in [0, 1], as an array or a `tf.data.Dataset` of batches of images or of
-            (images, labels). With several replicas, batches that they cannot share equally are left out.
+          x: images, float32 [N, H, W, C] in [0, 1], as an array or a `tf.data.Dataset` of batches of images, of
+            (images, labels) or of {"image": images, ...}. With several replicas, batches that they cannot share
+            equally are left out.
           y: labels; ignored.
           batch_size: images a step, over all replicas, if x is an array; None = 32.
           epochs: passes over x.
@@ -151,12 +152,16 @@ class Game(PairModel):
           A `keras.callbacks.History`.
 
         Raises:
-          InputError: the first batch's images have the wrong shape or values outside [0, 1], an array has
-            fewer of them than a batch, or batches do not divide by the replicas.
+          InputError: x is neither or empty, its first batch's images have the wrong shape or values outside [0, 1], an
+            array has fewer of them than a batch, or batches do not divide by the replicas.
         """
+        if "validation_split" in kwargs:
+            raise InputError("validation_split is not supported; give validation_data")
         replicas = self.distribute_strategy.num_replicas_in_sync
         batch_size = batch_size or 32
         if not isinstance(x, tf.data.Dataset | tf.distribute.DistributedDataset):
+            if not hasattr(x, "shape"):
+                raise InputError(f"x must be an array of images or a tf.data.Dataset, found {type(x).__name__}")
             x = tf.data.Dataset.from_tensor_slices(x)
             if x.cardinality() < batch_size:
                 raise InputError(f"x has {int(x.cardinality())} images, fewer than a batch of {batch_size}")
@@ -165,12 +170,14 @@ class Game(PairModel):
             x = x.batch(batch_size, drop_remainder=True)
         kwargs["shuffle"] = False  # a Dataset is in its own order; Keras warns of anything else
         if isinstance(x, tf.data.Dataset):
-            for batch in x.take(1):
-                self.check_images(_images(batch).numpy())
+            first = next(iter(x), None)
+            if first is None:
+                raise InputError("x is empty")
+            self.check_images(_images(first).numpy())
             size = _images(x.element_spec).shape[0]
             if size is None and replicas > 1:
                 # Keras splits a remainder so that a replica can get no images, and its loss is NaN.
-                x = x.filter(lambda *batch: tf.shape(batch[0])[0] % replicas == 0)
+                x = x.filter(lambda *batch: tf.shape(_images(batch[0]))[0] % replicas == 0)
             elif size is not None and size % replicas:
                 raise InputError(f"batches of {size} images cannot be shared equally by {replicas} replicas")
         history = super().fit(x, epochs=epochs, **kwargs)
@@ -264,6 +271,8 @@ class Game(PairModel):
 
 
 def _images(batch):
+    if isinstance(batch, dict):  # as TFDS has it
+        return batch["image"]
     return batch[0] if isinstance(batch, tuple | list) else batch
 
 

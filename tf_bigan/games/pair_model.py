@@ -19,7 +19,15 @@ class Stream(enum.IntEnum):
 
 def feature_model(network: keras.Model, layer: str) -> keras.Model:
     """The part of a network up to the layer called `layer`, sharing its weights: images -> activations."""
-    return keras.Model(network.input, network.get_layer(layer).output)
+    return keras.Model(network.inputs[0], network.get_layer(layer).output)
+
+
+def _shape(network, side):
+    """A network's one input or output shape without the batch; None if it has no network, or none known yet."""
+    try:
+        return tuple(getattr(network, f"{side}_shape")[1:])
+    except AttributeError:
+        return None
 
 
 class PairModel(keras.Model):
@@ -29,6 +37,9 @@ class PairModel(keras.Model):
       prior: p(z), from `tf_bigan.priors`.
       encoder, generator, discriminator: the networks, those that the system has.
       seed: of the noise.
+
+    Raises:
+      InputError: networks whose shapes do not fit each other or the prior.
     """
 
     def __init__(self, prior, encoder=None, generator=None, discriminator=None, seed=0, name=None):
@@ -39,6 +50,19 @@ class PairModel(keras.Model):
         self.discriminator = discriminator
         self.seed = seed
         self._compiled = {}
+        self._check_networks()
+
+    def _check_networks(self):
+        latent_dim = getattr(self.prior, "latent_dim", None)
+        if latent_dim is None:
+            raise InputError(f"prior must be one of tf_bigan.priors, found {self.prior!r}")
+        for role, side, what in (("encoder", "output", "gives codes"), ("generator", "input", "takes codes")):
+            shape = _shape(self.networks.get(role), side)
+            if shape not in (None, (latent_dim,)):
+                raise InputError(f"the {role} {what} of shape {shape}, but the prior has {latent_dim} dimensions")
+        read, made = _shape(self.encoder, "input"), _shape(self.generator, "output")
+        if read and made and read != made:
+            raise InputError(f"the encoder takes images of shape {read}, but the generator gives {made}")
 
     @property
     def networks(self) -> dict[str, keras.Model]:
@@ -107,7 +131,9 @@ class PairModel(keras.Model):
 
     def layer_name(self, layer="penultimate") -> str:
         """The name of the layer that `features` calls `layer`. Raises InputError for an unknown one."""
-        name = self.feature_network.penultimate if layer == "penultimate" else layer
+        name = layer
+        if layer == "penultimate":
+            name = getattr(self.feature_network, "penultimate", self.layer_names[-2])
         if name not in self.layer_names:
             raise InputError(f"unknown layer {layer!r}.{nearest(layer, ['penultimate', 'code', *self.layer_names])}")
         return name

@@ -128,7 +128,7 @@ class Pictures(keras.callbacks.Callback):
             with writer.as_default(step=game.steps_done):
                 tf.summary.image(name, sheet[None])
         writer.close()
-        self._run.save_weights(game.networks, game.steps_done, PICTURE_STATISTICS_STEPS)
+        self._run.save_weights(game.networks, epochs, PICTURE_STATISTICS_STEPS)
 
 
 class StopOnNonfinite(keras.callbacks.Callback):

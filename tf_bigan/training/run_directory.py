@@ -5,7 +5,7 @@ checkpoints/           for resuming; absent from a published run
 metrics.jsonl          one record an epoch
 tensorboard/, images/  the same numbers, and grids of samples and reconstructions
 *.weights.h5           one file a network, float32, with inference statistics
-weights.json           what they are of: steps trained, batches behind the statistics
+weights.json           what they are of: epochs trained, batches behind the statistics
 SHA256SUMS             of the weights
 """
 
@@ -112,18 +112,18 @@ class RunDirectory:
         if self.log.exists():
             write_text(self.log, "".join(json.dumps(record) + "\n" for record in kept))
 
-    def save_weights(self, networks: dict, steps: int, statistics_steps: int):
+    def save_weights(self, networks: dict, epochs: int, statistics_steps: int):
         """Writes each network's weights, float32, what they are of, and their checksums.
 
         Args:
           networks: role -> keras.Model.
-          steps: training steps behind them.
+          epochs: of training behind them.
           statistics_steps: batches behind their inference statistics.
         """
         for role, network in networks.items():
             with replacing(self.weights_path(role)) as temporary:
                 network.save_weights(temporary)
-        content = {"steps": steps, "statistics_steps": statistics_steps}
+        content = {"epochs": epochs, "statistics_steps": statistics_steps}
         write_text(self.path / WEIGHTS, json.dumps(content) + "\n")
         write_checksums(self.path, [*(self.weights_path(role).name for role in networks), WEIGHTS])
 
@@ -144,14 +144,26 @@ class RunDirectory:
             reason = str(error).splitlines()[0]
             raise InputError(f"{path} does not fit the network that train.flags describes: {reason}") from None
 
-    def weights_are(self, steps: int, statistics_steps: int) -> bool:
-        """Whether undamaged weights are here, after `steps`, with statistics of so many batches."""
+    def weights_are(self) -> dict:
+        """What the weights are of: {"epochs": trained, "statistics_steps": batches behind their statistics}.
+
+        Raises:
+          InputError: they are missing or damaged.
+        """
+        verify_checksums(self.path)
         try:
-            verify_checksums(self.path)
-            found = json.loads((self.path / WEIGHTS).read_text(encoding="utf-8"))
-        except (InputError, OSError, ValueError):
+            return json.loads((self.path / WEIGHTS).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            raise InputError(f"{self.path / WEIGHTS} is missing or damaged") from None
+
+    def is_finished(self) -> bool:
+        """Whether the weights of the whole run are here, undamaged."""
+        try:
+            experiment = self.experiment()
+            whole = {"epochs": experiment.epochs, "statistics_steps": experiment.statistics_steps}
+            return self.weights_are() == whole
+        except InputError:
             return False
-        return found == {"steps": steps, "statistics_steps": statistics_steps}
 
     def weights_digest(self) -> str:
         """One SHA-256 for all the weights, as SHA256SUMS has them: what an evaluation was of."""

@@ -86,7 +86,7 @@ def train(experiment: Experiment, workdir, data_dir=None, say=print):
         if chief:
             run.write_experiment(experiment)
         total_steps = steps_per_epoch * experiment.epochs
-        if run.weights_are(total_steps, experiment.statistics_steps):
+        if run.is_finished():
             say(f"{run.path} is finished: {total_steps} steps")
             return
         if checkpoints.restore_latest(say):
@@ -146,7 +146,7 @@ def _finish(game, experiment, data, run, chief):
     if chief:
         batches = data.training_batches(experiment.batch_size, experiment.seed)
         game.estimate_statistics(batches, experiment.statistics_steps)
-        run.save_weights(game.networks, game.steps_done, experiment.statistics_steps)
+        run.save_weights(game.networks, experiment.epochs, experiment.statistics_steps)
 
 
 def _schedule(experiment, steps_per_epoch):
