@@ -226,7 +226,7 @@ def parse_flags(values: flags.FlagValues, argv: list[str]):
         hint = f" Did you mean {' or '.join('--' + name for name in close)}?" if close else ""
         raise InputError(f"unknown flag --{error.flagname}.{hint} --help lists them") from None
     except flags.Error as error:
-        raise InputError(" ".join(str(error).split())) from None
+        raise InputError(" ".join(str(error).split()).removeprefix("ERROR:: ")) from None
     except UnicodeDecodeError:
         raise InputError(f"the flagfile of {' '.join(argv[1:])} is not text; it is damaged") from None
     if len(rest) > 1:
