@@ -1,0 +1,122 @@
+"""tests/fixtures/joblib/ was written by the genuine joblib 0.9 and 0.10 under Python 2.7, from random numbers."""
+
+import os
+import pickle
+import shutil
+
+import numpy as np
+import pytest
+from helpers import ROOT
+
+from tf_bigan.errors import InputError
+from tf_bigan.joblib_files import read_arrays
+
+FIXTURES = ROOT / "tests" / "fixtures" / "joblib"
+FILES = sorted(FIXTURES.glob("*.jl"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_genuine_files_are_read_to_the_bit(path):
+    expected = np.load(FIXTURES / "tiny_expected.npz")
+    arrays = read_arrays(path)
+    assert len(FILES) == 4 and len(arrays) == len(expected.files) == 6
+    for i, array in enumerate(arrays):
+        np.testing.assert_array_equal(array, expected[f"a{i}"])
+        assert array.dtype == expected[f"a{i}"].dtype and array.shape == expected[f"a{i}"].shape
+
+
+class Attack:
+    def __init__(self, marker):
+        self._command = f"touch {marker}"
+
+    def __reduce__(self):
+        return os.system, (self._command,)
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_a_malicious_pickle_is_refused_and_nothing_executed(protocol, tmp_path):
+    path, marker = tmp_path / "100_encode_params.jl", tmp_path / "executed"
+    path.write_bytes(pickle.dumps([Attack(marker)], protocol))
+    with pytest.raises(InputError, match=r"is refused: it asks for (posix|nt)\.system"):
+        read_arrays(path)
+    assert not marker.exists()
+    pickle.loads(path.read_bytes())  # the attack itself works
+    assert marker.exists()
+
+
+@pytest.mark.parametrize("name", ["eval", "getattr", "__import__"])
+def test_builtins_are_refused(name, tmp_path):
+    path = tmp_path / "a.jl"
+    path.write_bytes(b"\x80\x02c__builtin__\n" + name.encode() + b"\n.")
+    with pytest.raises(InputError, match=f"asks for __builtin__.{name}"):
+        read_arrays(path)
+
+
+def test_what_is_allowed_cannot_be_changed(tmp_path):
+    # "build" on the allowed names themselves, with attributes to set.
+    for name in (b"numpy.core.multiarray\nscalar", b"numpy\ndtype", b"numpy\nndarray"):
+        path = tmp_path / "a.jl"
+        path.write_bytes(b"\x80\x02(lc" + name + b"\n" + pickle.dumps((None, {"x": 1}), 2)[2:-1] + b"ba.")
+        with pytest.raises(InputError, match="damaged or no parameter file"):
+            read_arrays(path)
+    assert len(read_arrays(FILES[0])) == 6
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_truncated_files_are_refused(path, tmp_path):
+    content = path.read_bytes()
+    for beside in FIXTURES.glob("*.npy"):
+        shutil.copy(beside, tmp_path)
+    for length in range(0, len(content), 7):
+        (tmp_path / "cut.jl").write_bytes(content[:length])
+        with pytest.raises(InputError, match="damaged or no parameter file|is no parameter file"):
+            read_arrays(tmp_path / "cut.jl")
+
+
+def test_trailing_bytes_are_refused(tmp_path):
+    (tmp_path / "a.jl").write_bytes(FILES[0].read_bytes() + b"x")
+    with pytest.raises(InputError, match="1 bytes follow its end"):
+        read_arrays(tmp_path / "a.jl")
+
+
+@pytest.mark.parametrize("content", [{"a": 1}, [1, 2], [[]], "text"], ids=repr)
+def test_other_contents_are_refused(content, tmp_path):
+    (tmp_path / "a.jl").write_bytes(pickle.dumps(content, 2))
+    with pytest.raises(InputError, match="does not hold a list of arrays"):
+        read_arrays(tmp_path / "a.jl")
+
+
+def test_compressed_files_are_named_so(tmp_path):
+    (tmp_path / "a.jl").write_bytes(b"\x1f\x8b\x08" + bytes(20))
+    with pytest.raises(InputError, match="is compressed"):
+        read_arrays(tmp_path / "a.jl")
+
+
+def test_missing_files_are_named(tmp_path):
+    with pytest.raises(InputError, match="cannot read .*a.jl: No such file"):
+        read_arrays(tmp_path / "a.jl")
+    path = FIXTURES / "tiny_joblib09_zerod_params.jl"
+    shutil.copy(path, tmp_path)
+    with pytest.raises(InputError, match="_01.npy is missing; tiny_joblib09_zerod_params.jl names it"):
+        read_arrays(tmp_path / path.name)
+
+
+def test_an_array_file_elsewhere_is_refused(tmp_path):
+    content = (FIXTURES / "tiny_joblib09_zerod_params.jl").read_bytes()
+    name = b"tiny_joblib09_zerod_params.jl_01.npy"
+    assert name in content
+    other = b"../../etc/" + name[10:]
+    (tmp_path / "a.jl").write_bytes(content.replace(name, other))
+    with pytest.raises(InputError, match="names an array file '../../etc/.*which is none of its own"):
+        read_arrays(tmp_path / "a.jl")
+
+
+def test_array_files_of_objects_are_refused(tmp_path):
+    path = FIXTURES / "tiny_joblib09_zerod_params.jl"
+    for file in FIXTURES.glob("tiny_joblib09_zerod*"):
+        shutil.copy(file, tmp_path)
+    marker = tmp_path / "executed"
+    np.save(tmp_path / f"{path.name}_01.npy", np.array([Attack(marker)], dtype=object), allow_pickle=True)
+    with pytest.raises(InputError, match="damaged or no parameter file"):
+        read_arrays(tmp_path / path.name)
+    assert not marker.exists()

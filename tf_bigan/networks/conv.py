@@ -1,0 +1,325 @@
+"""The convolutional networks of Donahue et al. 2017, section 4.2 and appendix C (ImageNet).
+
+E is an AlexNet up to conv5 with batch norm, padded as the authors' code pads it; G and D are DCGAN's, with z fed to
+their hidden layers too. No convolution has a bias; the batch norms have gain and bias. Inside, images lie in [-1, 1].
+Every convolution and pool is aligned with the authors' code to the pixel, so that their weights give their outputs.
+"""
+
+import keras
+from keras import layers, ops
+
+from tf_bigan.errors import InputError
+from tf_bigan.networks.layers import BatchNorm, normal_initializer
+
+SLOPE = 0.2  # of the leaky rectifiers in D and E
+STDDEV = 0.02  # of the initial weights; of z's, STDDEV times the kernel's area
+KERNEL = 5  # edge of G's and D's kernels
+WIDTH = 64  # the paper's; other widths scale every layer
+
+# E's convolutions: name, channels at WIDTH, kernel, stride, padding on every side, groups.
+ALEXNET = (
+    ("conv1", 96, 11, 4, 5, 1),
+    ("conv2", 256, 5, 1, 2, 2),
+    ("conv3", 384, 3, 1, 1, 1),
+    ("conv4", 384, 3, 1, 1, 2),
+    ("conv5", 256, 3, 1, 1, 2),
+)
+POOLED = ("conv1", "conv2")  # each followed by a 3x3 max pool of stride 2
+
+
+@keras.saving.register_keras_serializable("tf_bigan")
+class ConvEncoder(keras.Model):
+    """E: images -> the raw outputs a that a prior turns into codes.
+
+    Input float32 [N, height, width, channels] in [0, 1]; output float [N, latent_dim]. Layers by name: for each n of
+    1 ... 5 "conv<n>_linear" (the convolution), "conv<n>_norm" (its batch norm, which conv1 has not) and "conv<n>"
+    (after the rectifier); "pool1", "pool2", "outputs".
+
+    Args:
+      image_shape: (height, width, channels); the paper's are (64, 64, 3) and (112, 112, 3).
+      latent_dim: dimensions of the code.
+      width: 64 = the paper's channels; others scale them all.
+      zero_output: start the output layer at 0 (the latent regressors) rather than at N(0, 0.02^2).
+      sync_batch_norm: batch statistics over all replicas.
+      seed: of the initial weights.
+      dtype: a dtype policy or its name; None = Keras' global policy.
+
+    Raises:
+      InputError: images smaller than 16x16, of which the pools leave nothing, or a width that does not scale.
+    """
+
+    def __init__(
+        self,
+        image_shape=(64, 64, 3),
+        latent_dim=200,
+        width=WIDTH,
+        zero_output=False,
+        sync_batch_norm=False,
+        seed=0,
+        dtype=None,
+        name="encoder",
+    ):
+        policy = keras.dtype_policies.get(dtype)
+        images, h = _alexnet(image_shape, width, sync_batch_norm, seed, policy, name)
+        outputs = _linear(latent_dim, "outputs", name, seed, policy, zero=zero_output)(h)
+        super().__init__(inputs=images, outputs=outputs, name=name)
+        self._config = {
+            "image_shape": tuple(image_shape),
+            "latent_dim": latent_dim,
+            "width": width,
+            "zero_output": zero_output,
+            "sync_batch_norm": sync_batch_norm,
+            "seed": seed,
+            "dtype": policy.name,
+            "name": name,
+        }
+        self.penultimate = "conv5"
+
+    def get_config(self):
+        return dict(self._config)
+
+    def image_filters(self):
+        """The first layer's weights as images: float32 [96, 11, 11, C]."""
+        return _kernels(self.get_layer("conv1_linear"))
+
+
+@keras.saving.register_keras_serializable("tf_bigan")
+class AlexNetDiscriminator(keras.Model):
+    """D of a plain GAN with E's architecture, the paper's baseline "D": images -> logits, float32 [N, 1].
+
+    Layers by name and arguments as for `ConvEncoder`. The output layer starts at 0.
+    """
+
+    def __init__(
+        self,
+        image_shape=(64, 64, 3),
+        width=WIDTH,
+        sync_batch_norm=False,
+        seed=0,
+        dtype=None,
+        name="discriminator",
+    ):
+        policy = keras.dtype_policies.get(dtype)
+        images, h = _alexnet(image_shape, width, sync_batch_norm, seed, policy, name)
+        super().__init__(inputs=images, outputs=_logit(h), name=name)
+        self._config = {
+            "image_shape": tuple(image_shape),
+            "width": width,
+            "sync_batch_norm": sync_batch_norm,
+            "seed": seed,
+            "dtype": policy.name,
+            "name": name,
+        }
+        self.penultimate = "conv5"
+
+    def get_config(self):
+        return dict(self._config)
+
+    def image_filters(self):
+        """The first layer's weights as images: float32 [96, 11, 11, C]."""
+        return _kernels(self.get_layer("conv1_linear"))
+
+
+@keras.saving.register_keras_serializable("tf_bigan")
+class ConvGenerator(keras.Model):
+    """G: codes -> images.
+
+    Input float32 [N, latent_dim]; output float [N, height, width, channels] in [0, 1].
+
+    Args:
+      image_shape: (edge, edge, channels); the edge a multiple of 16.
+      skip: feed z to every hidden layer. The authors' code does, the paper is silent.
+
+    The others are as for `ConvEncoder`.
+
+    Raises:
+      InputError: another image shape.
+    """
+
+    def __init__(
+        self,
+        image_shape=(64, 64, 3),
+        latent_dim=200,
+        width=WIDTH,
+        skip=True,
+        sync_batch_norm=False,
+        seed=0,
+        dtype=None,
+        name="generator",
+    ):
+        policy = keras.dtype_policies.get(dtype)
+        edge = _edge(image_shape) // 16
+        z = keras.Input((latent_dim,), name="z")
+        h = _linear(edge * edge * 8 * width, "fc_linear", name, seed, policy)(z)
+        # One statistic a unit, as the authors' code: before the units become a map.
+        h = BatchNorm(affine=True, synchronized=sync_batch_norm, name="fc_norm", dtype=policy)(h)
+        h = layers.ReLU(name="fc", dtype=policy)(h)
+        h = layers.Reshape((edge, edge, 8 * width), name="fc_map", dtype=policy)(h)
+        for n, channels in enumerate((4 * width, 2 * width, width), start=1):
+            h = _deconvolution(h, channels, f"deconv{n}", name, seed, policy)
+            if skip:
+                h = _add_code(h, z, f"deconv{n}", name, seed, policy)
+            h = BatchNorm(affine=True, synchronized=sync_batch_norm, name=f"deconv{n}_norm", dtype=policy)(h)
+            h = layers.ReLU(name=f"deconv{n}", dtype=policy)(h)
+        h = _deconvolution(h, image_shape[-1], "outputs", name, seed, policy)
+        images = layers.Activation("sigmoid", name="images", dtype=policy)(h)
+        super().__init__(inputs=z, outputs=images, name=name)
+        self._config = {
+            "image_shape": tuple(image_shape),
+            "latent_dim": latent_dim,
+            "width": width,
+            "skip": skip,
+            "sync_batch_norm": sync_batch_norm,
+            "seed": seed,
+            "dtype": policy.name,
+            "name": name,
+        }
+
+    def get_config(self):
+        return dict(self._config)
+
+    def image_filters(self):
+        """The last layer's weights as images: float32 [64, 5, 5, C]."""
+        return self.get_layer("outputs_linear").kernel.numpy().transpose(3, 0, 1, 2)
+
+
+@keras.saving.register_keras_serializable("tf_bigan")
+class ConvDiscriminator(keras.Model):
+    """D: (images, codes) -> the logit that the pair is (x, E(x)) rather than (G(z), z).
+
+    Inputs float32 [N, edge, edge, channels] in [0, 1] and float32 [N, latent_dim]; output float32 [N, 1]. With
+    latent_dim = 0 it judges images alone, and takes them as its only input. Layers by name: for each n of 1 ... 4
+    "conv<n>_linear" and "conv<n>" (after the rectifier), "outputs". Arguments as for `ConvGenerator`.
+    """
+
+    def __init__(
+        self,
+        image_shape=(64, 64, 3),
+        latent_dim=200,
+        width=WIDTH,
+        sync_batch_norm=False,
+        seed=0,
+        dtype=None,
+        name="discriminator",
+    ):
+        policy = keras.dtype_policies.get(dtype)
+        _edge(image_shape)
+        images = keras.Input(image_shape, name="images")
+        z = keras.Input((latent_dim,), name="z") if latent_dim else None
+        h = layers.Rescaling(2.0, -1.0, name="centred", dtype=policy)(images)
+        for n, channels in enumerate((width, 2 * width, 4 * width, 8 * width), start=1):
+            h = _convolution(h, channels, KERNEL, 2, 2, 1, f"conv{n}", name, seed, policy)
+            if n > 1:
+                if latent_dim:
+                    h = _add_code(h, z, f"conv{n}", name, seed, policy)
+                h = BatchNorm(affine=True, synchronized=sync_batch_norm, name=f"conv{n}_norm", dtype=policy)(h)
+            h = layers.LeakyReLU(SLOPE, name=f"conv{n}", dtype=policy)(h)
+        h = layers.Flatten(name="flat", dtype=policy)(h)
+        super().__init__(inputs=[images, z] if latent_dim else images, outputs=_logit(h), name=name)
+        self._config = {
+            "image_shape": tuple(image_shape),
+            "latent_dim": latent_dim,
+            "width": width,
+            "sync_batch_norm": sync_batch_norm,
+            "seed": seed,
+            "dtype": policy.name,
+            "name": name,
+        }
+        self.penultimate = "conv4"
+
+    def get_config(self):
+        return dict(self._config)
+
+    def image_filters(self):
+        """The first layer's weights as images: float32 [64, 5, 5, C]."""
+        return _kernels(self.get_layer("conv1_linear"))
+
+
+@keras.saving.register_keras_serializable("tf_bigan")
+class PaddedMaxPool(layers.Layer):
+    """3x3 max pool of stride 2 over maps padded by one on every side; the padding never wins.
+
+    Padding "same" of a Keras pool lies a pixel elsewhere, and zeros would win over negative activations.
+    """
+
+    def call(self, x):
+        padding = [[0, 0], [1, 1], [1, 1], [0, 0]]
+        return ops.max_pool(ops.pad(x, padding, constant_values=float("-inf")), 3, 2, padding="valid")
+
+
+def _alexnet(image_shape, width, sync_batch_norm, seed, policy, network):
+    """(input images, conv5 flattened)."""
+    if min(image_shape[:2]) < 16:
+        raise InputError(f"the convolutional encoder takes images from 16x16 on, not {image_shape[0]}x{image_shape[1]}")
+    if width < 2 or width % 2:
+        raise InputError(f"width must be even for the convolutional networks, found {width}")
+    images = keras.Input(image_shape, name="images")
+    h = layers.Rescaling(2.0, -1.0, name="centred", dtype=policy)(images)
+    for name, channels, kernel, stride, padding, groups in ALEXNET:
+        h = _convolution(h, channels * width // WIDTH, kernel, stride, padding, groups, name, network, seed, policy)
+        if name != "conv1":
+            h = BatchNorm(affine=True, synchronized=sync_batch_norm, name=f"{name}_norm", dtype=policy)(h)
+        h = layers.LeakyReLU(SLOPE, name=name, dtype=policy)(h)
+        if name in POOLED:
+            h = PaddedMaxPool(name=name.replace("conv", "pool"), dtype=policy)(h)
+    return images, layers.Flatten(name="flat", dtype=policy)(h)
+
+
+def _edge(image_shape):
+    height, width, _ = image_shape
+    if height != width or height % 16 or not height:
+        raise InputError(f"the convolutional G and D take square images of a multiple of 16 pixels, not {height}x{width}")
+    return height
+
+
+def _convolution(h, channels, kernel, stride, padding, groups, name, network, seed, policy):
+    # Keras' "same" pads strided convolutions by a pixel less in front.
+    h = layers.ZeroPadding2D(padding, name=f"{name}_padded", dtype=policy)(h)
+    return layers.Conv2D(
+        channels,
+        kernel,
+        stride,
+        groups=groups,
+        use_bias=False,
+        kernel_initializer=normal_initializer(STDDEV, seed, f"{network}/{name}"),
+        name=f"{name}_linear",
+        dtype=policy,
+    )(h)
+
+
+def _deconvolution(h, channels, name, network, seed, policy):
+    """Doubles the edge: the gradient of a 5x5 convolution of stride 2, padded by 2 on every side."""
+    h = layers.Conv2DTranspose(
+        channels,
+        KERNEL,
+        2,
+        use_bias=False,
+        kernel_initializer=normal_initializer(STDDEV, seed, f"{network}/{name}"),
+        name=f"{name}_linear",
+        dtype=policy,
+    )(h)
+    # Keras' "same" drops a pixel less in front.
+    return layers.Cropping2D(((2, 1), (2, 1)), name=f"{name}_cropped", dtype=policy)(h)
+
+
+def _add_code(h, z, name, network, seed, policy):
+    """Adds W z to every pixel of `h`."""
+    channels = h.shape[-1]
+    stddev = STDDEV * KERNEL * KERNEL
+    code = _linear(channels, f"{name}_z", network, seed, policy, stddev=stddev)(z)
+    code = layers.Reshape((1, 1, channels), name=f"{name}_z_map", dtype=policy)(code)
+    return layers.Add(name=f"{name}_sum", dtype=policy)([h, code])
+
+
+def _linear(units, name, network, seed, policy, zero=False, stddev=STDDEV):
+    initializer = "zeros" if zero else normal_initializer(stddev, seed, f"{network}/{name}")
+    return layers.Dense(units, use_bias=False, kernel_initializer=initializer, name=name, dtype=policy)
+
+
+def _logit(h):
+    return layers.Dense(1, use_bias=False, kernel_initializer="zeros", name="outputs", dtype="float32")(h)
+
+
+def _kernels(layer):
+    """A convolution's weights as images: float32 [channels out, height, width, channels in]."""
+    return layer.kernel.numpy().transpose(3, 0, 1, 2)

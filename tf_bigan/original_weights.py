@@ -1,0 +1,137 @@
+"""The BiGAN authors' ImageNet parameter files as this project's networks.
+
+A file lists every array of a network in the order of its creation, without names: a layer's weight, its z-injection
+where it has one, then its batch norm's count, sum of means, sum of variances, gain and bias. Kernels are stored for
+true convolutions, channels first.
+"""
+
+import numpy as np
+
+from tf_bigan.errors import InputError
+from tf_bigan.joblib_files import read_arrays
+from tf_bigan.networks.conv import ConvDiscriminator, ConvEncoder, ConvGenerator
+
+LATENT_DIM = 200
+IMAGE_SHAPE = (64, 64, 3)
+ENCODER_SIZES = {4: 64, 7: 112}  # edge of conv5 -> edge of E's images
+
+_NORM = ("count", "means", "variances", "gain", "bias")
+
+# Role -> its layers in the file's order: (name, weight's shape, channels of its z-injection, of its batch norm; 0 = none).
+# None in a shape = one of several.
+_LAYERS = {
+    "encoder": (
+        ("conv1", (96, 3, 11, 11), 0, 0),
+        ("conv2", (256, 48, 5, 5), 0, 256),
+        ("conv3", (384, 256, 3, 3), 0, 384),
+        ("conv4", (384, 192, 3, 3), 0, 384),
+        ("conv5", (256, 192, 3, 3), 0, 256),
+        ("outputs", (None, LATENT_DIM), 0, 0),
+    ),
+    "generator": (
+        ("fc", (LATENT_DIM, 8192), 0, 8192),
+        ("deconv1", (512, 256, 5, 5), 256, 256),
+        ("deconv2", (256, 128, 5, 5), 128, 128),
+        ("deconv3", (128, 64, 5, 5), 64, 64),
+        ("outputs", (64, 3, 5, 5), 0, 0),
+    ),
+    "discriminator": (
+        ("conv1", (64, 3, 5, 5), 0, 0),
+        ("conv2", (128, 64, 5, 5), 128, 128),
+        ("conv3", (256, 128, 5, 5), 256, 256),
+        ("conv4", (512, 256, 5, 5), 512, 512),
+        ("outputs", (8192, 1), 0, 0),
+    ),
+}
+
+
+def convert(role: str, path):
+    """A network with the parameters of one of the authors' files.
+
+    Args:
+      role: "encoder", "generator" or "discriminator".
+      path: the file, as "100_encode_params.jl".
+
+    Returns:
+      (the `keras.Model`, float32, with its inference statistics; how many batches these are of).
+
+    Raises:
+      InputError: the file is damaged, of another network, or has no statistics.
+    """
+    layers = _layers(role, path, read_arrays(path))
+    if role == "encoder":
+        edge = _flat_edge(layers["outputs"]["weight"], 256)
+        size = ENCODER_SIZES[edge]
+        network = ConvEncoder((size, size, 3), LATENT_DIM)
+    else:
+        edge = 4
+        network = (ConvGenerator if role == "generator" else ConvDiscriminator)(IMAGE_SHAPE, LATENT_DIM)
+    counts = {int(arrays["count"]) for arrays in layers.values() if "count" in arrays}
+    if len(counts) != 1 or min(counts) <= 0:
+        raise InputError(f"{path} has batch norm counts {sorted(counts)}; one positive count is needed")
+    for name, arrays in layers.items():
+        if name == "fc":  # columns in channels, y, x order, and so its batch norm's entries
+            arrays = {key: value if key == "count" else _channels_last(value, 512, edge) for key, value in arrays.items()}
+        _assign(network, name, arrays, edge)
+    return network, counts.pop()
+
+
+def _layers(role, path, arrays):
+    """Layer name -> {"weight", "z", "count", ...: array}, every shape checked."""
+    layers, left = {}, list(enumerate(arrays))
+    expected = sum(1 + bool(z) + len(_NORM) * bool(norm) for _, _, z, norm in _LAYERS[role])
+    if len(arrays) != expected:
+        raise InputError(f"{path} has {len(arrays)} arrays; a {role} has {expected}")
+    for name, shape, z, norm in _LAYERS[role]:
+        shapes = {"weight": shape}
+        if z:
+            shapes["z"] = (LATENT_DIM, z)
+        if norm:
+            shapes |= {key: () if key == "count" else (norm,) for key in _NORM}
+        layers[name] = {}
+        for key, wanted in shapes.items():
+            index, array = left.pop(0)
+            fits = array.ndim == len(wanted) and all(w in (None, n) for n, w in zip(array.shape, wanted, strict=True))
+            if wanted == (None, LATENT_DIM):
+                fits = fits and len(array) in {256 * edge**2 for edge in ENCODER_SIZES}
+            if not fits:
+                raise InputError(
+                    f"{path}: array {index} has shape {list(array.shape)}; a {role}'s {name} {key} has "
+                    f"{['4096 or 12544' if n is None else n for n in wanted]}"
+                )
+            if not np.isfinite(array).all():
+                raise InputError(f"{path}: array {index}, {name} {key}, has values that are not finite")
+            layers[name][key] = array
+    return layers
+
+
+def _assign(network, name, arrays, edge):
+    weight = arrays["weight"]
+    if weight.ndim == 4:
+        # Theano's convolutions mirror the kernel: [out, in, y, x] -> [y, x, in, out], both axes reversed. A transposed
+        # convolution swaps the roles of in and out on both sides.
+        layer, value = f"{name}_linear", weight[:, :, ::-1, ::-1].transpose(2, 3, 1, 0)
+    elif name == "outputs":
+        layer, value = name, _channels_last(weight.T, len(weight) // edge**2, edge).T
+    else:
+        layer, value = f"{name}_linear", weight
+    network.get_layer(layer).kernel.assign(value)
+    if "z" in arrays:
+        network.get_layer(f"{name}_z").kernel.assign(arrays["z"])
+    if "count" in arrays:
+        norm, count = network.get_layer(f"{name}_norm"), float(arrays["count"])
+        norm.gain.assign(arrays["gain"])
+        norm.bias.assign(arrays["bias"])
+        norm.mean.assign(arrays["means"].astype(np.float64) / count)
+        norm.variance.assign(arrays["variances"].astype(np.float64) / count)
+        norm.batches.assign(count)
+
+
+def _channels_last(array, channels, edge):
+    """[..., channels * edge * edge] in channels, y, x order -> the same in y, x, channels order."""
+    maps = array.reshape(*array.shape[:-1], channels, edge, edge)
+    return np.moveaxis(maps, -3, -1).reshape(array.shape)
+
+
+def _flat_edge(weight, channels):
+    return int(round((len(weight) / channels) ** 0.5))
