@@ -63,11 +63,25 @@ class Experiment:
     image_size: int = _setting(
         0, "edge of the square images; 0 = as stored. Others are resized and centre-cropped", "pixels", minimum=0
     )
+    encoder_size: int = _setting(
+        0, "edge of the images that E takes, if larger than D's and G's; 0 = image_size", "pixels", minimum=0
+    )
+    shorter_edge: int = _setting(
+        0, "resize each image's shorter edge to this before cropping; 0 = to the crop's size", "pixels", minimum=0
+    )
+    crop: str = _setting("centre", "where training crops", choices=("centre", "random"))
+    flip: bool = _setting(False, "mirror every other training image, at random", source=_PAPER)
     channels: int = _setting(0, "colour channels: 1 or 3; 0 = as stored", choices=(0, 1, 3))
 
     # The networks.
-    networks: str = _setting("mlp", "the family of E, G and D", choices=("mlp",))
-    width: int = _setting(1024, "hidden layers' size", "units", _PAPER, minimum=1)
+    networks: str = _setting("mlp", "the family of E, G and D", choices=("mlp", "conv"))
+    width: int = _setting(
+        1024,
+        "mlp: units of the hidden layers; conv: 64 is the paper's, others scale every layer",
+        "units",
+        _PAPER,
+        minimum=1,
+    )
     latent_dim: int = _setting(50, "size of the code z", "dimensions", _PAPER, minimum=1)
     prior: str = _setting("uniform", "p(z): U(-1, 1) or N(0, 1)", source=_PAPER, choices=("uniform", "normal"))
     generator_skip: bool = _setting(True, "feed z to G's later hidden layers too", source=_CODE)
@@ -126,11 +140,32 @@ class Experiment:
             _check(field, getattr(self, field.name))
         if not self.epochs:
             raise InputError("constant_epochs + decay_epochs must be at least 1, found 0")
+        if self.encoder_size and not self.image_size:
+            raise InputError("encoder_size needs image_size, the size that D and G work at")
+        if self.encoder_size and self.encoder_size < self.image_size:
+            raise InputError(f"encoder_size {self.encoder_size} must be at least image_size {self.image_size}")
+        if self.shorter_edge and self.shorter_edge < self.crop_size:
+            raise InputError(f"shorter_edge {self.shorter_edge} must be at least the crop's size {self.crop_size}")
 
     @property
     def epochs(self) -> int:
         """Length of the run in epochs."""
         return self.constant_epochs + self.decay_epochs
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of D's and G's images."""
+        return (self.image_size, self.image_size, self.channels)
+
+    @property
+    def encoder_shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of E's images."""
+        return (self.crop_size, self.crop_size, self.channels)
+
+    @property
+    def crop_size(self) -> int:
+        """Edge of the images that the data gives, in pixels; 0 = as stored."""
+        return self.encoder_size or self.image_size
 
     @classmethod
     def default(cls, name: str):

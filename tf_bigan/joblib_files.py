@@ -77,9 +77,7 @@ def _unpickler(file, path):
 
     class ArrayInPickle(_Array):
         def __setstate__(self, state):
-            _check_keys(
-                state, {"subclass", "shape", "order", "dtype"}, {"allow_mmap", "numpy_array_alignment_bytes"}
-            )
+            _check_keys(state, {"subclass", "shape", "order", "dtype"}, {"allow_mmap", "numpy_array_alignment_bytes"})
             if state.get("numpy_array_alignment_bytes") is not None:
                 file.read(file.read(1)[0])
             dtype, shape = state["dtype"].dtype, tuple(int(n) for n in state["shape"])

@@ -17,8 +17,8 @@ ENCODER_SIZES = {4: 64, 7: 112}  # edge of conv5 -> edge of E's images
 
 _NORM = ("count", "means", "variances", "gain", "bias")
 
-# Role -> its layers in the file's order: (name, weight's shape, channels of its z-injection, of its batch norm; 0 = none).
-# None in a shape = one of several.
+# Role -> its layers in the file's order: (name, weight's shape, channels of its z-injection and of its batch norm).
+# 0 = it has none. None in a shape = one of several.
 _LAYERS = {
     "encoder": (
         ("conv1", (96, 3, 11, 11), 0, 0),
@@ -71,7 +71,9 @@ def convert(role: str, path):
         raise InputError(f"{path} has batch norm counts {sorted(counts)}; one positive count is needed")
     for name, arrays in layers.items():
         if name == "fc":  # columns in channels, y, x order, and so its batch norm's entries
-            arrays = {key: value if key == "count" else _channels_last(value, 512, edge) for key, value in arrays.items()}
+            arrays = {
+                key: value if key == "count" else _channels_last(value, 512, edge) for key, value in arrays.items()
+            }
         _assign(network, name, arrays, edge)
     return network, counts.pop()
 
@@ -81,7 +83,7 @@ def _layers(role, path, arrays):
     layers, left = {}, list(enumerate(arrays))
     expected = sum(1 + bool(z) + len(_NORM) * bool(norm) for _, _, z, norm in _LAYERS[role])
     if len(arrays) != expected:
-        raise InputError(f"{path} has {len(arrays)} arrays; a {role} has {expected}")
+        raise InputError(f"{path} has {len(arrays)} arrays, not the {expected} of the {role}")
     for name, shape, z, norm in _LAYERS[role]:
         shapes = {"weight": shape}
         if z:
@@ -96,11 +98,13 @@ def _layers(role, path, arrays):
                 fits = fits and len(array) in {256 * edge**2 for edge in ENCODER_SIZES}
             if not fits:
                 raise InputError(
-                    f"{path}: array {index} has shape {list(array.shape)}; a {role}'s {name} {key} has "
+                    f"{path}: array {index} has shape {list(array.shape)}; {name} {key} of the {role} has "
                     f"{['4096 or 12544' if n is None else n for n in wanted]}"
                 )
             if not np.isfinite(array).all():
                 raise InputError(f"{path}: array {index}, {name} {key}, has values that are not finite")
+            if key == "variances" and array.min() < 0:
+                raise InputError(f"{path}: array {index}, {name} {key}, has negative values")
             layers[name][key] = array
     return layers
 

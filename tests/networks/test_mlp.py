@@ -248,7 +248,7 @@ def test_image_filters_are_the_weights_next_to_the_images(role):
 
 def test_families_make_networks_from_an_experiment():
     experiment = tiny(latent_dim=3, width=5, generator_skip=False, sync_batch_norm=True, seed=6)
-    makers = FAMILIES["mlp"](experiment, (8, 8, 1), "mixed_bfloat16", joint=True, zero_encoder=True)
+    makers = FAMILIES["mlp"](experiment, "mixed_bfloat16", joint=True, zero_encoder=True, featured=False)
     configs = {role: make().get_config() for role, make in makers.items()}
     shared = {
         "image_shape": (8, 8, 1),
@@ -263,6 +263,6 @@ def test_families_make_networks_from_an_experiment():
         "generator": {**shared, "skip": False, "name": "generator"},
         "discriminator": {**shared, "name": "discriminator"},
     }
-    makers = FAMILIES["mlp"](experiment, (8, 8, 1), "float32", joint=False, zero_encoder=False)
+    makers = FAMILIES["mlp"](experiment, "float32", joint=False, zero_encoder=False, featured=True)
     assert makers["discriminator"]().get_config()["latent_dim"] == 0
     assert not makers["encoder"]().get_config()["zero_output"]

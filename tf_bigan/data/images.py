@@ -11,17 +11,18 @@ from tf_bigan.errors import InputError
 IN_MEMORY_BYTES = 2 << 30  # decoded data sets up to this size are kept in memory
 
 
-def open_images(dataset, split="train", image_size=0, channels=0, data_dir=None) -> "ImageData":
+def open_images(dataset, split="train", image_size=0, channels=0, data_dir=None, shorter_edge=0) -> "ImageData":
     """Opens a data set of images.
 
     Args:
       dataset: a TFDS name (as "mnist", "cifar10:3.0.2"), "digits", or a folder of images written as a
         path ("./photos", one sub-folder a class).
       split: the TFDS split, as "train" or "train[:50000]".
-      image_size: edge of the square images in pixels: the shorter edge is resized to it, antialiased, and the
-        centre cropped. 0 = as stored.
+      image_size: edge of the square crops in pixels; 0 = as stored.
       channels: 1 or 3; 0 = as stored.
       data_dir: the TFDS directory; None = TFDS_DATA_DIR or TFDS's default.
+      shorter_edge: what an image's shorter edge is resized to, with Lanczos' filter, before the centre is cropped;
+        0 = image_size. The authors of BiGAN: 72 for crops of 64, 128 for 112.
 
     Raises:
       InputError: no such data set or split, not on disk and no network, no images, or images that need
@@ -33,6 +34,8 @@ def open_images(dataset, split="train", image_size=0, channels=0, data_dir=None)
     if channels not in (1, 3):
         raise InputError(f"{dataset} has images of {channels} channels; --channels=1 or 3 converts them")
     resize = bool(image_size)
+    if shorter_edge and shorter_edge < image_size:
+        raise InputError(f"shorter_edge {shorter_edge} is less than the crops' {image_size} pixels")
     if not image_size:
         if height is None or width is None or height != width:
             found = "varying sizes" if height is None or width is None else f"{height}x{width} pixels"
@@ -40,7 +43,7 @@ def open_images(dataset, split="train", image_size=0, channels=0, data_dir=None)
         image_size = height
     if not source.count:
         raise InputError(f"{dataset} split {split!r} is empty")
-    return ImageData(dataset, source, image_size, channels, resize)
+    return ImageData(dataset, source, image_size, channels, resize, shorter_edge or image_size)
 
 
 class ImageData:
@@ -53,7 +56,7 @@ class ImageData:
       class_names: the labels' names; empty without labels.
     """
 
-    def __init__(self, name, source, image_size, channels, resize=False):
+    def __init__(self, name, source, image_size, channels, resize=False, shorter_edge=0):
         self.name = name
         self.count = source.count
         self.origin = source.origin
@@ -61,7 +64,8 @@ class ImageData:
         self.class_names = list(source.class_names)
         self._source = source
         # A folder's files may differ in size even where the first has the one asked for.
-        self._resize = resize and (source.varies or source.stored_shape[:2] != (image_size, image_size))
+        self._shorter_edge = shorter_edge or image_size
+        self._resize = resize and (source.varies or source.stored_shape[:2] != (self._shorter_edge,) * 2)
         self._memory = None
 
     def load(self):
@@ -89,27 +93,42 @@ class ImageData:
                 f"{self.name} has {self.count} images, fewer than a batch of {batch_size}; lower --batch_size"
             )
 
-    def training_batches(self, batch_size: int, seed: int, first_step: int = 0) -> tf.data.Dataset:
+    def training_batches(
+        self, batch_size: int, seed: int, first_step: int = 0, crop: str = "centre", flip: bool = False
+    ) -> tf.data.Dataset:
         """Endless shuffled batches, float32 [batch_size, H, W, C] in [0, 1], from the one of `first_step` on.
 
         The batch of step s is a function of (seed, s): positions s * batch_size ... of the epochs' permutations
         written one after another, each drawn from (seed, epoch). So every batch is full, and any step can come first
         without a replay of those before it. Held are the permutations in use, 8 bytes an image.
 
+        Args:
+          batch_size: images a batch.
+          seed, first_step: see above.
+          crop: "centre", or "random": anywhere in the resized image, drawn from (seed, s). Those are decoded anew
+            each time, in parallel, rather than kept in memory.
+          flip: mirror each image with probability 1/2, drawn from (seed, s).
+
         Raises:
           InputError: as `check_batch` and `load`.
         """
         self.check_batch(batch_size)
-        self.load()
+        if crop == "centre":
+            self.load()
 
         order = _Order(self.count, batch_size, seed)
 
         def batch(step):
             indices = tf.numpy_function(order.batch, [step], tf.int64, stateful=False)
-            return self.read(tf.ensure_shape(indices, (batch_size,)))[0]
+            indices = tf.ensure_shape(indices, (batch_size,))
+            draws = tf.random.stateless_uniform((batch_size, 3), tf.stack([tf.constant(seed, tf.int64), step]))
+            images, _ = self.read(indices, draws[:, :2] if crop == "random" else None)
+            return tf.where(draws[:, 2, None, None, None] < 0.5, images[:, :, ::-1], images) if flip else images
 
         steps = tf.data.Dataset.range(first_step, np.iinfo(np.int64).max)
-        return _pipeline(steps.map(batch, num_parallel_calls=2 if self._memory else tf.data.AUTOTUNE))
+        return _pipeline(
+            steps.map(batch, num_parallel_calls=2 if self._memory and crop == "centre" else tf.data.AUTOTUNE)
+        )
 
     def batches(self, batch_size: int, first: int = 0) -> tf.data.Dataset:
         """Every example from the `first` on once, in order: (float32 [n, H, W, C] in [0, 1], int64 [n])."""
@@ -117,10 +136,13 @@ class ImageData:
         indices = tf.data.Dataset.range(first, self.count).batch(batch_size)
         return _pipeline(indices.map(self.read, num_parallel_calls=tf.data.AUTOTUNE))
 
-    def read(self, indices):
-        """int64 [N] -> (float32 [N, H, W, C] in [0, 1], int64 [N] labels; -1 = none)."""
-        if self._memory is None:
-            images, labels = self._read_source(indices)
+    def read(self, indices, places=None):
+        """int64 [N] -> (float32 [N, H, W, C] in [0, 1], int64 [N] labels; -1 = none).
+
+        `places`, float32 [N, 2] in [0, 1), says where to crop: 0 = at the top or left; None = in the centre.
+        """
+        if self._memory is None or places is not None:
+            images, labels = self._read_source(indices, places)
         else:
             images, labels = (tf.gather(column, indices) for column in self._memory)
         return tf.cast(images, tf.float32) / 255.0, labels
@@ -128,7 +150,8 @@ class ImageData:
     def arrays(self, limit=None):
         """The first `limit` examples (None = all) as numpy arrays: (float32 [n, H, W, C] in [0, 1], int64 [n])."""
         count = self.count if limit is None else min(limit, self.count)
-        self.load()
+        if limit is None:
+            self.load()
         images, labels = self.read(tf.range(count, dtype=tf.int64))
         return images.numpy(), labels.numpy()
 
@@ -150,16 +173,20 @@ class ImageData:
                 )
         return InputError(f"{self.name} cannot be decoded")
 
-    def _read_source(self, indices):
+    def _read_source(self, indices, places=None):
         def read(indices):
             return np.array(self._source.read(indices), dtype=object)
 
         examples = tf.ensure_shape(tf.numpy_function(read, [indices], tf.string, stateful=False), (None,))
-        images, labels = tf.map_fn(self._decode, examples, fn_output_signature=(tf.uint8, tf.int64))
+        signature = (tf.uint8, tf.int64)
+        if places is None:
+            images, labels = tf.map_fn(self._decode, examples, fn_output_signature=signature)
+        else:
+            images, labels = tf.map_fn(lambda e: self._decode(*e), (examples, places), fn_output_signature=signature)
         images.set_shape((None, *self.image_shape))
         return images, labels
 
-    def _decode(self, example):
+    def _decode(self, example, place=None):
         size, _, channels = self.image_shape
         image, label = self._source.decode(example, channels)
         if image.dtype.is_floating:
@@ -168,7 +195,8 @@ class ImageData:
             raise InputError(f"{self.name} has {image.dtype.name} pixels; uint8 or float in [0, 1] can be read")
         image = _with_channels(image, channels)
         if self._resize:
-            image = _resized(image, size)
+            image = _resized(image, self._shorter_edge)
+            image = _cropped(image, size, place)
         return tf.ensure_shape(image, self.image_shape), label
 
 
@@ -217,10 +245,17 @@ def _with_channels(image, channels):
     return tf.image.grayscale_to_rgb(image[..., :1]) if found < 3 else image[..., :3]
 
 
-def _resized(image, size):
+def _resized(image, shorter_edge):
     shape = tf.cast(tf.shape(image)[:2], tf.float32)
-    shape = tf.maximum(tf.cast(tf.round(shape * (size / tf.reduce_min(shape))), tf.int32), size)
-    image = tf.image.resize(image, shape, antialias=True)
-    top, left = (shape[0] - size) // 2, (shape[1] - size) // 2
-    image = image[top : top + size, left : left + size]
+    shape = tf.maximum(tf.cast(tf.round(shape * (shorter_edge / tf.reduce_min(shape))), tf.int32), shorter_edge)
+    image = tf.image.resize(image, shape, "lanczos3", antialias=True)
     return tf.cast(tf.round(tf.clip_by_value(image, 0.0, 255.0)), tf.uint8)
+
+
+def _cropped(image, size, place):
+    room = tf.shape(image)[:2] - size
+    if place is None:
+        top, left = room[0] // 2, room[1] // 2
+    else:
+        top, left = tf.unstack(tf.cast(place * tf.cast(room + 1, tf.float32), tf.int32))
+    return image[top : top + size, left : left + size]

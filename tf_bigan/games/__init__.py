@@ -52,13 +52,12 @@ def make_game(experiment, dtype="float32") -> Game:
     if not (experiment.image_size and experiment.channels):
         raise InputError("image_size and channels must be known to build networks; training resolves them")
     system, arguments = _SYSTEMS[experiment.system]
-    image_shape = (experiment.image_size, experiment.image_size, experiment.channels)
     makers = FAMILIES[experiment.networks](
         experiment,
-        image_shape,
         dtype,
         joint=system is BiGAN,
         zero_encoder=issubclass(system, LatentRegressor),
+        featured=system is GAN,
     )
     roles = [role for role in makers if role in inspect.signature(system).parameters]
     return system(

@@ -1,26 +1,57 @@
 """E, G and D of each paper: one file a family."""
 
+from tf_bigan.networks.conv import AlexNetDiscriminator, ConvDiscriminator, ConvEncoder, ConvGenerator
 from tf_bigan.networks.mlp import MLPDiscriminator, MLPEncoder, MLPGenerator
 
-__all__ = ["FAMILIES", "MLPDiscriminator", "MLPEncoder", "MLPGenerator"]
+__all__ = [
+    "FAMILIES",
+    "AlexNetDiscriminator",
+    "ConvDiscriminator",
+    "ConvEncoder",
+    "ConvGenerator",
+    "MLPDiscriminator",
+    "MLPEncoder",
+    "MLPGenerator",
+]
 
 
-def _mlp(experiment, image_shape, dtype, joint, zero_encoder):
-    shared = {
-        "image_shape": image_shape,
+def _mlp(experiment, dtype, joint, zero_encoder, featured):
+    shared = _shared(experiment, dtype)
+    codes = {"latent_dim": experiment.latent_dim}
+    return {
+        "encoder": lambda: MLPEncoder(experiment.encoder_shape, zero_output=zero_encoder, **codes, **shared),
+        "generator": lambda: MLPGenerator(experiment.image_shape, skip=experiment.generator_skip, **codes, **shared),
+        "discriminator": lambda: MLPDiscriminator(
+            experiment.image_shape, latent_dim=experiment.latent_dim if joint else 0, **shared
+        ),
+    }
+
+
+def _conv(experiment, dtype, joint, zero_encoder, featured):
+    shared = _shared(experiment, dtype)
+    codes = {"latent_dim": experiment.latent_dim}
+
+    def discriminator():
+        if featured:
+            return AlexNetDiscriminator(experiment.image_shape, **shared)
+        return ConvDiscriminator(experiment.image_shape, latent_dim=experiment.latent_dim if joint else 0, **shared)
+
+    return {
+        "encoder": lambda: ConvEncoder(experiment.encoder_shape, zero_output=zero_encoder, **codes, **shared),
+        "generator": lambda: ConvGenerator(experiment.image_shape, skip=experiment.generator_skip, **codes, **shared),
+        "discriminator": discriminator,
+    }
+
+
+def _shared(experiment, dtype):
+    return {
         "width": experiment.width,
         "sync_batch_norm": experiment.sync_batch_norm,
         "seed": experiment.seed,
         "dtype": dtype,
     }
-    latent_dim = experiment.latent_dim
-    return {
-        "encoder": lambda: MLPEncoder(latent_dim=latent_dim, zero_output=zero_encoder, **shared),
-        "generator": lambda: MLPGenerator(latent_dim=latent_dim, skip=experiment.generator_skip, **shared),
-        "discriminator": lambda: MLPDiscriminator(latent_dim=latent_dim if joint else 0, **shared),
-    }
 
 
-# Family name -> function(experiment, image_shape, dtype, joint, zero_encoder) -> {role: function that makes it}.
-# joint: D sees codes too; zero_encoder: E's output layer starts at 0.
-FAMILIES = {"mlp": _mlp}
+# Family name -> function(experiment, dtype, joint, zero_encoder, featured) -> {role: function that makes it}.
+# joint: D sees codes too; zero_encoder: E's output layer starts at 0; featured: D's features are what is wanted of it.
+FAMILIES = {"mlp": _mlp, "conv": _conv}

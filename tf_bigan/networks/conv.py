@@ -268,7 +268,9 @@ def _alexnet(image_shape, width, sync_batch_norm, seed, policy, network):
 def _edge(image_shape):
     height, width, _ = image_shape
     if height != width or height % 16 or not height:
-        raise InputError(f"the convolutional G and D take square images of a multiple of 16 pixels, not {height}x{width}")
+        raise InputError(
+            f"the convolutional G and D take square images of a multiple of 16 pixels, not {height}x{width}"
+        )
     return height
 
 
