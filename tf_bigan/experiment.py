@@ -144,6 +144,8 @@ class Experiment:
             raise InputError("encoder_size needs image_size, the size that D and G work at")
         if self.encoder_size and self.encoder_size < self.image_size:
             raise InputError(f"encoder_size {self.encoder_size} must be at least image_size {self.image_size}")
+        if self.shorter_edge and not self.image_size:
+            raise InputError("shorter_edge needs image_size, the size of the crops")
         if self.shorter_edge and self.shorter_edge < self.crop_size:
             raise InputError(f"shorter_edge {self.shorter_edge} must be at least the crop's size {self.crop_size}")
 

@@ -17,7 +17,7 @@ def samples(model, count=100, seed=0):
 
 def reconstructions(model, images):
     """Images and to the right of each its G(E(x)), five pairs a row."""
-    return grid(_interleaved(images, model.reconstruct(images)), columns=10)
+    return grid(_interleaved(model.reduced(images), model.reconstruct(images)), columns=10)
 
 
 def interpolations(model, first, second, steps=9):
@@ -29,6 +29,7 @@ def interpolations(model, first, second, steps=9):
       steps: codes a row, the two ends among them.
     """
     ends = model.encode(first), model.encode(second)
+    first, second = model.reduced(first), model.reduced(second)
     at = np.linspace(0.0, 1.0, steps, dtype=np.float32)[None, :, None]
     codes = (1.0 - at) * ends[0][:, None] + at * ends[1][:, None]  # [N, steps, latent_dim]
     decoded = model.generate(z=codes.reshape(-1, codes.shape[-1])).reshape(len(first), steps, *first.shape[1:])

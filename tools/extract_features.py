@@ -47,7 +47,7 @@ def main():
         run = RunDirectory(zoo.run_path(_MODEL.value))
         experiment = run.experiment()
         dataset = _DATASET.value or experiment.dataset
-        size, channels = experiment.image_size, experiment.channels
+        size, channels, shorter_edge = experiment.crop_size, experiment.channels, experiment.shorter_edge
         network = model.feature_function(_LAYER.value)
         name, fingerprint = f"{_MODEL.value} {_LAYER.value}", run.weights_digest()
     else:
@@ -58,9 +58,10 @@ def main():
             channels = int(module.input_channels())
         except (OSError, ValueError, AttributeError) as error:
             raise InputError(f"{_MODULE.value} is no exported image module: {str(error).splitlines()[0]}") from None
-        dataset, size, network, name = common.require(_DATASET), _IMAGE_SIZE.value, module, _MODULE.value
+        dataset, size, shorter_edge = common.require(_DATASET), _IMAGE_SIZE.value, 0
+        network, name = module, _MODULE.value
         fingerprint = sha256(pathlib.Path(_MODULE.value) / "variables" / "variables.data-00000-of-00001")
-    data = open_images(dataset, _SPLIT.value, size, channels, _DATA_DIR.value)
+    data = open_images(dataset, _SPLIT.value, size, channels, _DATA_DIR.value, shorter_edge)
     description = f"{name} of {data.origin} at {data.image_shape[0]} pixels, weights {fingerprint[:16]}"
     count, shape = extract(network, data, output, description, _SHARD.value, _BATCH_SIZE.value)
     print(f"{count} examples, features {list(shape)}, in {output}{'' if output.endswith('.npz') else '-*'}")

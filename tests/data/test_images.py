@@ -368,6 +368,51 @@ def test_the_shorter_edge_is_resized_and_the_centre_cropped(tmp_path):
     np.testing.assert_allclose(images[:, :, 1:3], 1.0, atol=0.1)
 
 
+@pytest.fixture(scope="module")
+def ramps(tmp_path_factory):
+    """Six 10x14 images, whose pixels say where they are: red the row, green the column, blue the image."""
+    folder = tmp_path_factory.mktemp("ramps")
+    rows, columns = np.indices((10, 14))
+    for i in range(6):
+        save(
+            folder / f"{i}.png",
+            np.stack([rows * 10, columns * 10, np.full((10, 14), i * 10)], axis=-1).astype(np.uint8),
+        )
+    return open_images(str(folder), image_size=8, shorter_edge=10)
+
+
+def places_of(batches):
+    """(top, left, mirrored) of every crop of `ramps`."""
+    pixels = np.round(np.concatenate(batches) * 25.5).astype(int)
+    mirrored = pixels[:, 0, 0, 1] > pixels[:, 0, -1, 1]
+    left = np.minimum(pixels[:, 0, 0, 1], pixels[:, 0, -1, 1])
+    return list(zip(pixels[:, 0, 0, 0], left, mirrored, strict=True))
+
+
+def test_random_crops_lie_anywhere_and_flips_are_every_other(ramps):
+    found = places_of(take(ramps.training_batches(6, 1, crop="random", flip=True), 100))
+    assert {place[:2] for place in found} == {(top, left) for top in range(3) for left in range(7)}
+    assert 0.4 < np.mean([mirrored for *_, mirrored in found]) < 0.6
+    # Of a crop, only whole rows and columns are kept: no pixel comes from elsewhere.
+    crop = np.round(take(ramps.training_batches(6, 1, crop="random"), 1)[0] * 25.5)
+    assert np.all(np.diff(crop[..., 0], axis=1) == 1) and np.all(np.diff(crop[..., 1], axis=2) == 1)
+    assert set(places_of(take(ramps.training_batches(6, 1), 3))) == {(1, 3, False)}
+
+
+def test_augmentation_follows_from_seed_and_step_alone(ramps):
+    whole = take(ramps.training_batches(4, 5, crop="random", flip=True), 6)
+    later = take(ramps.training_batches(4, 5, first_step=3, crop="random", flip=True), 3)
+    np.testing.assert_array_equal(whole[3:], later)
+    assert places_of(whole) != places_of(take(ramps.training_batches(4, 6, crop="random", flip=True), 6))
+    assert len({tuple(places_of([batch])) for batch in whole}) == 6
+
+
+def test_a_shorter_edge_below_the_crop_is_refused(tmp_path):
+    save(tmp_path / "a.png", flat(0, 9, 9))
+    with pytest.raises(InputError, match="shorter_edge 7 is less than the crops' 8 pixels"):
+        open_images(str(tmp_path), image_size=8, shorter_edge=7)
+
+
 def test_shrinking_is_antialiased(tmp_path):
     board = (np.indices((16, 16)).sum(0) % 2 * 255).astype(np.uint8)
     save(tmp_path / "a.png", board)

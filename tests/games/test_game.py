@@ -4,7 +4,9 @@ import pytest
 import tensorflow as tf
 from helpers import SYSTEMS, awake_game, batches, fit, images, norms_of, tiny, tiny_game, values
 
+from tf_bigan import figures
 from tf_bigan.errors import InputError
+from tf_bigan.evaluation import metrics
 from tf_bigan.games import GAN, Adam, Autoencoder, BiGAN, Game, JointLatentRegressor, LatentRegressor, make_game
 from tf_bigan.games import objectives as objectives_module
 from tf_bigan.games.game import Stream
@@ -463,7 +465,12 @@ def test_networks_of_ones_own_need_not_name_their_feature_layer():
     [
         ((8, 8, 1, 5), (8, 8, 1, 4), Uniform(4), r"the encoder gives codes of shape \(5,\), but the prior has 4"),
         ((8, 8, 1, 4), (8, 8, 1, 5), Uniform(4), r"the generator takes codes of shape \(5,\), but the prior has 4"),
-        ((8, 8, 1, 4), (9, 9, 1, 4), Uniform(4), r"takes images of shape \(8, 8, 1\), but the generator gives \(9"),
+        (
+            (8, 8, 1, 4),
+            (9, 9, 1, 4),
+            Uniform(4),
+            r"takes images of shape \(8, 8, 1\), which do not reduce to the generator's \(9",
+        ),
         ((8, 8, 1, 4), (8, 8, 1, 4), 4, "prior must be one of tf_bigan.priors, found 4"),
     ],
 )
@@ -471,6 +478,46 @@ def test_networks_that_do_not_fit_are_refused(encoder, generator, prior, message
     networks = MLPEncoder(encoder[:3], encoder[3], 16), MLPGenerator(generator[:3], generator[3], 16)
     with pytest.raises(InputError, match=message):
         BiGAN(*networks, MLPDiscriminator((8, 8, 1), 4, 16), prior)
+
+
+def larger_encoder(system="bigan", **changes):
+    """A tiny game whose encoder takes images of twice the edge."""
+    return tiny_game(system, encoder_size=16, **changes)
+
+
+def test_a_larger_encoder_plays_with_reduced_images():
+    game = larger_encoder()
+    for role, network in awake_game().networks.items():
+        if role != "encoder":
+            game.networks[role].set_weights(network.get_weights())
+    assert game.reduces and game.image_shape == (16, 16, 1)
+    x, z = images(16, shape=(16, 16, 1)), game.noise(16, 0)
+    small = tf.clip_by_value(tf.image.resize(x, (8, 8), "lanczos3", antialias=True), 0.0, 1.0)
+    np.testing.assert_array_equal(game.reduced(x), small)
+    real = game.discriminator([small, game.prior.code(game.encoder(x, training=True))], training=True)
+    generated = game.discriminator([game.generator(z, training=True), z], training=True)
+    expected = float(objectives_module.discriminate(real, generated))
+
+    game.compile(keras.optimizers.SGD(0.0))
+    history = fit(game, x, 16).history
+    assert history["discriminator_loss"][0] == pytest.approx(expected, rel=1e-5)
+    assert game.evaluate(x, batch_size=16, return_dict=True, verbose=0).keys() >= {"discriminator_loss"}
+
+
+def test_a_larger_encoder_encodes_its_size_and_reconstructs_g_s():
+    game = larger_encoder()
+    game.compile()
+    x = images(32, shape=(16, 16, 1))
+    game.fit(x, batch_size=16, verbose=0)
+    assert game.encode(x).shape == (32, 4) and game.reconstruct(x).shape == (32, 8, 8, 1)
+    assert set(metrics.reconstruction(game, x)) == {"EGr", "EGr_b"}
+    assert figures.reconstructions(game, x[:5]).shape[0] % 8 == 0
+
+
+@pytest.mark.parametrize("system", ["latent_regressor", "joint_latent_regressor", "autoencoder_l2"])
+def test_only_bigan_takes_a_larger_encoder(system):
+    with pytest.raises(InputError, match=f"in {system} the encoder works on G's images, or G on the encoder's"):
+        larger_encoder(system)
 
 
 def test_an_array_smaller_than_a_batch_is_refused():

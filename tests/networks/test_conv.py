@@ -156,7 +156,7 @@ def test_sizes_that_the_networks_cannot_take_are_refused():
         ConvDiscriminator((32, 64, 3))
     with pytest.raises(InputError, match="takes images from 16x16 on, not 8x64"):
         ConvEncoder((8, 64, 3))
-    with pytest.raises(InputError, match="width must be even for the convolutional networks, found 5"):
+    with pytest.raises(InputError, match="width must be a multiple of 4 for the convolutional networks, found 5"):
         ConvEncoder(width=5)
 
 

@@ -310,6 +310,27 @@ def test_half_precision_trains_to_float32_weights(precision, tmp_path, digits_di
     assert Experiment.from_flagfile(tmp_path / "train.flags").precision == precision
 
 
+@pytest.mark.parametrize("changes", [{}, {"encoder_size": 32}], ids=["one size", "larger encoder"])
+def test_convolutional_networks_train_on_crops(changes, tmp_path, digits_dir):
+    experiment = tiny(
+        networks="conv",
+        width=4,
+        image_size=16,
+        shorter_edge=40,
+        crop="random",
+        flip=True,
+        decay_epochs=0,
+        split="train[:256]",
+        images_every=1,
+        **changes,
+    )
+    assert "finished: 2 steps" in ran(experiment, tmp_path, digits_dir)[-1]
+    model = tf_bigan.load(tmp_path)
+    size = experiment.crop_size
+    assert model.features(np.ones((2, size, size, 1)), "conv3").shape == (2, size // 16, size // 16, 24)
+    assert model.reconstruct(np.ones((2, size, size, 1))).shape == (2, 16, 16, 1)
+
+
 def test_a_folder_of_images_trains_from_python(tmp_path):
     rng = np.random.default_rng(0)
     for i in range(40):

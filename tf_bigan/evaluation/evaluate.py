@@ -51,7 +51,7 @@ def open_evaluation_data(
     query_dataset = query_dataset or dataset
 
     def open_split(name, split):
-        return open_images(name, split, experiment.image_size, experiment.channels, data_dir)
+        return open_images(name, split, experiment.crop_size, experiment.channels, data_dir, experiment.shorter_edge)
 
     gallery = open_split(dataset, gallery_split)
     if query_split:
@@ -142,7 +142,9 @@ def _feature_spaces(model, experiment, data, layers):
     """(encoder, layer, function images -> features), the baselines last."""
     untrained = make_game(experiment)
     untrained.estimate_statistics(
-        data.gallery.training_batches(min(experiment.batch_size, data.gallery.count), experiment.seed),
+        data.gallery.training_batches(
+            min(experiment.batch_size, data.gallery.count), experiment.seed, crop=experiment.crop, flip=experiment.flip
+        ),
         experiment.statistics_steps,
     )
     for encoder, game in {"trained": model, "untrained": untrained}.items():

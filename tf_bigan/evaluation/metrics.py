@@ -70,14 +70,17 @@ def reconstruction(model, images, seed=0):
 
     Returns:
       {"EGr": x to G(E(x)); "EGr_b": x to the reconstruction of the next image, cyclically; "EGg", "EGg_b": the
-      same for samples, rounded to 8 bits, in place of images}.
+      same for samples, rounded to 8 bits, in place of images}. Where G's images are smaller than E's, x is reduced to
+      theirs, and samples, which E cannot take, are left out.
     """
-    samples = np.round(model.generate(len(images), seed=seed) * 255.0) / 255.0
+    seen = {"EGr": images}
+    if not model.reduces:
+        seen["EGg"] = np.round(model.generate(len(images), seed=seed) * 255.0) / 255.0
     errors = {}
-    for name, x in {"EGr": images, "EGg": samples}.items():
-        reconstructed = model.reconstruct(x)
-        errors[name] = _mean_distance(x, reconstructed)
-        errors[f"{name}_b"] = _mean_distance(x, np.roll(reconstructed, -1, axis=0))
+    for name, x in seen.items():
+        reconstructed, reduced = model.reconstruct(x), model.reduced(x)
+        errors[name] = _mean_distance(reduced, reconstructed)
+        errors[f"{name}_b"] = _mean_distance(reduced, np.roll(reconstructed, -1, axis=0))
     return errors
 
 
@@ -92,7 +95,7 @@ def nearest_samples(model, images, seed=0):
     Returns:
       {"NND/100": among 1,000 samples, "NND/10": 10,000, "NND": 100,000}.
     """
-    flat = images.reshape(len(images), -1)
+    flat = model.reduced(images).reshape(len(images), -1)
     best = np.full(len(images), np.inf, np.float32)
     names = dict(zip(SAMPLES, ("NND/100", "NND/10", "NND"), strict=True))
     found, drawn = {}, 0

@@ -33,7 +33,8 @@ def table(report) -> str:
     if errors := report["results"].get("reconstruction"):
         lines.append(f"{'reconstruction error':34}{'paired':>16}{'shuffled':>16}")
         for name, of in (("EGr", "images (EGr, EGr_b)"), ("EGg", "samples (EGg, EGg_b)")):
-            lines.append(f"  {of:32}{errors[name]:16.3f}{errors[f'{name}_b']:16.3f}")
+            if name in errors:
+                lines.append(f"  {of:32}{errors[name]:16.3f}{errors[f'{name}_b']:16.3f}")
         lines.append("")
     if distances := report["results"].get("nnd"):
         lines.append("distance to the nearest sample")

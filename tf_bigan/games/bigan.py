@@ -9,6 +9,9 @@ class BiGAN(Game):
 
     D takes the two kinds of pairs in two calls, so that its batch norms keep separate statistics for them.
 
+    E may take larger images than D and G (section 3.6's generalised BiGAN): D then sees (g_X(x), E(x)), where g_X
+    reduces x to G's size.
+
     Args:
       encoder: E, images -> what `prior` turns into codes.
       generator: G, codes -> images.
@@ -18,13 +21,16 @@ class BiGAN(Game):
 
     players = {"discriminator": ("discriminator",), "encoder_generator": ("encoder", "generator")}
 
+    two_sizes = True
+
     def __init__(self, encoder, generator, discriminator, prior, seed=0, name="bigan"):
         super().__init__(prior, encoder, generator, discriminator, seed, name)
 
     def play(self, x, z):
+        x, reduced = x if self.reduces else (x, x)
         codes = self.prior.code(self.encoder(x, training=True))
         images = self.generator(z, training=True)
-        real = self.discriminator([x, codes], training=True)
+        real = self.discriminator([reduced, codes], training=True)
         generated = self.discriminator([images, z], training=True)
         return {
             "discriminator": objectives.discriminate(real, generated),
@@ -32,6 +38,7 @@ class BiGAN(Game):
         }
 
     def observe(self, x, z):
+        x, reduced = x if self.reduces else (x, x)
         codes = self.prior.code(self.encoder(x, training=True))
-        self.discriminator([x, codes], training=True)
+        self.discriminator([reduced, codes], training=True)
         self.generator(z, training=True)

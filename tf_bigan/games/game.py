@@ -53,7 +53,7 @@ class Game(PairModel):
         """One shared forward pass in training mode.
 
         Args:
-          x: float32 [N, H, W, C] images in [0, 1].
+          x: float32 [N, H, W, C] images in [0, 1]; where `reduces`, a pair: E's, and the smaller ones of D and G.
           z: float32 [N, latent_dim] prior samples.
 
         Returns:
@@ -180,14 +180,23 @@ class Game(PairModel):
                 x = x.filter(lambda *batch: tf.shape(_images(batch[0]))[0] % replicas == 0)
             elif size is not None and size % replicas:
                 raise InputError(f"batches of {size} images cannot be shared equally by {replicas} replicas")
+            if self.reduces:  # in the input pipeline, beside the steps
+                x = x.map(lambda *batch: dict(zip(_VIEWS, self.views(batch[0]), strict=True)), tf.data.AUTOTUNE)
         history = super().fit(x, epochs=epochs, **kwargs)
         if statistics_steps:
             self.estimate_statistics(x, statistics_steps)
         return history
 
+    def views(self, batch):
+        """What `play` and `observe` get of a batch: its images, or (images, reduced) where `reduces`."""
+        if self.reduces and isinstance(batch, dict) and "reduced" in batch:
+            return tuple(batch[name] for name in _VIEWS)
+        x = _images(batch)
+        return (x, self.reduced(x)) if self.reduces else x
+
     def train_step(self, data):
-        x = _images(data)
-        z = self._replica_noise(tf.shape(x)[0])
+        x = self.views(data)
+        z = self._replica_noise(_count(x))
         replicas = self.distribute_strategy.num_replicas_in_sync
         with tf.GradientTape(persistent=True) as tape:
             # Optimizers sum gradients over replicas; each replica's share of the mean is a 1/replicas of it.
@@ -201,15 +210,15 @@ class Game(PairModel):
             updates = _agree_on_overflow(updates)
         self._record(losses, self.step)
         # A data set's end is found inside the step: without this the counters would run ahead of the failed read.
-        with tf.control_dependencies([x]):
+        with tf.control_dependencies(tf.nest.flatten(x)):
             self.optimizer.apply(*map(list, zip(*updates, strict=True)))
             self.step.assign_add(1)
         return self._logs()
 
     def test_step(self, data):
         """The players' losses on a batch, as in training but without a step."""
-        x = _images(data)
-        z = self._replica_noise(tf.shape(x)[0], Stream.STATISTICS)
+        x = self.views(data)
+        z = self._replica_noise(_count(x), Stream.STATISTICS)
         replicas = self.distribute_strategy.num_replicas_in_sync
         self._record({player: loss / replicas for player, loss in self.play(x, z).items()})
         return self._logs()
@@ -259,8 +268,8 @@ class Game(PairModel):
             norm.reset_statistics()
 
         @tf.function
-        def estimate(x, step):
-            self.observe(x, self.noise(tf.shape(x)[0], step, Stream.STATISTICS))
+        def estimate(images, step):
+            self.observe(self.views(images), self.noise(tf.shape(images)[0], step, Stream.STATISTICS))
 
         with contextlib.ExitStack() as stack:
             for norm in norms:
@@ -268,6 +277,13 @@ class Game(PairModel):
             for step, batch in enumerate(itertools.islice(dataset, steps)):
                 parts = self.distribute_strategy.experimental_local_results(_images(batch))
                 estimate(tf.concat(parts, axis=0), tf.constant(step, tf.int64))
+
+
+_VIEWS = ("image", "reduced")
+
+
+def _count(x):
+    return tf.shape(tf.nest.flatten(x)[0])[0]
 
 
 def _images(batch):

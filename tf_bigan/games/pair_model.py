@@ -42,6 +42,9 @@ class PairModel(keras.Model):
       InputError: networks whose shapes do not fit each other or the prior.
     """
 
+    # Whether E may take larger images than D and G (the paper's generalised BiGAN).
+    two_sizes = False
+
     def __init__(self, prior, encoder=None, generator=None, discriminator=None, seed=0, name=None):
         super().__init__(name=name)
         self.prior = prior
@@ -61,8 +64,14 @@ class PairModel(keras.Model):
             if shape not in (None, (latent_dim,)):
                 raise InputError(f"the {role} {what} of shape {shape}, but the prior has {latent_dim} dimensions")
         read, made = _shape(self.encoder, "input"), _shape(self.generator, "output")
-        if read and made and read != made:
-            raise InputError(f"the encoder takes images of shape {read}, but the generator gives {made}")
+        self.reduces = bool(read and made) and read != made
+        if self.reduces and not self.two_sizes:
+            raise InputError(
+                f"the encoder takes images of shape {read}, but the generator gives {made}; in {self.name} the "
+                "encoder works on G's images, or G on the encoder's, so that both must agree"
+            )
+        if self.reduces and (read[-1] != made[-1] or min(read[0] - made[0], read[1] - made[1]) < 0):
+            raise InputError(f"the encoder takes images of shape {read}, which do not reduce to the generator's {made}")
 
     @property
     def networks(self) -> dict[str, keras.Model]:
@@ -72,7 +81,7 @@ class PairModel(keras.Model):
 
     @property
     def image_shape(self):
-        """(height, width, channels) of the images."""
+        """(height, width, channels) of the images that `encode` and `features` take."""
         if self.encoder is not None:
             return tuple(self.encoder.input_shape[1:])
         return tuple(self.generator.output_shape[1:])
@@ -170,12 +179,24 @@ class PairModel(keras.Model):
         return self._batched(decode, z, batch_size)
 
     def reconstruct(self, images, batch_size=512):
-        """G(E(x)): float [N, H, W, C] in [0, 1] -> float32 of the same shape and range.
+        """G(E(x)): float [N, H, W, C] in [0, 1] -> float32 of that range, and of that shape unless G's is smaller.
 
         Raises:
           InputError: as `encode`.
         """
         return self.generate(z=self.encode(images, batch_size), batch_size=batch_size)
+
+    def reduced(self, images):
+        """Images as D and G have them: where these are smaller than E's, resized by Lanczos' filter, antialiased.
+
+        The paper's g_X. Float32 [N, H, W, C] in [0, 1] -> the same, perhaps at another size; tensors or arrays.
+        """
+        if not self.reduces:
+            return images
+        height, width, _ = self.generator.output_shape[1:]
+        small = tf.image.resize(images, (height, width), "lanczos3", antialias=True)
+        small = tf.clip_by_value(small, 0.0, 1.0)
+        return small.numpy() if isinstance(images, np.ndarray) else small
 
     def _compile(self, key, function, shape):
         """`function` of a float32 batch of `shape`, traced once per key."""

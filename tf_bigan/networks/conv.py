@@ -9,7 +9,7 @@ import keras
 from keras import layers, ops
 
 from tf_bigan.errors import InputError
-from tf_bigan.networks.layers import BatchNorm, normal_initializer
+from tf_bigan.networks.layers import BatchNorm, GroupedConv2D, normal_initializer
 
 SLOPE = 0.2  # of the leaky rectifiers in D and E
 STDDEV = 0.02  # of the initial weights; of z's, STDDEV times the kernel's area
@@ -251,8 +251,8 @@ def _alexnet(image_shape, width, sync_batch_norm, seed, policy, network):
     """(input images, conv5 flattened)."""
     if min(image_shape[:2]) < 16:
         raise InputError(f"the convolutional encoder takes images from 16x16 on, not {image_shape[0]}x{image_shape[1]}")
-    if width < 2 or width % 2:
-        raise InputError(f"width must be even for the convolutional networks, found {width}")
+    if width % 4:
+        raise InputError(f"width must be a multiple of 4 for the convolutional networks, found {width}")
     images = keras.Input(image_shape, name="images")
     h = layers.Rescaling(2.0, -1.0, name="centred", dtype=policy)(images)
     for name, channels, kernel, stride, padding, groups in ALEXNET:
@@ -277,7 +277,7 @@ def _edge(image_shape):
 def _convolution(h, channels, kernel, stride, padding, groups, name, network, seed, policy):
     # Keras' "same" pads strided convolutions by a pixel less in front.
     h = layers.ZeroPadding2D(padding, name=f"{name}_padded", dtype=policy)(h)
-    return layers.Conv2D(
+    return GroupedConv2D(
         channels,
         kernel,
         stride,

@@ -60,12 +60,24 @@ def train(experiment: Experiment, workdir, data_dir=None, say=print):
         raise InputError(f"batch_size {experiment.batch_size} is not divisible by {replicas} replicas")
     policy, why = devices.pick_precision(experiment.precision, strategy)
     xla = devices.pick_xla(experiment.xla, policy, experiment.networks, strategy, experiment.deterministic)
-    data = open_images(experiment.dataset, experiment.split, experiment.image_size, experiment.channels, data_dir)
+    data = open_images(
+        experiment.dataset,
+        experiment.split,
+        experiment.crop_size,
+        experiment.channels,
+        data_dir,
+        experiment.shorter_edge,
+    )
     data.check_batch(experiment.batch_size)
-    data.load()
+    if experiment.crop == "centre":
+        data.load()
     size, _, channels = data.image_shape
     experiment = dataclasses.replace(
-        experiment, image_size=size, channels=channels, precision=policy, xla="on" if xla else "off"
+        experiment,
+        image_size=experiment.image_size or size,
+        channels=channels,
+        precision=policy,
+        xla="on" if xla else "off",
     )
     say(
         f"{experiment.system} on {experiment.dataset}: {data.count} images of {size}x{size}x{channels}; "
@@ -120,7 +132,7 @@ def _fit(game, experiment, data, run, checkpoints, schedule, chief):
     if chief:
         callbacks.append(Log(game, run, progress, schedule))
     if chief and experiment.images_every:
-        batches = data.training_batches(experiment.batch_size, experiment.seed)
+        batches = _batches(experiment, data)
         images, _ = data.arrays(limit=_PICTURED)
         callbacks.append(Pictures(game, run, batches, images, experiment.images_every))
 
@@ -129,7 +141,7 @@ def _fit(game, experiment, data, run, checkpoints, schedule, chief):
         while (step := game.steps_done) < total_steps:
             epoch, done = divmod(step, steps_per_epoch)
             game.fit(
-                data.training_batches(experiment.batch_size, experiment.seed, first_step=step),
+                _batches(experiment, data, first_step=step),
                 initial_epoch=epoch,
                 epochs=epoch + 1 if done else experiment.epochs,
                 steps_per_epoch=steps_per_epoch - done,
@@ -144,9 +156,13 @@ def _fit(game, experiment, data, run, checkpoints, schedule, chief):
 
 def _finish(game, experiment, data, run, chief):
     if chief:
-        batches = data.training_batches(experiment.batch_size, experiment.seed)
+        batches = _batches(experiment, data)
         game.estimate_statistics(batches, experiment.statistics_steps)
         run.save_weights(game.networks, experiment.epochs, experiment.statistics_steps)
+
+
+def _batches(experiment, data, first_step=0):
+    return data.training_batches(experiment.batch_size, experiment.seed, first_step, experiment.crop, experiment.flip)
 
 
 def _schedule(experiment, steps_per_epoch):
