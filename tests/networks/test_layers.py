@@ -186,3 +186,24 @@ def test_grouped_convolutions_are_keras_own(groups):
     ours, theirs = GroupedConv2D(12, 3, **settings), keras.layers.Conv2D(12, 3, **settings)
     np.testing.assert_allclose(ours(x), theirs(x), atol=1e-5)
     assert ours.kernel.shape == theirs.kernel.shape == (3, 3, 6 // groups, 12)
+
+
+@pytest.mark.parametrize("policy, tolerance", [("float32", 1e-5), ("mixed_bfloat16", 0.05)])
+def test_the_fused_kernel_gives_what_the_formula_does(policy, tolerance):
+    x = np.random.default_rng(0).normal(1.0, 2.0, (6, 5, 4, 3)).astype(np.float32)
+    w = np.random.default_rng(1).normal(size=x.shape).astype(np.float32)
+    results = []
+    for synchronized in (False, True):  # the second takes the formula
+        norm = BatchNorm(affine=True, synchronized=synchronized, dtype=policy)
+        norm.build(x.shape)
+        norm.gain.assign([0.5, 1.0, 2.0])
+        norm.bias.assign([1.0, 0.0, -1.0])
+        norm.estimating = True
+        variable = tf.Variable(x)
+        with tf.GradientTape() as tape:
+            y = norm(tf.cast(variable, norm.compute_dtype), training=True)
+            loss = tf.reduce_sum(w * tf.cast(y, tf.float32))
+        gradients = tape.gradient(loss, [variable, norm.gain.value, norm.bias.value])
+        results.append([tf.cast(y, tf.float32), *gradients, norm.mean, norm.variance])
+    for fused, formula in zip(*results, strict=True):
+        np.testing.assert_allclose(fused, formula, rtol=tolerance, atol=tolerance)

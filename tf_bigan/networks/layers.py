@@ -3,6 +3,7 @@
 import zlib
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 
@@ -62,12 +63,16 @@ class BatchNorm(keras.layers.Layer):
         self.batches = self.add_weight(name="batches", initializer="zeros", **statistic | {"shape": ()})
 
     def call(self, x, training=False):
+        if training and len(x.shape) == 4 and not self.synchronized:
+            return self._fused(x)
         x32 = ops.cast(x, "float32")
         if training:
             axes = list(range(len(x.shape) - 1))
             mean, variance = ops.moments(x32, axes=axes, synchronized=self.synchronized)
             if self.estimating:
-                self._accumulate(mean, variance, ops.prod(ops.shape(x)[:-1]))
+                count = ops.cast(ops.prod(ops.shape(x)[:-1]), "float32")
+                unbiased = variance * count / ops.maximum(count - 1.0, 1.0)  # a lone image has variance 0
+                self._accumulate(mean, unbiased)
         else:
             mean, variance = self.mean, self.variance
         x32 = (x32 - mean) * ops.rsqrt(variance + self.epsilon)
@@ -75,9 +80,19 @@ class BatchNorm(keras.layers.Layer):
             x32 = x32 * ops.cast(self.gain, "float32") + ops.cast(self.bias, "float32")
         return ops.cast(x32, self.compute_dtype)
 
-    def _accumulate(self, mean, variance, count):
-        count = ops.cast(count, "float32")
-        unbiased = variance * count / ops.maximum(count - 1.0, 1.0)  # a lone image has variance 0
+    def _fused(self, x):
+        """For maps in training mode: TensorFlow's fused kernel, 4 times as fast, for which Keras has no name."""
+        channels = x.shape[-1]
+        gain = ops.cast(self.gain, "float32") if self.affine else ops.ones((channels,))
+        bias = ops.cast(self.bias, "float32") if self.affine else ops.zeros((channels,))
+        y, mean, unbiased, *_ = tf.raw_ops.FusedBatchNormV3(
+            x=x, scale=gain, offset=bias, mean=[], variance=[], epsilon=self.epsilon, is_training=True
+        )
+        if self.estimating:
+            self._accumulate(mean, unbiased)
+        return y
+
+    def _accumulate(self, mean, unbiased):
         batches = self.batches + 1.0
         self.batches.assign(batches)
         self.mean.assign(self.mean + (mean - self.mean) / batches)
