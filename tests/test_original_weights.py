@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 import stored_networks as stored
+from helpers import run_tool
 
+import tf_bigan
 from tf_bigan.errors import InputError
 from tf_bigan.games.pair_model import feature_model
 from tf_bigan.joblib_files import read_arrays
-from tf_bigan.original_weights import convert
+from tf_bigan.original_weights import convert, convert_run
 
 FILES = {
     "encoder": "100_encode_params.jl",
@@ -127,3 +129,46 @@ def test_impossible_values_are_refused(index, value, message, tmp_path):
     arrays[index] = value
     with pytest.raises(InputError, match=message):
         convert("encoder", stored.write(tmp_path / "a.jl", arrays))
+
+
+# -- the command line
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """The three files of a run with the larger encoder."""
+    folder = tmp_path_factory.mktemp("files")
+    for role, name in FILES.items():
+        stored.write(folder / name, stored.parameters(role, 3, flat=12544), "B")
+    return [f"--{role}={folder / name}" for role, name in FILES.items()]
+
+
+def test_the_tool_writes_a_run_that_loads(files, tmp_path):
+    status, stdout, stderr = run_tool("convert_original_weights.py", *files, f"--output={tmp_path / 'run'}")
+    assert status == 0, stderr
+    assert "E takes 112x112, G gives 64x64" in stdout
+    model = tf_bigan.load(tmp_path / "run")
+    x = images(112)
+    conv5, logits = stored.encoder(stored.parameters("encoder", 3, flat=12544), channels_first(x))
+    assert_close(model.features(x, "outputs"), logits)
+    assert_close(model.features(x), conv5.transpose(0, 2, 3, 1))
+    np.testing.assert_allclose(model.encode(x), np.tanh(logits / 2), atol=1e-5)
+    assert model.reconstruct(x).shape == (2, 64, 64, 3)
+    card = (tmp_path / "run" / "README.md").read_text()
+    assert "66.49 against 81.08" in card and "Terms" in card
+
+
+def test_the_tool_refuses_in_one_line(files):
+    arguments = [*files[:2], "--discriminator=/nowhere.jl", "--output=x"]
+    status, _, stderr = run_tool("convert_original_weights.py", *arguments)
+    assert status == 2 and stderr == "error: cannot read /nowhere.jl: No such file or directory\n", stderr
+
+
+def test_files_of_different_runs_and_taken_places_are_refused(files, tmp_path):
+    paths = [flag.split("=")[1] for flag in files]
+    with pytest.raises(InputError, match="exists; give a folder that does not exist yet"):
+        convert_run(*paths, tmp_path)
+    other = stored.write(tmp_path / "other.jl", stored.parameters("generator", 3, counts=(7,)))
+    with pytest.raises(InputError, match="the files are not of one run: their statistics are of .*'generator': 7"):
+        convert_run(paths[0], other, paths[2], tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -5,11 +5,16 @@ where it has one, then its batch norm's count, sum of means, sum of variances, g
 true convolutions, channels first.
 """
 
+import pathlib
+
 import numpy as np
 
 from tf_bigan.errors import InputError
+from tf_bigan.experiment import Experiment
+from tf_bigan.files import replacing, write_text
 from tf_bigan.joblib_files import read_arrays
 from tf_bigan.networks.conv import ConvDiscriminator, ConvEncoder, ConvGenerator
+from tf_bigan.training.run_directory import RunDirectory
 
 LATENT_DIM = 200
 IMAGE_SHAPE = (64, 64, 3)
@@ -43,6 +48,61 @@ _LAYERS = {
         ("outputs", (8192, 1), 0, 0),
     ),
 }
+
+
+# Edge of E's images -> (shorter edge before the crop, what the authors report, in their units).
+_PUBLISHED = {
+    64: (72, "EGr 64.98 against 82.64, EGg 63.28 against 84.10; 1-NN of conv5 3.78 %"),
+    112: (128, "EGr 66.49 against 81.08; 1-NN of conv5 3.84 %"),
+}
+
+
+def convert_run(encoder, generator, discriminator, output):
+    """Writes the authors' three parameter files as a run directory, which `tf_bigan.load` and every tool take.
+
+    Args:
+      encoder, generator, discriminator: the files, as "100_encode_params.jl".
+      output: the folder to write; it must not exist.
+
+    Returns:
+      (`output`, the Experiment that describes it).
+
+    Raises:
+      InputError: as `convert`, files of different runs, or an unusable place.
+    """
+    output = pathlib.Path(output)
+    if output.exists():
+        raise InputError(f"{output} exists; give a folder that does not exist yet")
+    paths = {"encoder": encoder, "generator": generator, "discriminator": discriminator}
+    converted = {role: convert(role, path) for role, path in paths.items()}
+    counts = {role: count for role, (_, count) in converted.items()}
+    if len(set(counts.values())) > 1:
+        raise InputError(f"the files are not of one run: their statistics are of {counts} batches")
+    networks = {role: network for role, (network, _) in converted.items()}
+    size = networks["encoder"].input_shape[1]
+    shorter_edge, published = _PUBLISHED[size]
+    experiment = Experiment(
+        dataset="imagenet2012",
+        image_size=IMAGE_SHAPE[0],
+        encoder_size=size if size > IMAGE_SHAPE[0] else 0,
+        channels=IMAGE_SHAPE[2],
+        shorter_edge=shorter_edge,
+        crop="random",
+        networks="conv",
+        width=64,
+        latent_dim=LATENT_DIM,
+        constant_epochs=50,
+        decay_epochs=50,
+        statistics_steps=counts["encoder"],
+        precision="float32",
+    )
+    with replacing(output) as temporary:
+        temporary.mkdir()
+        run = RunDirectory(temporary)
+        run.write_experiment(experiment)
+        run.save_weights(networks, experiment.epochs, counts["encoder"])
+        write_text(temporary / "README.md", _card(size, published))
+    return output, experiment
 
 
 def convert(role: str, path):
@@ -139,3 +199,24 @@ def _channels_last(array, channels, edge):
 
 def _flat_edge(weight, channels):
     return int(round((len(weight) / channels) ** 0.5))
+
+
+def _card(size, published):
+    return f"""# The BiGAN authors' ImageNet weights, E at {size}x{size}
+
+Converted from the parameter files that Donahue, Krähenbühl and Darrell publish beside their code
+(github.com/jeffdonahue/bigan, pretrained_bigan_weights.zip): 1000 classes of ILSVRC 2012, 100 epochs, images in 64x64,
+E's in {size}x{size}, shorter edge resized first. Their own inference statistics are kept.
+
+The authors report about (README of their code): {published}. Distances there are over pixels in [-1, 1]; over [0, 1],
+as here, they are half as large:
+
+    python tools/evaluate.py --model=DIR --metrics=knn,reconstruction --layers=conv5,outputs --query_split=validation
+
+Which numbers these files give here has not been measured.
+
+## Terms
+
+The authors' page states a licence for the code, none for the weights: ask them before passing these files on. Training
+data: ImageNet, non-commercial research and education.
+"""
