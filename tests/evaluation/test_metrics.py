@@ -12,6 +12,8 @@ from tf_bigan.evaluation.report import accuracy, table
 class ConstantModel:
     """Generates the images it is given, and reconstructs every image as its own negative."""
 
+    reduces = False
+
     def __init__(self, samples):
         self.samples = samples
 
@@ -20,6 +22,9 @@ class ConstantModel:
 
     def reconstruct(self, images):
         return 1.0 - images
+
+    def reduced(self, images):
+        return images
 
 
 def test_reconstruction_errors_by_hand():
