@@ -10,6 +10,8 @@ from tf_bigan.errors import InputError
 
 IN_MEMORY_BYTES = 2 << 30  # decoded data sets up to this size are kept in memory
 
+_READ_AHEAD = 64  # batches that may be in the making behind the one in use, and more
+
 
 def open_images(dataset, split="train", image_size=0, channels=0, data_dir=None, shorter_edge=0) -> "ImageData":
     """Opens a data set of images.
@@ -80,7 +82,7 @@ class ImageData:
             try:
                 parts = list(batches.as_numpy_iterator())
             except tf.errors.InvalidArgumentError:
-                raise self._undecodable() from None
+                raise self._undecodable(range(self.count)) or InputError(f"{self.name} cannot be decoded") from None
             images, labels = (np.concatenate(column) for column in zip(*parts, strict=True))
             with tf.device("CPU"):  # gigabytes, perhaps; not on a GPU
                 self._memory = tf.constant(images), tf.constant(labels)
@@ -155,9 +157,17 @@ class ImageData:
         images, labels = self.read(tf.range(count, dtype=tf.int64))
         return images.numpy(), labels.numpy()
 
-    def _undecodable(self):
-        """The InputError that names the first example that cannot be decoded."""
-        for i in range(self.count):
+    def undecodable_near(self, batch_size: int, seed: int, step: int):
+        """After a training batch could not be read: the InputError that names the image, or None.
+
+        Looks through the batches of `step` and those that are read ahead of it.
+        """
+        order = _Order(self.count, batch_size, seed)
+        return self._undecodable(np.concatenate([order.batch(step + ahead) for ahead in range(_READ_AHEAD)]))
+
+    def _undecodable(self, indices):
+        """The InputError that names the first of the examples that cannot be decoded; None if all can."""
+        for i in indices:
             try:
                 image, _ = self._source.decode(tf.constant(self._source.read([i])[0]), self.image_shape[-1])
                 if not self._resize and tuple(image.shape[:2]) != self.image_shape[:2]:
@@ -171,7 +181,7 @@ class ImageData:
                     f"{self._source.describe(i)} cannot be used: it is truncated, no image, or has pixels that are "
                     "NaN or outside [0, 1]"
                 )
-        return InputError(f"{self.name} cannot be decoded")
+        return None
 
     def _read_source(self, indices, places=None):
         def read(indices):

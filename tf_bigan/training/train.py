@@ -140,15 +140,19 @@ def _fit(game, experiment, data, run, checkpoints, schedule, chief):
     with keep.on_sigterm():
         while (step := game.steps_done) < total_steps:
             epoch, done = divmod(step, steps_per_epoch)
-            game.fit(
-                _batches(experiment, data, first_step=step),
-                initial_epoch=epoch,
-                epochs=epoch + 1 if done else experiment.epochs,
-                steps_per_epoch=steps_per_epoch - done,
-                callbacks=callbacks,
-                statistics_steps=0,
-                verbose=1 if sys.stdout.isatty() else 2,
-            )
+            try:
+                game.fit(
+                    _batches(experiment, data, first_step=step),
+                    initial_epoch=epoch,
+                    epochs=epoch + 1 if done else experiment.epochs,
+                    steps_per_epoch=steps_per_epoch - done,
+                    callbacks=callbacks,
+                    statistics_steps=0,
+                    verbose=1 if sys.stdout.isatty() else 2,
+                )
+            except tf.errors.InvalidArgumentError as error:
+                # Data that is not kept in memory is first decoded here.
+                raise data.undecodable_near(experiment.batch_size, experiment.seed, game.steps_done) or error from None
             if keep.stopped():
                 raise Terminated(f"stopped after step {game.steps_done} of {total_steps}; start again to go on")
     keep.save()
