@@ -43,6 +43,9 @@ def test_nearest_samples_by_hand(monkeypatch):
     drawn = iter([0.5, 0.75, 1.0])
 
     class Sampler:
+        def reduced(self, images):
+            return images
+
         def generate(self, count, seed):
             return np.full((count, 1, 1, 1), next(drawn), np.float32)
 
