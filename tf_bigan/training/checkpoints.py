@@ -71,7 +71,9 @@ class Checkpoints:
             except (InputError, tf.errors.OpError, AssertionError) as error:
                 say(f"skipping checkpoint {path.name}: {str(error).splitlines()[0]}")
                 if self._chief:
-                    path.rename(path.with_name(f"damaged-{path.name}"))
+                    aside = path.with_name(f"damaged-{path.name}")
+                    shutil.rmtree(aside, ignore_errors=True)  # of an earlier time
+                    path.rename(aside)
                 continue
             return True
         if self._folder.is_dir() and any(self._folder.iterdir()):
