@@ -123,7 +123,9 @@ class ImageData:
         def batch(step):
             indices = tf.numpy_function(order.batch, [step], tf.int64, stateful=False)
             indices = tf.ensure_shape(indices, (batch_size,))
-            draws = tf.random.stateless_uniform((batch_size, 3), tf.stack([tf.constant(seed, tf.int64), step]))
+            # The codes' noise has the pairs with steps from 0 on.
+            pair = tf.stack([tf.constant(seed, tf.int64), -1 - step])
+            draws = tf.random.stateless_uniform((batch_size, 3), pair, alg="philox")
             images, _ = self.read(indices, draws[:, :2] if crop == "random" else None)
             return tf.where(draws[:, 2, None, None, None] < 0.5, images[:, :, ::-1], images) if flip else images
 

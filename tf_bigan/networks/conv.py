@@ -247,6 +247,18 @@ class PaddedMaxPool(layers.Layer):
         return ops.max_pool(ops.pad(x, padding, constant_values=float("-inf")), 3, 2, padding="valid")
 
 
+@keras.saving.register_keras_serializable("tf_bigan")
+class Trim(layers.Layer):
+    """Drops two rows and columns in front and one behind; padding "same" would drop one and two.
+
+    By a slice, whose gradient is a pad. The gradient of Cropping2D's strided slice takes 10 times as long in bfloat16.
+    """
+
+    def call(self, x):
+        batch, height, width, channels = ops.shape(x)
+        return ops.slice(x, [0, 2, 2, 0], [batch, height - 3, width - 3, channels])
+
+
 def _alexnet(image_shape, width, sync_batch_norm, seed, policy, network):
     """(input images, conv5 flattened)."""
     if min(image_shape[:2]) < 16:
@@ -300,8 +312,7 @@ def _deconvolution(h, channels, name, network, seed, policy):
         name=f"{name}_linear",
         dtype=policy,
     )(h)
-    # Keras' "same" drops a pixel less in front.
-    return layers.Cropping2D(((2, 1), (2, 1)), name=f"{name}_cropped", dtype=policy)(h)
+    return Trim(name=f"{name}_trimmed", dtype=policy)(h)
 
 
 def _add_code(h, z, name, network, seed, policy):
