@@ -58,7 +58,7 @@ def test_keras_layer_fine_tunes_in_tf_keras(path):
 
     layer = hub.KerasLayer(path, trainable=True)
     model = tf_keras.Sequential([tf_keras.layers.InputLayer((8, 8, 1)), layer, tf_keras.layers.Dense(3)])
-    assert len(layer.trainable_weights) == 2  # the encoder's two hidden layers
+    assert len(layer.trainable_weights) == 3  # two kernels, and the bias that the second's batch norm became
     before = [weight.numpy() for weight in layer.trainable_weights]
     model.compile("adam", tf_keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     losses = model.fit(images(30), np.arange(30) % 3, epochs=5, verbose=0).history["loss"]
@@ -70,7 +70,7 @@ def test_tfsm_layer_in_keras_3(game, path):
     layer = keras.layers.TFSMLayer(path, call_endpoint="__call__")
     x = images(4)
     np.testing.assert_allclose(layer(x), game.features(x), atol=1e-5)
-    assert len(layer.trainable_weights) == 2
+    assert len(layer.trainable_weights) == 3
 
 
 def test_any_number_of_images_is_taken_in_a_graph_too(game, path):
@@ -83,6 +83,41 @@ def test_any_number_of_images_is_taken_in_a_graph_too(game, path):
     outputs = keras.layers.TFSMLayer(path, call_endpoint="__call__")(inputs)
     assert outputs.shape == (None, 16)
     np.testing.assert_allclose(keras.Model(inputs, outputs).predict(x, verbose=0), game.features(x), atol=1e-5)
+
+
+def test_layers_by_name(game, path):
+    module, x = tf.saved_model.load(path), images(4)
+    assert list(module.layers) == ["h1_linear", "h1", "h2_norm", "h2", "outputs"]
+    for name, layer in module.layers.items():
+        np.testing.assert_allclose(layer(x), game.features(x, name), atol=1e-5)
+        (served,) = module.signatures[name](images=tf.constant(x)).values()
+        np.testing.assert_allclose(served, layer(x), atol=1e-6)
+    assert module.layers["h1"](images(2, shape=(20, 12, 1))).shape == (2, 16)
+
+
+def test_the_convolutional_encoder_offers_its_layers_as_maps(tmp_path):
+    game = tiny_game(networks="conv", width=4, image_size=32, channels=3)
+    game.estimate_statistics(tf.data.Dataset.from_tensors(images(8, shape=(32, 32, 3))), 2)
+    path, x = export(game, tmp_path / "m"), images(3, shape=(40, 40, 3))
+    module = tf.saved_model.load(path)
+    resized = np.clip(tf.image.resize(x, (32, 32), antialias=True), 0, 1)
+    for n, shape in enumerate([(8, 8, 6), (4, 4, 16), (2, 2, 24), (2, 2, 24), (2, 2, 16)], start=1):
+        before = "conv1_linear" if n == 1 else f"conv{n}_norm"
+        for name in (f"conv{n}", before):
+            found = module.layers[name](x)
+            assert found.shape == (3, *shape)
+            np.testing.assert_allclose(found, game.features(resized, name), atol=1e-5)
+    np.testing.assert_allclose(module.encode(x), game.encode(resized), atol=1e-5)
+
+
+def test_unfolded(game, tmp_path):
+    x = images(4)
+    unfolded = tf.saved_model.load(export(game, tmp_path / "unfolded", fold=False))
+    assert list(unfolded.layers) == ["h1_linear", "h1", "h2_linear", "h2_norm", "h2", "outputs"]
+    np.testing.assert_allclose(unfolded(x), game.features(x), atol=1e-5)
+    # Folding would leave nothing of this layer.
+    linear = tf.saved_model.load(export(game, tmp_path / "linear", layer="h2_linear"))
+    np.testing.assert_allclose(linear(x), game.features(x, "h2_linear"), atol=1e-5)
 
 
 def test_mixed_precision_models_are_exported_in_float32(tmp_path):

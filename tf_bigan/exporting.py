@@ -6,15 +6,20 @@ import subprocess
 import sys
 import tempfile
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from tf_bigan.errors import InputError, nearest
 from tf_bigan.files import replacing
 from tf_bigan.games.pair_model import PairModel, feature_model
+from tf_bigan.networks.folding import fold_batch_norms
 
 TOLERANCE = 1e-5  # between the module, loaded in a fresh process, and the model
 ROLES = ("encoder", "generator")
+
+# Layers that only rearrange; a module does not offer them by name.
+_PLUMBING = (keras.layers.Flatten, keras.layers.Rescaling, keras.layers.Reshape, keras.layers.ZeroPadding2D)
 
 # What the fresh process runs: it knows nothing of tf_bigan or Keras.
 _RELOAD = """
@@ -26,21 +31,26 @@ np.save(sys.argv[3], module(tf.constant(np.load(sys.argv[2]))).numpy())
 """
 
 
-def export(model, path, role="encoder", layer="penultimate"):
+def export(model, path, role="encoder", layer="penultimate", fold=True):
     """Writes a network of `model` as a SavedModel for `hub.load`, `hub.KerasLayer`, `TFSMLayer` or TF Serving.
 
     An encoder's module maps float32 images [N, height, width, C] in [0, 1], of any size (they are resized in
-    the graph), to float32 [N, features]: `layer`, flattened. Its `encode` maps them to codes [N, latent_dim]. A
-    generator's module maps codes [N, latent_dim] to images in [0, 1].
+    the graph), to float32 [N, features]: `layer`, flattened. Its `encode` maps them to codes [N, latent_dim]. Its
+    `layers` is a dictionary, layer name -> function of images to that layer's float32 [N, ...], as
+    `module.layers["conv3"](images)`; each is a signature too. A generator's module maps codes [N, latent_dim] to
+    images in [0, 1].
 
-    It is exported in float32 whatever precision the model has. `training` is accepted, as hub.KerasLayer needs it;
-    its weights train, its batch norms keep their inference statistics.
+    It is exported in float32 whatever precision the model has, its batch norms in inference mode and, where the graph
+    allows, folded into the layers before them (`networks.folding`). `training` is accepted, as hub.KerasLayer needs
+    it; the weights train.
 
     Args:
       model: a Game with inference statistics, as `tf_bigan.load` returns.
       path: the folder to write; it must not exist or must hold an earlier export.
       role: "encoder" (for a system without one, the discriminator's features) or "generator".
       layer: of the encoder: "penultimate", "code", or a name as in `Game.features`; a generator takes none.
+      fold: whether to fold batch norms. The layers that take one in are offered under its name ("conv2_norm", not
+        "conv2_linear"); a `layer` that folding would remove is exported unfolded.
 
     Returns:
       `path` as a string, after a fresh process has loaded the module and its outputs agreed with the model's
@@ -59,17 +69,19 @@ def export(model, path, role="encoder", layer="penultimate"):
         raise InputError(f"export takes a model as tf_bigan.load returns it, found {type(model).__name__}")
     if role == "generator" and layer != "penultimate":
         raise InputError(f"layer={layer!r} is of an encoder; a generator's module gives images")
-    module, inputs = _encoder_module(model, layer) if role == "encoder" else _generator_module(model)
+    if role == "encoder":
+        module, inputs, expected = _encoder_module(model, layer, fold)
+    else:
+        module, inputs, expected = _generator_module(model, fold)
     with replacing(path) as temporary:
         # Both values of `training` need a trace of their own; hub.KerasLayer passes a Python bool.
         serving = module.__call__.get_concrete_function(module.input_spec, training=False)
         module.__call__.get_concrete_function(module.input_spec, training=True)
-        with tf.device("CPU"):  # as the fresh process, to which this one's GPU is closed
-            # Not module(inputs): its trace, for just this many images, would be saved and found first.
-            expected = serving(tf.constant(inputs)).numpy()
         signatures = {"serving_default": serving}
         if hasattr(module, "encode"):
             signatures["encode"] = module.encode.get_concrete_function(module.input_spec)
+        for name, function in getattr(module, "layers", {}).items():
+            signatures[name] = function.get_concrete_function(module.input_spec)
         tf.saved_model.save(module, str(temporary), signatures=signatures)
         error = _reload_error(temporary, inputs, expected)
         if not error <= TOLERANCE:  # NaN is refused too
@@ -96,16 +108,16 @@ class _Module(tf.__internal__.tracking.AutoTrackable):
         return self._function(inputs)
 
 
-def _encoder_module(model, layer):
-    network = _float32_twin(model.feature_network)
+def _encoder_module(model, layer, fold):
+    """(module, images to try it on, the model's features of them)."""
     height, width, channels = model.image_shape
     prior = model.prior
-    if layer == "code":
-        if model.encoder is None:
-            raise InputError(f"{model.name} has no encoder, so it has no code")
-        features = network
-    else:
-        features = feature_model(network, model.layer_name(layer))
+    if layer == "code" and model.encoder is None:
+        raise InputError(f"{model.name} has no encoder, so it has no code")
+    original = _float32_twin(model.feature_network)
+    network = fold_batch_norms(original) if fold else original
+    if layer != "code" and model.layer_name(layer) not in {found.name for found in network.layers}:
+        network = original
 
     def resized(images):
         shape = tf.shape(images)
@@ -113,29 +125,47 @@ def _encoder_module(model, layer):
         images = tf.cond(same, lambda: images, lambda: tf.image.resize(images, (height, width), antialias=True))
         return tf.ensure_shape(images, (None, height, width, channels))
 
-    def forward(images):
-        outputs = features(resized(images), training=False)
+    def part(network):
+        return network if layer == "code" else feature_model(network, model.layer_name(layer))
+
+    def forward(part, images):
+        outputs = part(images, training=False)
         outputs = prior.code(outputs) if layer == "code" else outputs
         return tf.reshape(outputs, (tf.shape(outputs)[0], int(np.prod(outputs.shape[1:]))))
 
     spec = tf.TensorSpec((None, None, None, channels), tf.float32, name="images")
     # The whole network trains with the module only as far as `features` reaches.
-    module = _Module([features], spec, forward)
+    features = part(network)
+    module = _Module([features], spec, lambda images: forward(features, resized(images)))
     module.input_channels = tf.function(lambda: tf.constant(channels), input_signature=())
+    module._network = network
+    module.layers = {
+        found.name: _layer_function(feature_model(network, found.name), resized)
+        for found in network.layers[1:]
+        if not isinstance(found, _PLUMBING)
+    }
     if model.encoder is not None:
-        module._encoder = network
         module.encode = tf.function(lambda images: prior.code(network(resized(images), training=False)))
     images = np.random.default_rng(0).uniform(size=(8, height, width, channels)).astype(np.float32)
-    return module, images
+    with tf.device("CPU"):  # as the fresh process, to which this one's GPU is closed
+        return module, images, forward(part(original), tf.constant(images)).numpy()
 
 
-def _generator_module(model):
+def _layer_function(part, resized):
+    return tf.function(lambda images: part(resized(images), training=False))
+
+
+def _generator_module(model, fold):
+    """(module, codes to try it on, the model's images of them)."""
     if model.generator is None:
         raise InputError(f"{model.name} has no generator")
-    network = _float32_twin(model.generator)
+    original = _float32_twin(model.generator)
+    network = fold_batch_norms(original) if fold else original
     spec = tf.TensorSpec((None, model.prior.latent_dim), tf.float32, name="z")
     module = _Module([network], spec, lambda z: network(z, training=False))
-    return module, model.noise(8, 0).numpy()
+    z = model.noise(8, 0)
+    with tf.device("CPU"):
+        return module, z.numpy(), original(z, training=False).numpy()
 
 
 def _float32_twin(network):

@@ -12,6 +12,7 @@ _MODEL = flags.DEFINE_string("model", None, "a zoo model's name, or a run direct
 _OUTPUT = flags.DEFINE_string("output", None, "the folder to write; required")
 _ROLE = flags.DEFINE_string("role", "encoder", "encoder or generator")
 _LAYER = flags.DEFINE_string("layer", "penultimate", "the encoder's features: penultimate, code or a layer's name")
+_FOLD = flags.DEFINE_bool("fold", True, "fold batch norms into the layers before them")
 
 
 def main():
@@ -20,7 +21,7 @@ def main():
     common.import_tensorflow()
     import tf_bigan
 
-    path = tf_bigan.export(tf_bigan.load(name), output, role=_ROLE.value, layer=_LAYER.value)
+    path = tf_bigan.export(tf_bigan.load(name), output, role=_ROLE.value, layer=_LAYER.value, fold=_FOLD.value)
     print(f"{name}: {_ROLE.value} exported to {path}; a fresh process gave the model's outputs")
 
 

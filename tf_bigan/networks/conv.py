@@ -273,7 +273,7 @@ def _alexnet(image_shape, width, sync_batch_norm, seed, policy, network):
             h = BatchNorm(affine=True, synchronized=sync_batch_norm, name=f"{name}_norm", dtype=policy)(h)
         h = layers.LeakyReLU(SLOPE, name=name, dtype=policy)(h)
         if name in POOLED:
-            h = PaddedMaxPool(name=name.replace("conv", "pool"), dtype=policy)(h)
+            h = PaddedMaxPool(name=name.replace("conv", "pool"), dtype=policy.name)(h)
     return images, layers.Flatten(name="flat", dtype=policy)(h)
 
 
@@ -312,7 +312,7 @@ def _deconvolution(h, channels, name, network, seed, policy):
         name=f"{name}_linear",
         dtype=policy,
     )(h)
-    return Trim(name=f"{name}_trimmed", dtype=policy)(h)
+    return Trim(name=f"{name}_trimmed", dtype=policy.name)(h)
 
 
 def _add_code(h, z, name, network, seed, policy):

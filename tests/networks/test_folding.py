@@ -1,0 +1,96 @@
+import keras
+import numpy as np
+import pytest
+from helpers import images, norms_of
+
+from tf_bigan.networks import AlexNetDiscriminator, ConvEncoder, ConvGenerator, MLPEncoder
+from tf_bigan.networks.folding import fold_batch_norms
+from tf_bigan.networks.layers import BatchNorm
+
+TINY = {"image_shape": (32, 32, 3), "width": 8}
+
+
+def estimated(network):
+    """The network with inference statistics, gains and biases that are all of its own."""
+    rng = np.random.default_rng(0)
+    for norm in norms_of(network).values():
+        norm.mean.assign(rng.normal(0.0, 0.3, norm.mean.shape))
+        norm.variance.assign(rng.uniform(0.01, 2.0, norm.variance.shape))
+        if norm.affine:
+            norm.gain.assign(rng.uniform(0.5, 1.5, norm.gain.shape))
+            norm.bias.assign(rng.normal(0.0, 0.3, norm.bias.shape))
+    return network
+
+
+@pytest.mark.parametrize(
+    "network, folded",
+    [
+        (lambda: ConvEncoder(latent_dim=6, **TINY), [f"conv{n}_norm" for n in (2, 3, 4, 5)]),
+        (lambda: AlexNetDiscriminator(**TINY), [f"conv{n}_norm" for n in (2, 3, 4, 5)]),
+        (lambda: MLPEncoder((8, 8, 1), latent_dim=4, width=16), ["h2_norm"]),
+    ],
+    ids=["encoder", "alexnet_discriminator", "mlp"],
+)
+def test_every_layer_that_is_left_gives_what_it_gave(network, folded):
+    network = estimated(network())
+    twin = fold_batch_norms(network)
+    assert not norms_of(twin)
+    assert [layer.name for layer in twin.layers if layer.name.endswith("_norm")] == folded
+    assert all(twin.get_layer(name).use_bias for name in folded)
+    x = images(5, shape=network.input_shape[1:])
+    for layer in twin.layers[1:]:
+        found, expected = (keras.Model(n.inputs[0], n.get_layer(layer.name).output)(x) for n in (twin, network))
+        np.testing.assert_allclose(found, expected, atol=1e-5, err_msg=layer.name)
+
+
+def test_norms_that_follow_a_sum_stay():
+    generator = estimated(ConvGenerator(latent_dim=6, **TINY))
+    twin = fold_batch_norms(generator)
+    assert list(norms_of(twin)) == ["deconv1_norm", "deconv2_norm", "deconv3_norm"]  # fc's is folded
+    z = np.random.default_rng(0).uniform(-1, 1, (4, 6)).astype(np.float32)
+    np.testing.assert_allclose(twin(z), generator(z), atol=1e-5)
+
+
+def test_worked_out_by_hand():
+    x = keras.Input((2,))
+    linear, norm = keras.layers.Dense(1, name="linear"), BatchNorm(affine=True, epsilon=0.0, name="norm")
+    network = keras.Model(x, norm(linear(x)))
+    linear.set_weights([np.array([[3.0], [4.0]]), np.array([5.0])])
+    norm.mean.assign([1.0]), norm.variance.assign([4.0]), norm.gain.assign([10.0]), norm.bias.assign([7.0])
+    kernel, bias = fold_batch_norms(network).get_layer("norm").get_weights()
+    np.testing.assert_allclose(kernel, [[15.0], [20.0]])  # times 10 / 2
+    np.testing.assert_allclose(bias, [27.0])  # (5 - 1) 10 / 2 + 7
+
+
+def test_transposed_convolutions_scale_their_output_channels():
+    x = keras.Input((4, 4, 2))
+    linear, norm = keras.layers.Conv2DTranspose(3, 5, 2, name="linear"), BatchNorm(name="norm")
+    network = estimated(keras.Model(x, norm(linear(x))))
+    twin = fold_batch_norms(network)
+    np.testing.assert_allclose(twin(images(2, shape=(4, 4, 2))), network(images(2, shape=(4, 4, 2))), atol=1e-5)
+    assert not norms_of(twin)
+
+
+def test_what_cannot_be_folded_is_left_alone():
+    x = keras.Input((2,))
+    h = keras.layers.Dense(3, name="read_twice")(x)
+    a = BatchNorm(name="norm_a")(h)
+    b = BatchNorm(name="norm_b")(keras.layers.Dense(3, activation="relu", name="active")(x))
+    network = estimated(keras.Model(x, keras.layers.Add()([h, a, b])))
+    twin = fold_batch_norms(network)
+    assert list(norms_of(twin)) == ["norm_a", "norm_b"]
+    np.testing.assert_allclose(twin(images(4, shape=(2,))), network(images(4, shape=(2,))), atol=1e-6)
+
+    class Subclassed(keras.Model):
+        pass
+
+    model = Subclassed()
+    assert fold_batch_norms(model) is model
+
+
+def test_the_original_keeps_its_weights():
+    network = estimated(ConvEncoder(latent_dim=6, **TINY))
+    before = [w.copy() for w in network.get_weights()]
+    fold_batch_norms(network).get_layer("conv2_norm").kernel.assign_add(keras.ops.ones((5, 5, 6, 32)))
+    for a, b in zip(network.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(a, b)

@@ -1,0 +1,66 @@
+"""Batch norms folded into the layers before them: the same function in inference mode, at less cost."""
+
+import keras
+
+from tf_bigan.networks.layers import BatchNorm
+
+
+def fold_batch_norms(network: keras.Model) -> keras.Model:
+    """A copy of `network` in inference mode, its batch norms folded away where the graph allows.
+
+    A convolution or dense layer without activation whose output goes to a batch norm alone takes over the norm's
+    place and name: kernel W g / sqrt(v + epsilon), bias (b - m) g / sqrt(v + epsilon) + beta, from the layer's W and b
+    and the norm's mean m, variance v, gain g and bias beta (Donahue et al.'s transfer, in their code). The layer's own
+    name is gone, as are the values before the norm. Other norms stay.
+
+    Args:
+      network: a functional Keras model; another is returned as it is.
+    """
+    if not isinstance(network, keras.Sequential | keras.src.models.functional.Functional):
+        return network
+    folds = _folds(network)
+    norms = {id(norm) for norm in folds.values()}
+
+    def copy(layer):
+        if id(layer) in norms:
+            return lambda x, **_: x
+        config = layer.get_config()
+        if layer.name in folds:
+            config |= {"name": folds[layer.name].name, "use_bias": True}
+        return type(layer).from_config(config)
+
+    twin = keras.models.clone_model(network, clone_function=copy)
+    for layer in network.layers:
+        if layer.name in folds:
+            norm = folds[layer.name]
+            twin.get_layer(norm.name).set_weights(_folded(layer, norm))
+        elif layer.weights and id(layer) not in norms:
+            twin.get_layer(layer.name).set_weights(layer.get_weights())
+    return twin
+
+
+def _folds(network):
+    """Name of a layer -> the batch norm that it takes in."""
+    readers = {}
+    for layer in network.layers:
+        for tensor in keras.tree.flatten(getattr(layer, "input", [])):
+            readers.setdefault(id(tensor), []).append(layer)
+    outputs = {id(tensor) for tensor in network.outputs}
+    found = {}
+    for layer in network.layers:
+        linear = isinstance(layer, keras.layers.Dense | keras.layers.Conv2D | keras.layers.Conv2DTranspose)
+        if linear and layer.activation is keras.activations.linear and id(layer.output) not in outputs:
+            match readers.get(id(layer.output)):
+                case [BatchNorm() as norm]:
+                    found[layer.name] = norm
+    return found
+
+
+def _folded(layer, norm):
+    """[kernel, bias] of `layer` with `norm` in it."""
+    ops = keras.ops
+    scale = ops.rsqrt(norm.variance + norm.epsilon) * (norm.gain if norm.affine else 1.0)
+    bias = ((layer.bias if layer.use_bias else 0.0) - norm.mean) * scale + (norm.bias if norm.affine else 0.0)
+    # The kernel's axis of output channels is its last, but one for transposed convolutions.
+    along = scale[:, None] if isinstance(layer, keras.layers.Conv2DTranspose) else scale
+    return [keras.ops.convert_to_numpy(layer.kernel * along), keras.ops.convert_to_numpy(bias)]
