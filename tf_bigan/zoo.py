@@ -94,7 +94,7 @@ def load(name, weights="published", dtype="float32"):
     return game
 
 
-def publish(run, name, terms, weights=True, zoo=None):
+def publish(run, name, terms, weights=True, zoo=None, notes=""):
     """Publishes a run: its directory with the optimizer state left out, plus a card.
 
     Flags that belong to the machine (strategy, precision, xla, threads) go back to their defaults.
@@ -105,6 +105,7 @@ def publish(run, name, terms, weights=True, zoo=None):
       terms: of the training data, for the card.
       weights: whether the weights go with it, or the flags, metrics and card alone.
       zoo: the zoo's folder; None = the project's.
+      notes: what else the card should say, in Markdown.
 
     Returns:
       The entry's path.
@@ -140,18 +141,21 @@ def publish(run, name, terms, weights=True, zoo=None):
         for file in [run.path / METRICS, *([*run.weight_files(), run.path / WEIGHTS] if weights else [])]:
             shutil.copyfile(file, entry / file.name)
         write_checksums(entry, [file.name for file in entry.iterdir()])
-        write_text(entry / CARD, card(name, experiment, report, log[-1], terms, weights))
+        write_text(entry / CARD, card(name, experiment, report, log[-1], terms, weights, notes))
     return (zoo or zoo_path()) / name
 
 
-def card(name, experiment, report, last, terms, weights) -> str:
+def card(name, experiment, report, last, terms, weights, notes="") -> str:
     """The model card, in Markdown: what it is, how it was trained, its numbers and their protocol."""
     protocols = "\n".join(f"- {metric}: {text}." for metric, text in report["protocols"].items())
-    metrics = ",".join(report["results"])
     losses = ", ".join(
         f"{key.removesuffix('_loss')} {value:.4f}" for key, value in last.items() if key.endswith("_loss")
     )
-    edge, channels = experiment.image_size, experiment.channels
+    told = report.get("commands") or {"": f"--metrics={','.join(report['results'])}"}
+    evaluate = f"python tools/evaluate.py --model={name if weights else 'DIR'}"
+    commands = "\n    ".join(f"{evaluate} {flags}" for flags in dict.fromkeys(told.values()))
+    notes = f"\n## Notes\n\n{notes}\n" if notes else ""
+    edge, channels = experiment.crop_size, experiment.channels
     if weights:
         use = (
             "```python\nimport tf_bigan\n"
@@ -179,7 +183,8 @@ Losses over the last epoch: {losses}.
 
 Gallery: all {report["gallery"]["images"]} images of {report["gallery"]["split"]}; queries: all \
 {report["queries"]["images"]} of {report["queries"]["split"]}; evaluation seed {report["evaluation_seed"]}.
-"untrained" is the same encoder before training, with its own inference statistics.
+"untrained" is the same encoder before training, with its own inference statistics; ± is the standard deviation over
+several of them.
 
 ```
 {table(report)}
@@ -189,8 +194,8 @@ Gallery: all {report["gallery"]["images"]} images of {report["gallery"]["split"]
 
 Printed by
 
-    python tools/evaluate.py --model={name if weights else "DIR"} --metrics={metrics}
-
+    {commands}
+{notes}
 ## Terms
 
 Code and weights: Apache-2.0. Training data: {terms}
@@ -201,13 +206,9 @@ def write_report(path, report: dict):
     """Writes an evaluation report as JSON, adding its results to those of an earlier one of the same kind."""
     path = pathlib.Path(path)
     earlier = read_report(path) if path.exists() else None
-    same = earlier and all(earlier.get(key) == report[key] for key in report.keys() - {"protocols", "results"})
-    if same:
-        report = {
-            **report,
-            "protocols": {**earlier["protocols"], **report["protocols"]},
-            "results": {**earlier["results"], **report["results"]},
-        }
+    parts = {"protocols", "commands", "results"}
+    if earlier and all(earlier.get(key) == report[key] for key in report.keys() - parts):
+        report = {**report, **{part: {**earlier.get(part, {}), **report[part]} for part in parts & report.keys()}}
     write_text(path, json.dumps(report, indent=1) + "\n")
 
 

@@ -1,27 +1,52 @@
-"""Evaluates a model on held-out data, beside an untrained encoder and raw pixels.
+"""Evaluates a model on held-out data, beside untrained encoders and raw pixels.
 
-python tools/evaluate.py --model=bigan_mnist --metrics=knn,reconstruction
+  python tools/evaluate.py --model=bigan_mnist --metrics=knn,reconstruction
+  python tools/evaluate.py --model=bigan_imagenet --metrics=knn,linear --layers=conv1,conv2,conv3,conv4,conv5 --pool=4
+  python tools/evaluate.py --model=bigan_imagenet --metrics=frozen_prefix,fine_tuning,voc2007
+
+The metrics of the last line train classifiers, for hours perhaps. Stopped and started again with the same flags,
+they go on after the last result that was written.
 """
+
+import pathlib
+import sys
 
 import common
 from absl import flags
 
 _MODEL = flags.DEFINE_string("model", None, "a zoo model's name, or a run directory; required")
 _METRICS = flags.DEFINE_list(
-    "metrics", "knn,reconstruction,nnd", "what to measure: knn, linear, reconstruction, nnd", short_name="m"
+    "metrics",
+    "knn,reconstruction,nnd",
+    "what to measure: knn, linear, reconstruction, nnd; frozen_prefix, fine_tuning, voc2007",
+    short_name="m",
 )
 _LAYERS = flags.DEFINE_list(
-    "layers", "penultimate,outputs", "feature spaces for knn and linear: layers' names, or code"
+    "layers",
+    None,
+    "feature spaces for knn and linear: layers' names, or code (default penultimate,outputs); "
+    "ends of frozen prefixes (default conv1 to conv5)",
 )
+_POOL = flags.DEFINE_integer(
+    "pool", 0, "for knn and linear, average maps down to so many pixels a side; 0 = as they are", lower_bound=0
+)
+_UNTRAINED = flags.DEFINE_integer("untrained", 1, "untrained encoders to compare with", lower_bound=1)
 _DATASET = flags.DEFINE_string("dataset", None, "default: the one trained on")
 _QUERY_DATASET = flags.DEFINE_string("query_dataset", None, "of the queries, where it is not --dataset: another folder")
 _GALLERY_SPLIT = flags.DEFINE_string("gallery_split", "train", "TFDS split of the labelled gallery")
 _QUERY_SPLIT = flags.DEFINE_string("query_split", None, "TFDS split of the queries; default test, else validation")
-_SEED = flags.DEFINE_integer("seed", 0, "of the samples")
+_SEED = flags.DEFINE_integer("seed", 0, "of the samples, and of the classifiers")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "the TFDS directory; default TFDS_DATA_DIR or TFDS's own")
 _JSON = flags.DEFINE_string(
     "json", None, "where to write the report; default: metrics.json in a run directory, nowhere for a zoo model"
 )
+# Transfer to classifiers.
+_EDGE = flags.DEFINE_integer(
+    "transfer_size", 0, "edge of the classifiers' images [pixels]; 0 = the encoder's; the paper: 227", lower_bound=0
+)
+_EPOCHS = flags.DEFINE_integer("transfer_epochs", 10, "of a classifier, for frozen_prefix and fine_tuning [epochs]")
+_UNITS = flags.DEFINE_integer("transfer_units", 4096, "of the classifiers' fc6 and fc7 [units]")
+_VOC_STEPS = flags.DEFINE_integer("voc_steps", 80_000, "of a classifier, for voc2007, at 16 images [steps]")
 
 
 def main():
@@ -36,27 +61,76 @@ def main():
 
     run = RunDirectory(zoo.run_path(name))
     model, experiment, epochs = tf_bigan.load(name), run.experiment(), run.weights_are()["epochs"]
-    data = evaluate.open_evaluation_data(
-        experiment,
-        _DATASET.value,
-        _QUERY_DATASET.value,
-        _GALLERY_SPLIT.value,
-        _QUERY_SPLIT.value,
-        _DATA_DIR.value,
-    )
-    report = evaluate.evaluate(
-        model, experiment, data, _METRICS.value, _LAYERS.value, _SEED.value, say=lambda line: common.note(line)
-    )
+    target = _JSON.value or (None if run.path.parent == zoo.zoo_path() else run.path / zoo.METRICS)
+    about = {"epochs": epochs, "weights": run.weights_digest()}
+
+    def open_data(edge=0):
+        splits = _GALLERY_SPLIT.value, _QUERY_SPLIT.value
+        return evaluate.open_evaluation_data(
+            experiment, _DATASET.value, _QUERY_DATASET.value, *splits, _DATA_DIR.value, edge
+        )
+
+    def keep(report):
+        if target:
+            commands = {metric: _command() for metric in report["results"]}
+            zoo.write_report(target, {**about, **report, "commands": commands})
+
+    # A metric that neither function knows is the first one's to complain of.
+    names = [metric for metric in _METRICS.value if metric not in evaluate.TRANSFERS]
+    transfers = [metric for metric in _METRICS.value if metric in evaluate.TRANSFERS]
+    reports, data = [], open_data()
     print(
         f"{name}: {experiment.system}, {epochs} epochs on {experiment.dataset}; gallery "
         f"{data.gallery.count} of {data.gallery_split}, queries {data.queries.count} of {data.query_split}\n"
     )
-    print(table(report))
-    report = {"epochs": epochs, "weights": run.weights_digest(), **report}
-    target = _JSON.value or (None if run.path.parent == zoo.zoo_path() else run.path / zoo.METRICS)
+    sys.stdout.flush()
+    if names:
+        layers = _LAYERS.value or ("penultimate", "outputs")
+        reports.append(
+            evaluate.evaluate(
+                model, experiment, data, names, layers, _SEED.value, common.note, _POOL.value, _UNTRAINED.value
+            )
+        )
+        keep(reports[-1])
+    if transfers:
+        reports.append(_transfer(model, experiment, open_data(_EDGE.value), transfers, target, about, keep))
+    for report in reports:
+        print(table(report) + "\n")
     if target:
-        zoo.write_report(target, report)
-        print(f"\nwritten to {target}")
+        print(f"written to {target}")
+
+
+def _transfer(model, experiment, data, names, target, about, keep):
+    from tf_bigan import zoo
+    from tf_bigan.evaluation import evaluate
+    from tf_bigan.evaluation.transfer import Transfer
+    from tf_bigan.evaluation.voc import VOCTransfer
+
+    earlier = zoo.read_report(target) if target and pathlib.Path(target).exists() else None
+    if earlier and any(earlier.get(key) != value for key, value in about.items()):
+        earlier = None
+    return evaluate.evaluate_transfer(
+        model,
+        experiment,
+        data,
+        names,
+        Transfer(epochs=_EPOCHS.value, units=_UNITS.value, seed=_SEED.value),
+        _LAYERS.value or evaluate.CONVOLUTIONS,
+        VOCTransfer(steps=_VOC_STEPS.value, units=_UNITS.value, seed=_SEED.value),
+        _UNTRAINED.value,
+        earlier,
+        keep,
+        _DATA_DIR.value,
+        common.note,
+    )
+
+
+def _command():
+    """The flags that decide results and are not at their defaults."""
+    told = (_LAYERS, _POOL, _UNTRAINED, _DATASET, _QUERY_DATASET, _GALLERY_SPLIT, _QUERY_SPLIT, _SEED)
+    given = [flag for flag in (*told, _EDGE, _EPOCHS, _UNITS, _VOC_STEPS) if flag.value != flag.default]
+    words = [f"--{flag.name}={','.join(flag.value) if isinstance(flag.value, list) else flag.value}" for flag in given]
+    return " ".join([f"--metrics={','.join(_METRICS.value)}", *words])
 
 
 if __name__ == "__main__":

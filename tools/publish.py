@@ -12,6 +12,7 @@ _RUN = flags.DEFINE_string("run", None, "the run directory; required")
 _NAME = flags.DEFINE_string("name", None, "the zoo entry's name; an existing one is replaced; required")
 _TERMS = flags.DEFINE_string("terms", None, "the terms of the training data, for the card; required")
 _WEIGHTS = flags.DEFINE_bool("weights", True, "publish the weights too; --noweights: flags, metrics and card alone")
+_NOTES = flags.DEFINE_string("notes", None, "a Markdown file with what else the card should say")
 _ZOO = flags.DEFINE_string("zoo", None, "the zoo's folder; default: this project's")
 
 
@@ -21,9 +22,21 @@ def main():
     common.import_tensorflow()
     from tf_bigan import zoo
 
-    path = zoo.publish(run, name, terms, _WEIGHTS.value, pathlib.Path(_ZOO.value) if _ZOO.value else None)
+    folder = pathlib.Path(_ZOO.value) if _ZOO.value else None
+    path = zoo.publish(run, name, terms, _WEIGHTS.value, folder, _notes())
     zoo.load(path, weights="published" if _WEIGHTS.value else None)
     print(f"published {path}")
+
+
+def _notes():
+    from tf_bigan.errors import InputError
+
+    if not _NOTES.value:
+        return ""
+    try:
+        return pathlib.Path(_NOTES.value).read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read the notes {_NOTES.value}: {error}") from None
 
 
 if __name__ == "__main__":

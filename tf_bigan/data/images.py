@@ -96,7 +96,13 @@ class ImageData:
             )
 
     def training_batches(
-        self, batch_size: int, seed: int, first_step: int = 0, crop: str = "centre", flip: bool = False
+        self,
+        batch_size: int,
+        seed: int,
+        first_step: int = 0,
+        crop: str = "centre",
+        flip: bool = False,
+        labels: bool = False,
     ) -> tf.data.Dataset:
         """Endless shuffled batches, float32 [batch_size, H, W, C] in [0, 1], from the one of `first_step` on.
 
@@ -110,6 +116,7 @@ class ImageData:
           crop: "centre", or "random": anywhere in the resized image, drawn from (seed, s). Those are decoded anew
             each time, in parallel, rather than kept in memory.
           flip: mirror each image with probability 1/2, drawn from (seed, s).
+          labels: give (images, int64 [batch_size] labels) instead.
 
         Raises:
           InputError: as `check_batch` and `load`.
@@ -126,8 +133,10 @@ class ImageData:
             # The codes' noise has the pairs with steps from 0 on.
             pair = tf.stack([tf.constant(seed, tf.int64), -1 - step])
             draws = tf.random.stateless_uniform((batch_size, 3), pair, alg="philox")
-            images, _ = self.read(indices, draws[:, :2] if crop == "random" else None)
-            return tf.where(draws[:, 2, None, None, None] < 0.5, images[:, :, ::-1], images) if flip else images
+            images, found = self.read(indices, draws[:, :2] if crop == "random" else None)
+            if flip:
+                images = tf.where(draws[:, 2, None, None, None] < 0.5, images[:, :, ::-1], images)
+            return (images, found) if labels else images
 
         steps = tf.data.Dataset.range(first_step, np.iinfo(np.int64).max)
         return _pipeline(

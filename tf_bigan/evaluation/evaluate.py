@@ -1,22 +1,33 @@
 """Evaluates a model beside its baselines, and writes down how."""
 
 import dataclasses
+import functools
 
 import numpy as np
+import tensorflow as tf
 
 from tf_bigan.data import open_images
 from tf_bigan.errors import InputError, nearest
-from tf_bigan.evaluation import metrics
+from tf_bigan.evaluation import metrics, transfer, voc
 from tf_bigan.games import make_game
+from tf_bigan.networks.alexnet import CONVOLUTIONS
 
 METRICS = ("knn", "linear", "reconstruction", "nnd")
+TRANSFERS = ("frozen_prefix", "fine_tuning", "voc2007")
 
 PROTOCOLS = {
     "knn": "k nearest neighbours among all gallery images vote; inference statistics; no augmentation",
     "linear": "multinomial logistic regression (L2, C = 1, lbfgs) on standardised features of all gallery images",
+    "frozen_prefix": "AlexNet with conv1 up to the layer copied, batch norms folded in, and frozen; the rest is new "
+    "and learns from random mirrored crops of the gallery; top-1 of the queries",
+    "fine_tuning": "as frozen_prefix, with conv1 ... conv5 copied and everything learning",
+    "voc2007": "AlexNet with conv1 ... conv5 copied learns VOC2007 trainval from the layer named on; mean average "
+    "precision on test, difficult objects left out",
     "reconstruction": "mean Euclidean distance over pixels in [0, 1]; _b: against the next image's reconstruction",
     "nnd": "mean Euclidean distance from each query to the nearest of 1,000, 10,000 and 100,000 samples",
 }
+
+_BATCH = 512  # images at a time
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +43,7 @@ class EvaluationData:
 
 
 def open_evaluation_data(
-    experiment, dataset=None, query_dataset=None, gallery_split="train", query_split=None, data_dir=None
+    experiment, dataset=None, query_dataset=None, gallery_split="train", query_split=None, data_dir=None, edge=0
 ):
     """Opens the data to evaluate an experiment on, at its image size.
 
@@ -43,15 +54,19 @@ def open_evaluation_data(
       gallery_split: TFDS split of the gallery.
       query_split: of the queries; None = "test" or, where there is none, "validation".
       data_dir: the TFDS directory.
+      edge: of the crops, if not the model's, in pixels; shorter edges are resized to 256 / 227 of it.
 
     Raises:
       InputError: as `open_images`.
     """
     dataset = dataset or experiment.dataset
     query_dataset = query_dataset or dataset
+    size, shorter_edge = experiment.crop_size, experiment.shorter_edge
+    if edge not in (0, size):
+        size, shorter_edge = edge, round(edge * 256 / 227)
 
     def open_split(name, split):
-        return open_images(name, split, experiment.crop_size, experiment.channels, data_dir, experiment.shorter_edge)
+        return open_images(name, split, size, experiment.channels, data_dir, shorter_edge)
 
     gallery = open_split(dataset, gallery_split)
     if query_split:
@@ -66,11 +81,13 @@ def open_evaluation_data(
     return EvaluationData(dataset, query_dataset, gallery_split, query_split, gallery, queries)
 
 
-def evaluate(model, experiment, data, names=METRICS, layers=("penultimate", "outputs"), seed=0, say=print):
+def evaluate(
+    model, experiment, data, names=METRICS, layers=("penultimate", "outputs"), seed=0, say=print, pool=0, untrained=1
+):
     """Measures a model.
 
-    The feature metrics are also taken of an untrained encoder (the same networks from the run's seed, with
-    inference statistics from training batches) and of raw pixels.
+    The feature metrics are also taken of untrained encoders (the same networks from the run's seed and the seeds after
+    it, with inference statistics from training batches) and of raw pixels.
 
     Args:
       model: a trained Game.
@@ -80,6 +97,8 @@ def evaluate(model, experiment, data, names=METRICS, layers=("penultimate", "out
       layers: feature spaces, as `Game.features` names them.
       seed: of samples.
       say: called with a line as each measurement begins.
+      pool: average larger feature maps down to pool x pixels of as many before knn and linear; 0 = as they are.
+      untrained: how many untrained encoders.
 
     Returns:
       A report that can be written as JSON: what was measured, on what, by which protocol, and "results".
@@ -87,44 +106,133 @@ def evaluate(model, experiment, data, names=METRICS, layers=("penultimate", "out
     Raises:
       InputError: an unknown metric or layer, or a metric that the system or the data cannot have.
     """
-    for name in names:
-        if name not in METRICS:
-            raise InputError(f"unknown metric {name!r}.{nearest(name, METRICS)}")
+    _check_names(names, METRICS)
     if "reconstruction" in names and model.encoder is None:
         raise InputError(f"{experiment.system} has no encoder, so it has no reconstruction metric")
     for layer in layers:
         if layer != "code":
             model.layer_name(layer)  # raises for an unknown one
     by_features = [name for name in names if name in ("knn", "linear")]
-    if by_features and not data.gallery.class_names:
-        raise InputError(f"{data.dataset} has no labels, which {' and '.join(by_features)} need")
-    if by_features and data.gallery.origin == data.queries.origin:
-        raise InputError(
-            f"gallery and queries are both {data.gallery.origin}: every image would be its own nearest neighbour.\n"
-            "Give another --query_dataset or --query_split"
-        )
-
-    images, labels = data.queries.arrays()
-    results = {}
     if by_features:
-        results = {name: [] for name in by_features}
-        gallery_images, gallery_labels = data.gallery.arrays()
-        for encoder, layer, extract in _feature_spaces(model, experiment, data, layers):
-            say(f"features: {layer}" + (f" of {encoder}" if encoder != layer else ""))
-            gallery, queries = extract(gallery_images), extract(images)
-            dimensions = int(np.prod(queries.shape[1:]))
-            space = {"encoder": encoder, "layer": layer, "dimensions": dimensions}
-            arguments = gallery, gallery_labels, queries, labels
+        _check_labels(data, by_features)
+
+    results = {name: [] for name in by_features}
+    if by_features:
+        for space, gallery, queries in _feature_spaces(model, experiment, data, layers, pool, untrained, say):
+            arguments = gallery[0], gallery[1], queries[0], queries[1]
             if "knn" in results:
                 results["knn"] += [{**space, **row} for row in metrics.knn(*arguments)]
             if "linear" in results:
                 results["linear"].append({**space, **metrics.linear_probe(*arguments)})
+    if "reconstruction" in names or "nnd" in names:
+        images, _ = data.queries.arrays()
     if "reconstruction" in names:
         say("reconstruction")
         results["reconstruction"] = metrics.reconstruction(model, images, seed)
     if "nnd" in names:
         say("nearest samples")
         results["nnd"] = metrics.nearest_samples(model, images, seed)
+    return _report(experiment, data, seed, results)
+
+
+def evaluate_transfer(
+    model,
+    experiment,
+    data,
+    names,
+    settings,
+    layers=CONVOLUTIONS,
+    voc_settings=None,
+    untrained=1,
+    earlier=None,
+    keep=lambda report: None,
+    data_dir=None,
+    say=print,
+):
+    """Transfers the encoder's convolutions, and those of untrained encoders, to classifiers and measures them.
+
+    These trainings are long: each result is handed to `keep` at once, and those that `earlier` holds are not repeated.
+
+    Args:
+      model, experiment, say, untrained: as for `evaluate`.
+      data: an `EvaluationData`, whose size AlexNet's is, too.
+      names: which of `TRANSFERS`.
+      settings: a `transfer.Transfer`.
+      layers: where the frozen prefixes end, and, for "voc2007", where training begins (those of `voc.TRAIN_FROM`).
+      voc_settings: a `voc.VOCTransfer`; None = the authors'.
+      earlier: a report of the same weights, data and seed.
+      keep: called with the report after each result.
+      data_dir: the TFDS directory.
+
+    Returns:
+      A report, as `evaluate`.
+
+    Raises:
+      InputError: an unknown metric, a network without convolutions to transfer, or data without labels.
+    """
+    _check_names(names, TRANSFERS)
+    transfer.check_transferable(model.feature_network)
+    if set(names) - {"voc2007"}:
+        _check_labels(data, names)
+    voc_settings = voc_settings or voc.VOCTransfer(seed=settings.seed)
+    edge = data.gallery.image_shape[0]
+    # Metric, layer -> (its settings, function of the network and of what to call with news).
+    todo = {}
+    for layer in layers if "frozen_prefix" in names else ():
+        if layer not in CONVOLUTIONS:
+            raise InputError(f"unknown layer {layer!r} for frozen_prefix.{nearest(layer, CONVOLUTIONS)}")
+        todo["frozen_prefix", layer] = (
+            settings,
+            lambda network, say, layer=layer: transfer.frozen_prefix(
+                network, data.gallery, data.queries, layer, settings, say
+            ),
+        )
+    if "fine_tuning" in names:
+        todo["fine_tuning", "conv5"] = (
+            settings,
+            lambda network, say: transfer.fine_tune(network, data.gallery, data.queries, settings, say),
+        )
+    for layer in voc.TRAIN_FROM if "voc2007" in names else ():
+        todo["voc2007", layer] = (
+            voc_settings,
+            lambda network, say, layer=layer: voc.voc_classification(network, edge, layer, voc_settings, data_dir, say),
+        )
+
+    found = {}
+    for encoder, init, game in _encoders(model, experiment, data, untrained):
+        for (name, layer), (chosen, measure) in todo.items():
+            key = {"encoder": encoder, "seed": init, "layer": layer, "edge": edge}
+            key["settings"] = dataclasses.asdict(chosen)
+            rows = (earlier or {"results": {}})["results"].get(name, [])
+            done = next((row for row in rows if key == {name: row.get(name) for name in key}), None)
+            found[name, encoder, init, layer] = (done, key, game, measure)
+    for place, (done, key, game, measure) in found.items():
+        if done is None:
+            say("{} of {} ({}), {}".format(*place))
+            found[place] = ({**key, **measure(game().feature_network, say)}, key, game, measure)
+        results = {name: [row for (of, *_), (row, *_) in found.items() if of == name and row] for name in names}
+        report = _report(experiment, data, settings.seed, results)
+        keep(report)
+    return report
+
+
+def _check_names(names, possible):
+    for name in names:
+        if name not in possible:
+            raise InputError(f"unknown metric {name!r}.{nearest(name, possible)}")
+
+
+def _check_labels(data, names):
+    if not data.gallery.class_names:
+        raise InputError(f"{data.dataset} has no labels, which {' and '.join(names)} need")
+    if data.gallery.origin == data.queries.origin:
+        raise InputError(
+            f"gallery and queries are both {data.gallery.origin}: every image would be its own nearest neighbour.\n"
+            "Give another --query_dataset or --query_split"
+        )
+
+
+def _report(experiment, data, seed, results):
     return {
         "system": experiment.system,
         "dataset": data.dataset,
@@ -133,21 +241,49 @@ def evaluate(model, experiment, data, names=METRICS, layers=("penultimate", "out
         "training_precision": experiment.precision,
         "training_seed": experiment.seed,
         "evaluation_seed": seed,
-        "protocols": {name: PROTOCOLS[name] for name in names},
+        "protocols": {name: PROTOCOLS[name] for name in results},
         "results": results,
     }
 
 
-def _feature_spaces(model, experiment, data, layers):
-    """(encoder, layer, function images -> features), the baselines last."""
-    untrained = make_game(experiment)
-    untrained.estimate_statistics(
-        data.gallery.training_batches(
-            min(experiment.batch_size, data.gallery.count), experiment.seed, crop=experiment.crop, flip=experiment.flip
-        ),
-        experiment.statistics_steps,
+def _encoders(model, experiment, data, untrained):
+    """(what it is, seed of its initial weights, function that gives its game), the trained one first."""
+    yield "trained", experiment.seed, lambda: model
+    for seed in range(experiment.seed, experiment.seed + untrained):
+        yield "untrained", seed, functools.cache(functools.partial(_untrained, experiment, data, seed))
+
+
+def _untrained(experiment, data, seed):
+    game = make_game(dataclasses.replace(experiment, seed=seed))
+    batches = data.gallery.training_batches(
+        min(experiment.batch_size, data.gallery.count), seed, crop=experiment.crop, flip=experiment.flip
     )
-    for encoder, game in {"trained": model, "untrained": untrained}.items():
+    game.estimate_statistics(batches, experiment.statistics_steps, networks=[game.feature_network])
+    return game
+
+
+def _feature_spaces(model, experiment, data, layers, pool, untrained, say):
+    """(what it is of, (gallery's features, labels), (queries' features, labels)) of each space, pixels last."""
+    for encoder, seed, game in _encoders(model, experiment, data, untrained):
         for layer in layers:
-            yield encoder, layer, lambda images, game=game, layer=layer: game.features(images, layer)
-    yield "pixels", "pixels", lambda images: images
+            say(f"features: {layer} of {encoder}")
+            features = game().feature_function(layer)
+            yield _space(encoder, layer, lambda x, f=features: _pooled(f(x), pool), data, seed=seed, pool=pool)
+    say("features: pixels")
+    yield _space("pixels", "pixels", lambda x: x, data)
+
+
+def _space(encoder, layer, function, data, **more):
+    columns = []
+    for split in (data.gallery, data.queries):
+        parts = [(np.asarray(function(images)), labels.numpy()) for images, labels in split.batches(_BATCH)]
+        features, labels = (np.concatenate(column) for column in zip(*parts, strict=True))
+        columns.append((features.reshape(len(features), -1), labels))
+    space = {"encoder": encoder, "layer": layer, **more, "dimensions": columns[0][0].shape[1]}
+    return space, *columns
+
+
+def _pooled(features, size):
+    if not size or len(features.shape) != 4 or max(features.shape[1:3]) <= size:
+        return features
+    return tf.image.resize(features, (size, size), "area")

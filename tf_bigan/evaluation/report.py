@@ -1,13 +1,41 @@
 """Reading an evaluation report; needs no TensorFlow."""
 
+import statistics
+
+_TRANSFERS = {
+    "frozen_prefix": ("frozen prefix, top-1 accuracy, %", ("accuracy", "accuracy_10_crop"), ("1 crop", "10 crops")),
+    "fine_tuning": ("fine-tuning, top-1 accuracy, %", ("accuracy", "accuracy_10_crop"), ("1 crop", "10 crops")),
+    "voc2007": ("VOC2007, mean average precision, %", ("map", "map_10_crop"), ("1 crop", "10 crops")),
+}
+
+
+def values(report, name, encoder, layer, value="accuracy", **more) -> list[float]:
+    """A value in percent for each seed of the encoder's; empty if it was not measured.
+
+    Args:
+      report: as `evaluate` makes it.
+      name: of the metric: "knn", "linear", "frozen_prefix", "fine_tuning" or "voc2007".
+      encoder: "trained", "untrained" or "pixels".
+      layer: feature space.
+      value: "accuracy" or another of the rows' values.
+      **more: what else the rows must have, as k=1.
+    """
+    wanted = {"encoder": encoder, "layer": layer, **more}
+    rows = report["results"].get(name, [])
+    return [row[value] for row in rows if all(row.get(key) == found for key, found in wanted.items())]
+
 
 def accuracy(report, metric="knn", encoder="trained", layer="penultimate", distance="euclidean", k=1):
-    """One accuracy in percent from a report, or None. The defaults are the paper's (Table 1)."""
-    for row in report["results"].get(metric, []):
-        found = (row["encoder"], row["layer"], row.get("metric"), row.get("k"))
-        if found == (encoder, layer, *((distance, k) if metric == "knn" else (None, None))):
-            return row["accuracy"]
-    return None
+    """One accuracy in percent from a report, a mean over seeds, or None. The defaults are the paper's (Table 1)."""
+    more = {"metric": distance, "k": k} if metric == "knn" else {}
+    found = values(report, metric, encoder, layer, **more)
+    return statistics.mean(found) if found else None
+
+
+def spread(found: list[float]) -> str:
+    """Values as text: their mean, and the standard deviation if there are several."""
+    text = f"{statistics.mean(found):.2f}"
+    return f"{text} ± {statistics.stdev(found):.2f}" if len(found) > 1 else text
 
 
 def table(report) -> str:
@@ -17,19 +45,23 @@ def table(report) -> str:
         columns = sorted({(row["metric"], row["k"]) for row in rows}, key=lambda c: (c[0] != "euclidean", c[1]))
         lines.append(f"{'k-NN accuracy, %':34}" + "".join(f"{f'{metric} k={k}':>16}" for metric, k in columns))
         for space in dict.fromkeys((row["encoder"], row["layer"], row["dimensions"]) for row in rows):
-            values = {
-                (row["metric"], row["k"]): row["accuracy"]
-                for row in rows
-                if (row["encoder"], row["layer"], row["dimensions"]) == space
-            }
-            lines.append(_space(space) + "".join(f"{values[column]:16.2f}" for column in columns))
+            found = [values(report, "knn", *space[:2], metric=metric, k=k) for metric, k in columns]
+            lines.append(_space(space) + "".join(f"{spread(seeds):>16}" for seeds in found))
         lines.append("")
     if rows := report["results"].get("linear"):
         lines.append("linear probe accuracy, %")
-        for row in rows:
-            mark = "" if row["converged"] else "  (stopped at the iteration limit)"
-            lines.append(_space((row["encoder"], row["layer"], row["dimensions"])) + f"{row['accuracy']:16.2f}{mark}")
+        for space in dict.fromkeys((row["encoder"], row["layer"], row["dimensions"]) for row in rows):
+            converged = all(values(report, "linear", *space[:2], value="converged"))
+            mark = "" if converged else "  (stopped at the iteration limit)"
+            lines.append(_space(space) + f"{spread(values(report, 'linear', *space[:2])):>16}{mark}")
         lines.append("")
+    for metric, (title, columns, heads) in _TRANSFERS.items():
+        if rows := report["results"].get(metric):
+            lines.append(f"{title:34}" + "".join(f"{head:>16}" for head in heads))
+            for encoder, layer in dict.fromkeys((row["encoder"], row["layer"]) for row in rows):
+                found = [values(report, metric, encoder, layer, column) for column in columns]
+                lines.append(f"  {f'{encoder} {layer}':32}" + "".join(f"{spread(seeds):>16}" for seeds in found))
+            lines.append("")
     if errors := report["results"].get("reconstruction"):
         lines.append(f"{'reconstruction error':34}{'paired':>16}{'shuffled':>16}")
         for name, of in (("EGr", "images (EGr, EGr_b)"), ("EGg", "samples (EGg, EGg_b)")):

@@ -251,16 +251,17 @@ class Game(PairModel):
 
     # -- inference statistics
 
-    def estimate_statistics(self, dataset, steps=1000):
+    def estimate_statistics(self, dataset, steps=1000, networks=None):
         """Re-estimates the batch norms' inference statistics from training-mode batches.
 
         Args:
           dataset: `tf.data.Dataset`, distributed or not, of batches as for `fit`.
           steps: how many batches to average over (the papers' code: 1000); fewer if the dataset ends.
+          networks: those of the game's whose norms are meant; None = all.
         """
         norms = [
             layer
-            for network in self.networks.values()
+            for network in networks or self.networks.values()
             for layer in network._flatten_layers()
             if isinstance(layer, BatchNorm)
         ]

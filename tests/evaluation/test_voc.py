@@ -1,0 +1,109 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+from helpers import images
+
+from tf_bigan.data import sources
+from tf_bigan.errors import InputError
+from tf_bigan.evaluation import voc
+from tf_bigan.networks import ConvEncoder
+from tf_bigan.networks.alexnet import LAYERS
+
+CLASSES = 20
+SETTINGS = voc.VOCTransfer(epochs=2, batch_size=10, units=16, steps=60, learning_rate=0.01)
+
+
+@pytest.fixture
+def mocked_voc(monkeypatch):
+    """VOC2007 as TFDS describes it, of 40 images whose colours tell their classes."""
+    import tensorflow_datasets as tfds
+
+    def examples(builder, split, **_):
+        rng = np.random.default_rng(len(split))
+        colours = np.random.default_rng(1).integers(0, 200, (CLASSES, 3))
+
+        def generate():
+            for i in range(40):
+                pixels = rng.integers(0, 50, (60 + i, 80 - i, 3)) + colours[i % CLASSES]
+                labels = [i % CLASSES]
+                yield {
+                    "image": pixels.astype(np.uint8),
+                    "objects": {"label": np.array(labels), "is_difficult": np.array([False])},
+                }
+
+        signature = {
+            "image": tf.TensorSpec((None, None, 3), tf.uint8),
+            "objects": {"label": tf.TensorSpec((None,), tf.int64), "is_difficult": tf.TensorSpec((None,), tf.bool)},
+        }
+        return tf.data.Dataset.from_generator(generate, output_signature=signature)
+
+    monkeypatch.setattr(sources, "_look_up_hosts", lambda builder: None)
+    with tfds.testing.mock_data(as_dataset_fn=examples):
+        yield
+
+
+def test_mean_average_precision_by_hand():
+    targets = np.array([[1, 0], [0, 1], [1, 1], [-1, 0]], np.float32)
+    scores = np.array([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3], [1.0, 0.4]], np.float32)
+    # First class, without the ignored row: right, wrong, right: (1 + 2/3) / 2. Second: wrong, right, right, wrong:
+    # (1/2 + 2/3) / 2.
+    assert voc.mean_average_precision(targets, scores) == pytest.approx(100 * (5 / 6 + 7 / 12) / 2)
+    with pytest.raises(InputError, match="no image shows class 1, so it has no average precision"):
+        voc.mean_average_precision(targets[:1], scores[:1])
+
+
+def test_the_loss_leaves_ignored_classes_out():
+    logits = tf.constant([[0.0, 5.0, -3.0]])
+    found = voc.masked_cross_entropy(tf.constant([[1.0, -1.0, 0.0]]), logits)
+    np.testing.assert_allclose(found, [np.log(2.0) + np.log1p(np.exp(-3.0))], rtol=1e-5)
+
+
+def test_targets():
+    objects = {"label": tf.constant([3, 3, 1, 0], tf.int64), "is_difficult": tf.constant([True, False, True, False])}
+    np.testing.assert_array_equal(voc._targets(objects, 5), [1, -1, 0, 1, 0])
+    only = {"label": tf.constant([2], tf.int64), "is_difficult": tf.constant([True])}
+    np.testing.assert_array_equal(voc._targets(only, 4), [0, 0, -1, 0])
+
+
+def test_random_crops_scale_pad_and_follow_from_their_seed():
+    image = tf.cast(images(1, shape=(30, 200, 3))[0] * 255, tf.uint8)
+    crops = [voc._random_crop(image, 227, (0, i)).numpy() for i in range(20)]
+    assert all(crop.shape == (227, 227, 3) and crop.min() >= 0 and crop.max() <= 1 for crop in crops)
+    heights = [np.any(crop != 0.5, axis=(1, 2)).sum() for crop in crops]
+    assert 15 <= min(heights) < 30 < max(heights) <= 60  # scales 0.5 ... 2
+    np.testing.assert_array_equal(crops[3], voc._random_crop(image, 227, (0, 3)))
+    # Half as large a classifier sees half as large objects.
+    small = voc._random_crop(image, 113, (0, 3)).numpy()
+    assert np.any(small != 0.5, axis=(1, 2)).sum() == pytest.approx(heights[3] / 2, abs=1)
+
+
+@pytest.mark.parametrize("train_from", voc.TRAIN_FROM)
+def test_each_column_trains_what_it_says(mocked_voc, monkeypatch, train_from):
+    made, said = [], []
+
+    def freeze_before(alexnet, begin, freeze=voc.freeze_before):
+        freeze(alexnet, begin)
+        made.append((alexnet, {name: np.array(alexnet.get_layer(f"{name}_linear").kernel) for name in LAYERS}))
+
+    monkeypatch.setattr(voc, "freeze_before", freeze_before)
+    monkeypatch.setattr(voc, "CROPS", 2)
+    encoder = ConvEncoder((48, 48, 3), latent_dim=4, width=8)
+    found = voc.voc_classification(encoder, 48, train_from, SETTINGS, say=said.append)
+    ((alexnet, before),) = made
+    changed = [name for name in LAYERS if not np.array_equal(before[name], alexnet.get_layer(f"{name}_linear").kernel)]
+    assert changed == list(LAYERS[LAYERS.index(train_from) :])
+    assert set(found) == {"map", "map_2_crop"}
+    first, last = (float(line.split()[-1]) for line in said)
+    assert last < first
+    if train_from != "conv1":  # which learns more slowly
+        assert found["map_2_crop"] > 20.0  # 5 % of the images show a class
+
+
+def test_errors(digits_dir):
+    encoder = ConvEncoder((48, 48, 3), latent_dim=4, width=8)
+    with pytest.raises(InputError, match="unknown train_from 'fc9'. Did you mean"):
+        voc.voc_classification(encoder, 48, "fc9", SETTINGS)
+    with pytest.raises(InputError, match="data set 'voc/2007' is not under .* and could not be prepared there"):
+        voc.voc_classification(encoder, 48, "fc8", SETTINGS, data_dir=str(digits_dir))
+    with pytest.raises(InputError, match="steps must be at least 8, found 3"):
+        voc.VOCTransfer(steps=3)

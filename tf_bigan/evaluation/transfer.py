@@ -1,0 +1,187 @@
+"""Transfer of an encoder's convolutions to an AlexNet classifier (Donahue et al. 2017, section 4.3, Tables 2 and 3).
+
+The first convolutions are copied, their batch norms folded in; the other layers are new. Whatever lies before the
+layer that training begins from stays as it is:
+
+  frozen prefix   conv1 ... conv<n> copied and frozen, the rest trained (Table 2)
+  fine-tuning     conv1 ... conv5 copied, everything trained
+"""
+
+import dataclasses
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_bigan.errors import InputError
+from tf_bigan.networks.alexnet import CONVOLUTIONS, LAYERS, AlexNet
+from tf_bigan.networks.folding import fold_batch_norms
+
+CROPS = 10  # the four corners and the centre, each mirrored too
+_CORNERS = ((0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0))
+_BATCH = 250  # images classified at a time
+
+
+@dataclasses.dataclass(frozen=True)
+class Transfer:
+    """How a classifier is trained: SGD with momentum, the rate falling to 0 along half a cosine.
+
+    The paper gives no schedule for Table 2; these are AlexNet's common ones.
+    """
+
+    epochs: int = 10
+    batch_size: int = 128
+    learning_rate: float = 0.01
+    momentum: float = 0.9
+    l2: float = 5e-4
+    units: int = 4096  # of fc6 and fc7
+    dropout: float = 0.5
+    seed: int = 0
+
+    def __post_init__(self):
+        for name in ("epochs", "batch_size", "units"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} must be at least 1, found {getattr(self, name)}")
+
+
+def frozen_prefix(network, training, test, through, settings, say=print):
+    """Table 2: conv1 ... `through` copied and frozen, the layers above trained for the labels.
+
+    Args:
+      network: whose convolutions are transferred: a `ConvEncoder` or an `AlexNetDiscriminator`.
+      training, test: `ImageData` with labels, of one size and the same classes.
+      through: "conv1" ... "conv5".
+      settings: a `Transfer`.
+      say: called with a line an epoch.
+
+    Returns:
+      {"accuracy": % of `test` right from the centre crop, "accuracy_10_crop": from the mean probabilities of ten}.
+
+    Raises:
+      InputError: a network without such convolutions, or images too small for AlexNet.
+    """
+    above = LAYERS[LAYERS.index(through) + 1]
+    return _classify(network, training, test, CONVOLUTIONS.index(through) + 1, above, settings, say)
+
+
+def fine_tune(network, training, test, settings, say=print):
+    """conv1 ... conv5 copied, and everything trained for the labels. As `frozen_prefix`."""
+    return _classify(network, training, test, len(CONVOLUTIONS), "conv1", settings, say)
+
+
+def transplant(network, image_shape, outputs, copied, settings, examples):
+    """An AlexNet with the first `copied` convolutions of `network`, and new layers initialised on data.
+
+    New layers get weights N(0, 1), scaled so that every unit has mean 0 and standard deviation 1 over `examples`
+    (Krähenbühl, Doersch, Donahue and Darrell 2016, Data-dependent initializations, algorithm 1, with beta = 0; their
+    second algorithm, which evens out gradients between layers, is not applied). fc8 starts at 0.
+
+    Args:
+      network: as for `frozen_prefix`.
+      image_shape: (height, width, channels) of the AlexNet's images.
+      outputs: classes.
+      copied: how many convolutions, 0 ... 5.
+      settings: a `Transfer`.
+      examples: float32 [N, *image_shape] in [0, 1].
+
+    Raises:
+      InputError: as `frozen_prefix`.
+    """
+    check_transferable(network)
+    alexnet = AlexNet(
+        image_shape,
+        outputs,
+        width=network.get_config()["width"],
+        units=settings.units,
+        dropout=settings.dropout,
+        l2=settings.l2,
+        seed=settings.seed,
+        dtype="float32",
+    )
+    folded = fold_batch_norms(network)
+    for name in CONVOLUTIONS[:copied]:
+        source = folded.get_layer("conv1_linear" if name == "conv1" else f"{name}_norm")
+        bias = source.get_weights()[1] if source.use_bias else np.zeros(source.filters, np.float32)
+        alexnet.get_layer(f"{name}_linear").set_weights([source.get_weights()[0], bias])
+    for name in LAYERS[copied:-1]:
+        _initialise(alexnet, f"{name}_linear", examples, settings.seed)
+    last = alexnet.get_layer("fc8_linear")
+    last.set_weights([np.zeros_like(w) for w in last.get_weights()])
+    return alexnet
+
+
+def check_transferable(network):
+    """Raises InputError unless `network` has the convolutions that an AlexNet can take."""
+    names = {layer.name for layer in network.layers}
+    if missing := [name for name in CONVOLUTIONS if f"{name}_linear" not in names]:
+        raise InputError(f"transfer needs a network with conv1 ... conv5, as --networks=conv; {missing[0]} is missing")
+
+
+def freeze_before(alexnet, train_from):
+    """Makes the layers before `train_from` keep their weights."""
+    for name in LAYERS[: LAYERS.index(train_from)]:
+        alexnet.get_layer(f"{name}_linear").trainable = False
+
+
+def train(alexnet, batches, steps_per_epoch, loss, settings, say):
+    """Trains on endless `batches` of (images, targets) for settings.epochs."""
+    rate = keras.optimizers.schedules.CosineDecay(settings.learning_rate, settings.epochs * steps_per_epoch)
+    # Clipped as in the authors' VOC training; the first steps after zeros in fc8 can be long.
+    alexnet.compile(keras.optimizers.SGD(rate, settings.momentum, global_clipnorm=10.0), loss)
+    news = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: say(f"  epoch {epoch + 1}/{settings.epochs}: loss {logs['loss']:.3f}")
+    )
+    alexnet.fit(
+        batches, epochs=settings.epochs, steps_per_epoch=steps_per_epoch, callbacks=[news], verbose=0, shuffle=False
+    )
+
+
+def _classify(network, training, test, copied, train_from, settings, say):
+    batches = training.training_batches(settings.batch_size, settings.seed, crop="random", flip=True, labels=True)
+    examples, _ = next(iter(batches))
+    alexnet = transplant(network, training.image_shape, len(training.class_names), copied, settings, examples)
+    freeze_before(alexnet, train_from)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    train(alexnet, batches, -(-training.count // settings.batch_size), loss, settings, say)
+    return {
+        "accuracy": _accuracy(alexnet, test, crops=1),
+        f"accuracy_{CROPS}_crop": _accuracy(alexnet, test, crops=CROPS),
+    }
+
+
+def _initialise(alexnet, name, examples, seed):
+    """Algorithm 1 for one layer, the layers below being done."""
+    layer = alexnet.get_layer(name)
+    kernel, bias = layer.get_weights()
+    kernel = np.random.default_rng([seed, *name.encode()]).normal(size=kernel.shape).astype(np.float32)
+    layer.set_weights([kernel, np.zeros_like(bias)])
+    outputs = keras.Model(alexnet.inputs[0], layer.output)(examples, training=False)
+    mean, variance = keras.ops.moments(outputs, axes=list(range(len(outputs.shape) - 1)))
+    scale = 1.0 / np.maximum(np.sqrt(keras.ops.convert_to_numpy(variance)), 1e-6)
+    layer.set_weights([kernel * scale, -keras.ops.convert_to_numpy(mean) * scale])
+
+
+def _accuracy(alexnet, data, crops):
+    right = 0
+
+    @tf.function(input_signature=[tf.TensorSpec((None, *data.image_shape), tf.float32)])
+    def probabilities(images):
+        return tf.nn.softmax(alexnet(images, training=False))
+
+    for start in range(0, data.count, _BATCH):
+        indices = tf.range(start, min(start + _BATCH, data.count), dtype=tf.int64)
+        scored = [(probabilities(images), labels) for images, labels in _views(data, indices, crops)]
+        found = tf.argmax(sum(scores for scores, _ in scored), axis=1)
+        right += int(tf.reduce_sum(tf.cast(found == scored[0][1], tf.int64)))
+    return 100.0 * right / data.count
+
+
+def _views(data, indices, crops):
+    """(images, labels) of the centre crops; with 10, also mirrored, and of the corners."""
+    places = [None] if crops == 1 else [None, *_CORNERS]
+    for place in places:
+        everywhere = place and tf.tile([tf.constant(place) * (1.0 - 1e-6)], (len(indices), 1))
+        images, labels = data.read(indices, everywhere)
+        yield images, labels
+        if crops > 1:
+            yield images[:, :, ::-1], labels

@@ -1,0 +1,105 @@
+"""The AlexNet that features are transferred to (Donahue et al. 2017, section 4.3 and their code)."""
+
+import keras
+from keras import layers, ops
+
+from tf_bigan.errors import InputError
+from tf_bigan.networks.conv import ALEXNET, SLOPE, STDDEV, WIDTH
+from tf_bigan.networks.layers import GroupedConv2D, normal_initializer
+
+CONVOLUTIONS = tuple(name for name, *_ in ALEXNET)
+LAYERS = (*CONVOLUTIONS, "fc6", "fc7", "fc8")  # those with weights, from the images up
+_POOLED = ("conv1", "conv2", "conv5")
+
+
+@keras.saving.register_keras_serializable("tf_bigan")
+class AlexNet(keras.Model):
+    """Images -> logits of classes: the encoder's convolutions without batch norms, with biases, and three dense layers.
+
+    Input float32 [N, height, width, channels] in [0, 1]; output float32 [N, outputs]. Unlike the encoder, conv1 and the
+    pools are not padded (pools round up, as Caffe's). Leaky rectifiers follow every layer but the last; dropout follows
+    fc6 and fc7. There is no local response normalisation. Layers by name: for each of `LAYERS` "<name>_linear" and
+    "<name>" (after the rectifier; "fc8" is the output), "pool1", "pool2", "pool5".
+
+    Args:
+      image_shape: (height, width, channels); the paper's is (227, 227, 3).
+      outputs: classes.
+      width: 64 = the paper's channels, as the encoder's.
+      units: of fc6 and fc7; the paper's are 4096.
+      dropout: rate behind fc6 and fc7.
+      l2: weight decay: l2 / 2 times the squared weights of every layer joins the loss.
+      seed: of initial weights, N(0, 0.02^2), and dropout.
+      dtype: a dtype policy or its name; None = Keras' global policy.
+
+    Raises:
+      InputError: images smaller than 39x39, of which the convolutions and pools leave nothing.
+    """
+
+    def __init__(
+        self,
+        image_shape=(227, 227, 3),
+        outputs=1000,
+        width=WIDTH,
+        units=4096,
+        dropout=0.5,
+        l2=0.0,
+        seed=0,
+        dtype=None,
+        name="alexnet",
+    ):
+        policy = keras.dtype_policies.get(dtype)
+        if min(image_shape[:2]) < 39:
+            raise InputError(f"AlexNet takes images from 39x39 on, not {image_shape[0]}x{image_shape[1]}")
+
+        def settings(layer):
+            return {
+                "kernel_initializer": normal_initializer(STDDEV, seed, f"{name}/{layer}"),
+                "kernel_regularizer": keras.regularizers.L2(l2 / 2.0) if l2 else None,
+                "name": f"{layer}_linear",
+            }
+
+        images = keras.Input(image_shape, name="images")
+        h = layers.Rescaling(2.0, -1.0, name="centred", dtype=policy)(images)
+        for layer, channels, kernel, stride, padding, groups in ALEXNET:
+            if layer != "conv1":
+                h = layers.ZeroPadding2D(padding, name=f"{layer}_padded", dtype=policy)(h)
+            channels = channels * width // WIDTH
+            h = GroupedConv2D(channels, kernel, stride, groups=groups, dtype=policy, **settings(layer))(h)
+            h = layers.LeakyReLU(SLOPE, name=layer, dtype=policy)(h)
+            if layer in _POOLED:
+                h = CeilMaxPool(name=layer.replace("conv", "pool"), dtype=policy.name)(h)
+        h = layers.Flatten(name="flat", dtype=policy)(h)
+        for layer in ("fc6", "fc7"):
+            h = layers.Dense(units, dtype=policy, **settings(layer))(h)
+            h = layers.LeakyReLU(SLOPE, name=layer, dtype=policy)(h)
+            h = layers.Dropout(dropout, seed=seed, name=f"{layer}_dropout", dtype=policy)(h)
+        h = layers.Dense(outputs, dtype=policy, **settings("fc8"))(h)
+        logits = layers.Activation("linear", name="fc8", dtype="float32")(h)
+        super().__init__(inputs=images, outputs=logits, name=name)
+        self._config = {
+            "image_shape": tuple(image_shape),
+            "outputs": outputs,
+            "width": width,
+            "units": units,
+            "dropout": dropout,
+            "l2": l2,
+            "seed": seed,
+            "dtype": policy.name,
+            "name": name,
+        }
+
+    def get_config(self):
+        return dict(self._config)
+
+
+@keras.saving.register_keras_serializable("tf_bigan")
+class CeilMaxPool(layers.Layer):
+    """3x3 max pool of stride 2 without padding, whose last window may reach over the border, as Caffe's."""
+
+    def call(self, x):
+        # A window starts at every even place that leaves one more pixel than the last window has covered.
+        edges = [[0, 0], *([0, (size - 3) % 2] for size in x.shape[1:3]), [0, 0]]
+        return ops.max_pool(ops.pad(x, edges, constant_values=float("-inf")), 3, 2, padding="valid")
+
+    def compute_output_shape(self, shape):
+        return (shape[0], *((size - 3 + 1) // 2 + 1 for size in shape[1:3]), shape[3])
