@@ -1,33 +1,129 @@
 """Reproduces a table of the paper: trains and evaluates what is missing, then prints it beside the paper's numbers.
 
   python tools/reproduce.py --table=mnist_1nn
+  python tools/reproduce.py --table=imagenet_linear --notrain
 
-A row that the zoo holds for a seed is not run again. Stopped at any point, it goes on where it was.
+What the zoo holds for a seed is not trained again. Stopped at any point, it goes on where it was.
 """
 
+import dataclasses
 import pathlib
-import statistics
 import subprocess
 import sys
 
 import common
 from absl import flags
 
-# Donahue et al. 2017, Table 1: 1-NN accuracy in % on the MNIST test set, features before the output layer.
+_CONVOLUTIONS = ("conv1", "conv2", "conv3", "conv4", "conv5")
+_IMAGENET = {"bigan_imagenet": "BiGAN", "bigan_imagenet_112": "BiGAN, 112 px E", "gan_imagenet": "D"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Block:
+    """Rows of methods, columns of layers, and the value of a metric in percent at each."""
+
+    title: str
+    metric: str
+    columns: tuple
+    more: dict = dataclasses.field(default_factory=dict)  # what else the report's rows must have
+    value: str = "accuracy"
+    paper: dict = dataclasses.field(default_factory=dict)  # method -> the paper's values, None where it has none
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """Which runs, what is measured of them, and how it is laid out."""
+
+    runs: dict  # the zoo's name -> the paper's name of the method
+    flags: tuple  # for tools/evaluate.py
+    blocks: tuple
+    note: str
+
+
 _TABLES = {
-    "mnist_1nn": {
-        "bigan_mnist": ("BiGAN", 97.39),
-        "gan_mnist": ("D", 97.30),
-        "latent_regressor_mnist": ("LR", 97.44),
-        "joint_latent_regressor_mnist": ("JLR", 97.13),
-        "autoencoder_l2_mnist": ("AE (l2)", 97.58),
-        "autoencoder_l1_mnist": ("AE (l1)", 97.63),
-    }
+    "mnist_1nn": Table(
+        {
+            "bigan_mnist": "BiGAN",
+            "gan_mnist": "D",
+            "latent_regressor_mnist": "LR",
+            "joint_latent_regressor_mnist": "JLR",
+            "autoencoder_l2_mnist": "AE (l2)",
+            "autoencoder_l1_mnist": "AE (l1)",
+        },
+        ("--metrics=knn",),
+        (
+            Block(
+                "1-NN accuracy, %",
+                "knn",
+                ("penultimate",),
+                {"metric": "euclidean", "k": 1},
+                paper={
+                    "BiGAN": (97.39,),
+                    "D": (97.30,),
+                    "LR": (97.44,),
+                    "JLR": (97.13,),
+                    "AE (l2)": (97.58,),
+                    "AE (l1)": (97.63,),
+                },
+            ),
+        ),
+        "Donahue et al. 2017, Table 1. All training images as gallery, test set as queries, Euclidean, layer before "
+        "the output.",
+    ),
+    "imagenet_linear": Table(
+        _IMAGENET,
+        ("--metrics=knn,linear", f"--layers={','.join(_CONVOLUTIONS)}", "--pool=4", "--untrained=3"),
+        (
+            Block("linear probe, %", "linear", _CONVOLUTIONS),
+            Block("1-NN accuracy, %", "knn", _CONVOLUTIONS, {"metric": "euclidean", "k": 1}),
+        ),
+        "Each layer behind its rectifier, averaged to at most 4x4 pixels; all training images as gallery.",
+    ),
+    "imagenet_frozen": Table(
+        _IMAGENET,
+        ("--metrics=frozen_prefix",),
+        (
+            Block(
+                "top-1, 10 crops, %",
+                "frozen_prefix",
+                _CONVOLUTIONS,
+                value="accuracy_10_crop",
+                paper={
+                    "BiGAN": (56.2, 54.4, 49.4, 43.9, 33.3),
+                    "BiGAN, 112 px E": (55.3, 53.2, 49.3, 44.4, 34.8),
+                },
+            ),
+        ),
+        "Donahue et al. 2017, Table 2: conv1 up to the layer copied and frozen, the rest of AlexNet trained. The "
+        "paper's are of ILSVRC2012.",
+    ),
+    "imagenet_finetuning": Table(
+        _IMAGENET,
+        ("--metrics=fine_tuning",),
+        (Block("top-1, 10 crops, %", "fine_tuning", ("conv5",), value="accuracy_10_crop"),),
+        "conv1 ... conv5 copied, all of AlexNet trained.",
+    ),
+    "voc2007": Table(
+        _IMAGENET,
+        ("--metrics=voc2007",),
+        (
+            Block(
+                "mean AP, 10 crops, %",
+                "voc2007",
+                ("fc8", "fc6", "conv1"),
+                value="map_10_crop",
+                paper={"BiGAN, 112 px E": (None, 52.5, None)},
+            ),
+        ),
+        "Donahue et al. 2017, Table 3, classification: AlexNet trained from the layer named on.",
+    ),
 }
 
 _TABLE = flags.DEFINE_string("table", "mnist_1nn", f"which: {', '.join(_TABLES)}")
 _SEEDS = flags.DEFINE_list("seeds", "42", "training seeds")
 _RUNS = flags.DEFINE_string("runs", "runs", "folder for the runs that the zoo does not hold")
+_FLAGS = flags.DEFINE_string("flags", "", "more for tools/train.py, as '--dataset=imagenet2012 --constant_epochs=10'")
+_EVALUATE = flags.DEFINE_string("evaluate", "", "more for tools/evaluate.py, as '--transfer_epochs=5'")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "the TFDS directory; default TFDS_DATA_DIR or TFDS's own")
 _TRAIN = flags.DEFINE_bool("train", True, "train and evaluate what is missing; --notrain prints what there is")
 
@@ -38,43 +134,92 @@ def main():
 
     if _TABLE.value not in _TABLES:
         raise InputError(f"unknown table {_TABLE.value!r}.{nearest(_TABLE.value, _TABLES)}")
-    rows = _TABLES[_TABLE.value]
+    table = _TABLES[_TABLE.value]
     seeds = _seeds()
-    reports = {name: [_report(name, seed) for seed in seeds] for name in rows}
-    print(f"{'method':10}{'paper':>8}{'ours':>18}{'untrained':>12}{'epochs':>8}{'seeds':>7}")
-    for name, (method, paper) in rows.items():
-        print(_row(method, paper, [report for report in reports[name] if report]))
+    reports = {name: [r for seed in seeds if (r := _report(name, seed, table))] for name in table.runs}
+    for block in table.blocks:
+        print("\n".join(_rows(block, table.runs, reports)) + "\n")
     print(
-        "\n1-NN accuracy, %: all training images as gallery, test set as queries, Euclidean, layer before the output.\n"
-        "ours: mean +- standard deviation over the seeds; untrained: the same encoder before training."
+        f"{table.note}\n± is the standard deviation over seeds; untrained: the same network before training, on the "
+        "same data."
     )
 
 
-def _report(name, seed):
-    """The evaluation of a row at a seed, made if missing and wanted."""
-    from tf_bigan import zoo
-    from tf_bigan.evaluation.report import accuracy
+def _rows(block, runs, reports):
+    from tf_bigan.evaluation.report import spread, values
 
-    run = pathlib.Path(_RUNS.value) / f"{name}-seed{seed}"
-    for place in (zoo.zoo_path() / name, run):
-        if (place / zoo.METRICS).exists():
-            report = zoo.read_report(place / zoo.METRICS)
-            stale = place == run and report.get("weights") != _digest_if_finished(run)
-            if not stale and report["training_seed"] == seed and accuracy(report) is not None:
+    def row(head, cells, epochs="", seeds=""):
+        cells = [*cells, *[""] * (len(block.columns) - len(cells))]
+        return f"{head:36}" + "".join(f"{cell:>15}" for cell in cells) + f"{epochs:>9}{seeds:>7}"
+
+    yield row(block.title, block.columns, "epochs", "seeds")
+    for name, method in runs.items():
+        if method in block.paper:
+            yield row(f"{method}, paper", ["" if v is None else f"{v:.2f}" for v in block.paper[method]])
+        found = reports[name]
+        data = "/".join(sorted({report["dataset"] for report in found}))
+        epochs = "/".join(sorted({str(report["epochs"]) for report in found}))
+        trained = _cells(block, found, "trained")
+        yield row(f"{method}, {data}" if data else method, trained or ["not run"], epochs, str(len(found) or ""))
+        if found:
+            yield row(f"{method}, untrained", _cells(block, found, "untrained"))
+    pixels = [r for found in reports.values() for r in found if values(r, block.metric, "pixels", "pixels")]
+    if pixels:
+        yield row("raw pixels", [spread(values(pixels[0], block.metric, "pixels", "pixels", **block.more))])
+
+
+def _cells(block, reports, encoder):
+    from tf_bigan.evaluation.report import spread, values
+
+    cells = []
+    for column in block.columns if reports else ():
+        found = [values(report, block.metric, encoder, column, block.value, **block.more) for report in reports]
+        # Untrained encoders of one report are of seeds of their own.
+        cells.append(spread([value for seeds in found for value in seeds]) if any(found) else "")
+    return cells
+
+
+def _report(name, seed, table):
+    """The evaluation of a row at a seed, made if missing and wanted; None if there is none."""
+    from tf_bigan import zoo
+    from tf_bigan.training.run_directory import RunDirectory
+
+    entry = RunDirectory(zoo.zoo_path() / name)
+    run = RunDirectory(pathlib.Path(_RUNS.value) / f"{name}-seed{seed}")
+    own = run.path.with_name(f"{run.path.name}.json")  # of the zoo's weights, whose entry stays as it is
+    for of, path in ((entry, entry.path / zoo.METRICS), (entry, own), (run, run.path / zoo.METRICS)):
+        if path.exists():
+            report = zoo.read_report(path)
+            if report["training_seed"] == seed and _covers(report, table) and _is_of(report, of, entry):
                 return report
     if not _TRAIN.value:
         return None
-    flagfile = zoo.zoo_path() / name / zoo.FLAGFILE
-    _run_tool("train", f"--flagfile={flagfile}", f"--seed={seed}", f"--workdir={run}")
-    _run_tool("evaluate", f"--model={run}", "--metrics=knn")
-    return zoo.read_report(run / zoo.METRICS)
+    if entry.has_weights() and entry.experiment().seed == seed and not _FLAGS.value:
+        run.path.parent.mkdir(parents=True, exist_ok=True)
+        _run_tool("evaluate", f"--model={name}", *table.flags, *_EVALUATE.value.split(), f"--json={own}")
+        return zoo.read_report(own)
+    flagfile = entry.path / zoo.FLAGFILE
+    _run_tool("train", f"--flagfile={flagfile}", f"--seed={seed}", *_FLAGS.value.split(), f"--workdir={run.path}")
+    _run_tool("evaluate", f"--model={run.path}", *table.flags, *_EVALUATE.value.split())
+    return zoo.read_report(run.path / zoo.METRICS)
 
 
-def _digest_if_finished(run):
-    from tf_bigan.training.run_directory import RunDirectory
+def _covers(report, table):
+    """Whether the report has a value for every column."""
+    from tf_bigan.evaluation.report import values
 
-    run = RunDirectory(run)
-    return run.weights_digest() if run.is_finished() else ""
+    return all(
+        values(report, block.metric, "trained", column, block.value, **block.more)
+        for block in table.blocks
+        for column in block.columns
+    )
+
+
+def _is_of(report, run, entry):
+    """Whether the report is of the weights that are there. A zoo entry's own may come without weights."""
+    if run is entry and not entry.has_weights():
+        return True
+    return run.is_finished() and report.get("weights", run.weights_digest()) == run.weights_digest()
 
 
 def _run_tool(tool, *arguments):
@@ -87,19 +232,6 @@ def _run_tool(tool, *arguments):
     status = subprocess.run(command).returncode
     if status:
         raise InputError(f"tools/{tool}.py ended with status {status}; start again to go on")
-
-
-def _row(method, paper, reports):
-    from tf_bigan.evaluation.report import accuracy
-
-    if not reports:
-        return f"{method:10}{paper:8.2f}{'not run':>18}"
-    ours = [accuracy(report) for report in reports]
-    untrained = statistics.mean(accuracy(report, encoder="untrained") for report in reports)
-    spread = f" +- {statistics.stdev(ours):.2f}" if len(ours) > 1 else ""
-    epochs = "/".join(sorted({str(report["epochs"]) for report in reports}))
-    value = f"{statistics.mean(ours):.2f}{spread}"
-    return f"{method:10}{paper:8.2f}{value:>18}{untrained:12.2f}{epochs:>8}{len(reports):7}"
 
 
 def _seeds():

@@ -1,0 +1,77 @@
+import json
+
+import pytest
+from helpers import run_tool, tiny, tiny_game
+
+from tf_bigan import zoo
+from tf_bigan.training.run_directory import RunDirectory
+
+LAYERS = [f"conv{n}" for n in range(1, 6)]
+
+
+def finished_run(path, seed):
+    """A run directory with final weights of a tiny convolutional BiGAN, and its digest."""
+    experiment = tiny(networks="conv", width=4, image_size=16, channels=3, seed=seed)
+    run = RunDirectory(path)
+    run.path.mkdir(parents=True)
+    run.write_experiment(experiment)
+    run.save_weights({"encoder": tiny_game(seed=seed).encoder}, experiment.epochs, experiment.statistics_steps)
+    return run
+
+
+def linear_report(run, seed, trained):
+    space = {"dimensions": 8, "pool": 4}
+    encoders = [("trained", seed, trained), ("untrained", seed, 10.0), ("untrained", seed + 1, 12.0)]
+    rows = [{"encoder": e, "seed": s, "layer": x, **space} | {"accuracy": a} for e, s, a in encoders for x in LAYERS]
+    pixels = {"encoder": "pixels", "layer": "pixels", "dimensions": 768, "accuracy": 7.5}
+    knn = {"metric": "euclidean", "k": 1}
+    return {
+        "dataset": "photos",
+        "training_seed": seed,
+        "epochs": 2,
+        "weights": run.weights_digest(),
+        "protocols": {},
+        "results": {"linear": [*rows, pixels], "knn": [row | knn for row in [*rows, pixels]]},
+    }
+
+
+@pytest.fixture
+def runs(tmp_path):
+    for seed, accuracy in ((142, 20.0), (143, 24.0)):
+        run = finished_run(tmp_path / f"bigan_imagenet-seed{seed}", seed)
+        zoo.write_report(run.path / zoo.METRICS, linear_report(run, seed, accuracy))
+    return tmp_path
+
+
+def lines_of(runs, *arguments):
+    status, stdout, stderr = run_tool("reproduce.py", "--notrain", f"--runs={runs}", *arguments)
+    assert status == 0, stderr
+    return [" ".join(line.split()) for line in stdout.splitlines()]
+
+
+def test_layers_beside_the_untrained_encoder_s(runs):
+    lines = lines_of(runs, "--table=imagenet_linear", "--seeds=142,143")
+    assert lines[0] == "linear probe, % conv1 conv2 conv3 conv4 conv5 epochs seeds"
+    assert f"BiGAN, photos {'22.00 ± 2.83 ' * 5}2 2" in lines
+    assert f"BiGAN, untrained {'11.00 ± 1.15 ' * 5}".strip() in lines
+    assert "raw pixels 7.50" in lines
+    assert "D not run" in lines
+    assert lines.count("1-NN accuracy, % conv1 conv2 conv3 conv4 conv5 epochs seeds") == 1
+
+
+def test_only_reports_of_the_weights_that_are_there_count(runs):
+    path = runs / "bigan_imagenet-seed142" / zoo.METRICS
+    report = json.loads(path.read_text())
+    path.write_text(json.dumps(report | {"weights": "of others"}))
+    lines = lines_of(runs, "--table=imagenet_linear", "--seeds=142,143")
+    assert f"BiGAN, photos {'24.00 ' * 5}2 1" in lines
+    del report["results"]["linear"][2]  # conv3 of the trained encoder
+    path.write_text(json.dumps(report))
+    assert f"BiGAN, photos {'24.00 ' * 5}2 1" in lines_of(runs, "--table=imagenet_linear", "--seeds=142,143")
+
+
+@pytest.mark.parametrize("table, paper", [("imagenet_frozen", "BiGAN, paper 56.20 54.40"), ("voc2007", "paper 52.50")])
+def test_the_paper_s_numbers_are_there_without_runs(tmp_path, table, paper):
+    lines = lines_of(tmp_path, f"--table={table}", "--seeds=7")
+    assert any(paper in line for line in lines) and "D not run" in lines
+    assert list(tmp_path.iterdir()) == []
