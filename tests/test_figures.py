@@ -3,7 +3,9 @@ import pytest
 from helpers import images, tiny_game
 
 from tf_bigan import figures
+from tf_bigan.data import open_images
 from tf_bigan.errors import InputError
+from tf_bigan.evaluation.neighbours import nearest
 
 
 def test_grid_places_each_image():
@@ -46,14 +48,19 @@ def test_interpolation_begins_and_ends_at_the_reconstructions(monkeypatch):
     np.testing.assert_allclose(rows[:, 6], second)
 
 
-def test_neighbours_show_the_query_and_first_itself(monkeypatch):
-    game, gallery = tiny_game(), images(10)
+def test_neighbours_show_the_query_and_first_itself(monkeypatch, digits_dir):
+    monkeypatch.setattr(figures, "_GALLERY_BATCH", 100)
+    game, data = tiny_game(), open_images("digits", "test", data_dir=digits_dir)
+    queries = data.arrays()[0][123:125]
     shown = {}
     monkeypatch.setattr(figures, "grid", lambda cells, columns: shown.update(cells=cells, columns=columns))
-    figures.neighbours(game, gallery[3:5], gallery, count=2)
+    figures.neighbours(game, queries, data, layer="h1", metric="cosine", count=2)
     rows = shown["cells"].reshape(2, 3, 8, 8, 1)
-    np.testing.assert_array_equal(rows[:, 0], gallery[3:5])
-    np.testing.assert_array_equal(rows[:, 1], gallery[3:5])
+    np.testing.assert_array_equal(rows[:, 0], queries)
+    np.testing.assert_array_equal(rows[:, 1], queries)
+    features, wanted = (game.features(x, "h1") for x in (data.arrays()[0], queries))
+    second = nearest(wanted, features, 2, "cosine")[0][:, 1]
+    np.testing.assert_array_equal(rows[:, 2], data.arrays()[0][second])
 
 
 @pytest.mark.parametrize("role", ["encoder", "generator", "discriminator"])

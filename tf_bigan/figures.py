@@ -3,10 +3,11 @@
 import numpy as np
 
 from tf_bigan.errors import InputError
-from tf_bigan.evaluation.neighbours import nearest
+from tf_bigan.evaluation.neighbours import nearest_in_stream
 from tf_bigan.files import replacing
 
 _GAP = 2  # pixels between cells, before magnification
+_GALLERY_BATCH = 512  # images whose neighbours are sought at a time
 _CELL = 48  # pixels that small images are magnified to, about
 
 
@@ -57,14 +58,21 @@ def neighbours(model, queries, gallery, layer="penultimate", metric="euclidean",
 
     Args:
       model: a Game.
-      queries, gallery: float32 [N, H, W, C] in [0, 1].
+      queries: float32 [N, H, W, C] in [0, 1].
+      gallery: an `ImageData`, read batch by batch: features of a few thousand images are held at a time.
       layer: feature space, as `Game.features` names it.
-      metric: "euclidean" or "cosine".
+      metric: "euclidean" or "cosine"; the paper's figure: cosine.
       count: neighbours a row.
     """
-    features = [model.features(images, layer).reshape(len(images), -1) for images in (queries, gallery)]
-    indices, _ = nearest(*features, min(count, len(gallery)), metric)
-    rows = np.concatenate([queries[:, None], gallery[indices]], axis=1)
+    features = model.feature_function(layer)
+
+    def flat(images):
+        return np.asarray(features(images)).reshape(len(images), -1)
+
+    chunks = (flat(images) for images, _ in gallery.batches(_GALLERY_BATCH))
+    indices = nearest_in_stream(flat(queries), chunks, count, metric)
+    found, _ = gallery.read(indices.reshape(-1))
+    rows = np.concatenate([queries[:, None], found.numpy().reshape(*indices.shape, *queries.shape[1:])], axis=1)
     return grid(rows.reshape(-1, *queries.shape[1:]), columns=rows.shape[1])
 
 

@@ -14,7 +14,7 @@ _MODEL = flags.DEFINE_string("model", None, "a zoo model's name, or a run direct
 _OUTPUT = flags.DEFINE_string("output", None, "the folder for the PNG files; required")
 _WANTED = flags.DEFINE_list("figures", None, f"which: {', '.join(_FIGURES)}; default: all that the model can have")
 _LAYER = flags.DEFINE_string("layer", "penultimate", "feature space of the neighbours")
-_METRIC = flags.DEFINE_string("metric", "euclidean", "of the neighbours: euclidean or cosine")
+_METRIC = flags.DEFINE_string("metric", "cosine", "of the neighbours: cosine, as the paper's, or euclidean")
 _ROWS = flags.DEFINE_integer("rows", 10, "rows of a picture", lower_bound=1)
 _SEED = flags.DEFINE_integer("seed", 0, "of the samples")
 _DATASET = flags.DEFINE_string("dataset", None, "of the images shown; default: the one trained on")
@@ -59,8 +59,7 @@ def main():
         for role, network in model.networks.items():
             sheets[f"filters_{role}"] = figures.filters(network, 10 * rows)
     if "neighbours" in wanted:
-        gallery, _ = data.gallery.arrays()
-        sheets["neighbours"] = figures.neighbours(model, images[:rows], gallery, _LAYER.value, _METRIC.value)
+        sheets["neighbours"] = figures.neighbours(model, images[:rows], data.gallery, _LAYER.value, _METRIC.value)
     for figure, sheet in sheets.items():
         figures.save_png(output / f"{figure}.png", sheet)
         print(output / f"{figure}.png")

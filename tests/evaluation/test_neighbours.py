@@ -30,6 +30,20 @@ def test_agrees_with_brute_force_across_chunks(monkeypatch, metric, k):
     assert indices.dtype == np.int64 and distances.dtype == np.float32
 
 
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+def test_a_stream_of_chunks_finds_the_same(metric):
+    rng = np.random.default_rng(0)
+    queries, gallery = rng.normal(3.0, 1.0, (20, 5)), rng.normal(3.0, 1.0, (50, 5))
+    chunks = (part for part in np.split(gallery, [1, 20, 33]))  # the first is smaller than k
+    found = neighbours.nearest_in_stream(queries, chunks, 3, metric)
+    np.testing.assert_array_equal(found, nearest(queries, gallery, 3, metric)[0])
+    assert neighbours.nearest_in_stream(queries, [gallery[:2]], 3, metric).shape == (20, 2)
+    with pytest.raises(InputError, match="the gallery is empty"):
+        neighbours.nearest_in_stream(queries, [], 3, metric)
+    with pytest.raises(InputError, match="unknown metric 'cosin'. Did you mean 'cosine'"):
+        neighbours.nearest_in_stream(queries, [gallery], 3, "cosin")
+
+
 def test_worked_example():
     gallery = [[0.0, 0.0], [3.0, 4.0], [10.0, 0.0]]
     indices, distances = nearest([[0.0, 1.0], [9.0, 0.0]], gallery, 2)

@@ -40,9 +40,32 @@ def nearest(queries, gallery, k=1, metric="euclidean"):
         )
     if not 1 <= k <= len(gallery):
         raise InputError(f"k must lie in 1 ... {len(gallery)}, the gallery's size; found {k}")
-    with _full_precision():
-        indices = _search(queries, gallery, k, metric)
+    chunks = (gallery[start : start + _GALLERY] for start in range(0, len(gallery), _GALLERY))
+    indices = _search(queries, chunks, k, metric, gallery.mean(axis=0))
     return indices, _distances(queries, gallery, indices, metric)
+
+
+def nearest_in_stream(queries, chunks, k=1, metric="euclidean"):
+    """As `nearest`, for a gallery that need not fit in memory.
+
+    Args:
+      queries: float [Q, D].
+      chunks: iterable of float [n, D], the gallery's rows in order, some thousands at a time.
+      k, metric: as for `nearest`.
+
+    Returns:
+      indices int64 [Q, min(k, N)], counted over all chunks.
+
+    Raises:
+      InputError: an unknown metric or an empty gallery.
+    """
+    if metric not in METRICS:
+        raise InputError(f"unknown metric {metric!r}.{nearest_names(metric, METRICS)}")
+    queries = np.asarray(queries, np.float32)
+    indices = _search(queries, chunks, k, metric, queries.mean(axis=0))
+    if not indices.shape[1]:
+        raise InputError("the gallery is empty")
+    return indices
 
 
 def vote(labels, indices, k=None):
@@ -72,21 +95,27 @@ def _full_precision():
         tf.config.experimental.enable_tensor_float_32_execution(before)
 
 
-def _search(queries, gallery, k, metric):
-    prepare = _unit_rows if metric == "cosine" else _centred(gallery.mean(axis=0))
-    best = np.full((len(queries), k), -np.inf, np.float32)
-    indices = np.zeros((len(queries), k), np.int64)
-    for start in range(0, len(gallery), _GALLERY):
-        chunk = tf.constant(prepare(gallery[start : start + _GALLERY]))
+def _search(queries, chunks, k, metric, centre):
+    """int64 [Q, min(k, N)]. Scores are Euclidean distances' order; `centre` is what rows are taken relative to."""
+    prepare = _unit_rows if metric == "cosine" else _centred(centre)
+    best = np.zeros((len(queries), 0), np.float32)
+    indices = np.zeros((len(queries), 0), np.int64)
+    start = 0
+    for rows in chunks:
+        chunk = tf.constant(prepare(np.asarray(rows, np.float32)))
         # The nearest g to q has the largest q.g - |g|^2 / 2; the largest cosine needs no second term.
         half_norms = 0.0 if metric == "cosine" else tf.reduce_sum(tf.square(chunk), axis=1) / 2.0
-        for row in range(0, len(queries), _QUERIES):
-            rows = slice(row, row + _QUERIES)
-            found = _best_of_chunk(tf.constant(prepare(queries[rows])), chunk, half_norms, k)
-            scores = np.concatenate([best[rows], found[0].numpy()], axis=1)
-            places = np.concatenate([indices[rows], found[1].numpy().astype(np.int64) + start], axis=1)
-            order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-            best[rows], indices[rows] = np.take_along_axis(scores, order, 1), np.take_along_axis(places, order, 1)
+        parts = []
+        with _full_precision():
+            for row in range(0, len(queries), _QUERIES):
+                found = _best_of_chunk(tf.constant(prepare(queries[row : row + _QUERIES])), chunk, half_norms, k)
+                parts.append([column.numpy() for column in found])
+        scores, places = (np.concatenate(column) for column in zip(*parts, strict=True))
+        best = np.concatenate([best, scores], axis=1)
+        indices = np.concatenate([indices, places.astype(np.int64) + start], axis=1)
+        order = np.argsort(-best, axis=1, kind="stable")[:, :k]
+        best, indices = np.take_along_axis(best, order, 1), np.take_along_axis(indices, order, 1)
+        start += len(rows)
     return indices
 
 
