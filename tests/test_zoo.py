@@ -52,7 +52,7 @@ def test_published_models_load_and_work(name):
     model = tf_bigan.load(name)
     x = images(3, shape=model.image_shape)
     assert model.features(x).shape[0] == 3
-    assert model.generate(2, seed=0).shape == (2, *model.image_shape)
+    assert model.generate(2, seed=0).shape == (2, *model.generator.output_shape[1:])
     if model.encoder is not None:
         assert np.abs(model.encode(x)).max() <= 1
     assert not np.allclose(model.features(x), tf_bigan.load(name, weights=None).features(x))
@@ -154,6 +154,24 @@ def test_publish_without_weights(tmp_path):
     assert "weights are not published" in (entry / "README.md").read_text()
     with pytest.raises(InputError, match="has no weights yet"):
         tf_bigan.load(entry)
+
+
+def test_an_unfinished_run_is_published_as_interim(tmp_path):
+    game = make_run(tmp_path / "run")
+    run = RunDirectory(tmp_path / "run")
+    run.append_log({"epoch": 1, "step": 12, "discriminator_loss": 0.625})
+    run.save_weights(game.networks, 1, 3)
+    (tmp_path / "notes.md").write_text("Grey images only.\n")
+    arguments = [f"--run={run.path}", "--name=tiny", "--terms=x", f"--zoo={tmp_path}/zoo"]
+    status, _, stderr = run_tool("publish.py", *arguments)
+    assert status == 2 and "has weights of epoch 1 of 2; finish it, or publish it as interim" in stderr
+    status, _, stderr = run_tool("publish.py", *arguments, "--interim", f"--notes={tmp_path}/notes.md")
+    assert status == 0, stderr
+    text = (tmp_path / "zoo" / "tiny" / "README.md").read_text()
+    assert "interim weights, after 1 of 2 epochs" in text and "## Notes\n\nGrey images only.\n" in text
+    assert "Losses over epoch 1: discriminator 0.6250. Inference statistics over 3 batches." in text
+    status, _, stderr = run_tool("publish.py", *arguments, "--interim", f"--notes={tmp_path}/none.md")
+    assert status == 2 and stderr.startswith("error: cannot read the notes")
 
 
 def test_only_finished_evaluated_runs_are_published(tmp_path):

@@ -94,7 +94,7 @@ def load(name, weights="published", dtype="float32"):
     return game
 
 
-def publish(run, name, terms, weights=True, zoo=None, notes=""):
+def publish(run, name, terms, weights=True, zoo=None, notes="", interim=False):
     """Publishes a run: its directory with the optimizer state left out, plus a card.
 
     Flags that belong to the machine (strategy, precision, xla, threads) go back to their defaults.
@@ -106,6 +106,7 @@ def publish(run, name, terms, weights=True, zoo=None, notes=""):
       weights: whether the weights go with it, or the flags, metrics and card alone.
       zoo: the zoo's folder; None = the project's.
       notes: what else the card should say, in Markdown.
+      interim: take a run that is still going on, at the weights it wrote last; the card says of which epoch.
 
     Returns:
       The entry's path.
@@ -120,14 +121,17 @@ def publish(run, name, terms, weights=True, zoo=None, notes=""):
     if not run.has_weights():
         raise InputError(f"{run.path} has no weights; train it to the end first")
     state = run.weights_are()
-    if not run.is_finished():
-        raise InputError(f"{run.path} has weights of epoch {state['epochs']} of {experiment.epochs}; finish it")
+    if not run.is_finished() and not interim:
+        raise InputError(
+            f"{run.path} has weights of epoch {state['epochs']} of {experiment.epochs}; finish it, or publish it as "
+            "interim"
+        )
     if not (run.path / METRICS).exists():
         raise InputError(f"{run.path} has no {METRICS}; run tools/evaluate.py --model={run.path} first")
     report = read_report(run.path / METRICS)
     if report.get("weights") != run.weights_digest():
         raise InputError(f"{run.path / METRICS} is of other weights; run tools/evaluate.py --model={run.path} again")
-    log = run.read_log()
+    log = [record for record in run.read_log() if record["epoch"] <= state["epochs"]]
     if not log:
         raise InputError(f"{run.log} is missing or damaged")
 
@@ -141,16 +145,19 @@ def publish(run, name, terms, weights=True, zoo=None, notes=""):
         for file in [run.path / METRICS, *([*run.weight_files(), run.path / WEIGHTS] if weights else [])]:
             shutil.copyfile(file, entry / file.name)
         write_checksums(entry, [file.name for file in entry.iterdir()])
-        write_text(entry / CARD, card(name, experiment, report, log[-1], terms, weights, notes))
+        write_text(entry / CARD, card(name, experiment, report, log[-1], terms, weights, notes, state))
     return (zoo or zoo_path()) / name
 
 
-def card(name, experiment, report, last, terms, weights, notes="") -> str:
+def card(name, experiment, report, last, terms, weights, notes, state) -> str:
     """The model card, in Markdown: what it is, how it was trained, its numbers and their protocol."""
     protocols = "\n".join(f"- {metric}: {text}." for metric, text in report["protocols"].items())
     losses = ", ".join(
         f"{key.removesuffix('_loss')} {value:.4f}" for key, value in last.items() if key.endswith("_loss")
     )
+    done = f"{experiment.epochs} epochs"
+    if state["epochs"] < experiment.epochs:
+        done = f"interim weights, after {state['epochs']} of {experiment.epochs} epochs"
     told = report.get("commands") or {"": f"--metrics={','.join(report['results'])}"}
     evaluate = f"python tools/evaluate.py --model={name if weights else 'DIR'}"
     commands = "\n    ".join(f"{evaluate} {flags}" for flags in dict.fromkeys(told.values()))
@@ -167,7 +174,7 @@ def card(name, experiment, report, last, terms, weights, notes="") -> str:
     return f"""# {name}
 
 {experiment.system} with {experiment.networks} networks on {experiment.dataset} ({experiment.split}, \
-{edge}x{edge}x{channels}): {experiment.epochs} epochs ({experiment.constant_epochs} at {experiment.learning_rate:g}, \
+{edge}x{edge}x{channels}): {done} ({experiment.constant_epochs} at {experiment.learning_rate:g}, \
 {experiment.decay_epochs} of decay to {experiment.final_learning_rate:.0%} of it), batch {experiment.batch_size}, \
 seed {experiment.seed}, {report["training_precision"]}. One run.
 
@@ -177,7 +184,7 @@ Trained with
 
     python tools/train.py --flagfile=zoo/{name}/train.flags --workdir=DIR
 
-Losses over the last epoch: {losses}.
+Losses over epoch {state["epochs"]}: {losses}. Inference statistics over {state["statistics_steps"]} batches.
 
 ## Numbers
 

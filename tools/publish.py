@@ -13,6 +13,7 @@ _NAME = flags.DEFINE_string("name", None, "the zoo entry's name; an existing one
 _TERMS = flags.DEFINE_string("terms", None, "the terms of the training data, for the card; required")
 _WEIGHTS = flags.DEFINE_bool("weights", True, "publish the weights too; --noweights: flags, metrics and card alone")
 _NOTES = flags.DEFINE_string("notes", None, "a Markdown file with what else the card should say")
+_INTERIM = flags.DEFINE_bool("interim", False, "take a run that is still going on, at the weights it wrote last")
 _ZOO = flags.DEFINE_string("zoo", None, "the zoo's folder; default: this project's")
 
 
@@ -23,7 +24,7 @@ def main():
     from tf_bigan import zoo
 
     folder = pathlib.Path(_ZOO.value) if _ZOO.value else None
-    path = zoo.publish(run, name, terms, _WEIGHTS.value, folder, _notes())
+    path = zoo.publish(run, name, terms, _WEIGHTS.value, folder, _notes(), _INTERIM.value)
     zoo.load(path, weights="published" if _WEIGHTS.value else None)
     print(f"published {path}")
 
