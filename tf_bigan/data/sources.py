@@ -143,6 +143,7 @@ def prepared_builder(dataset: str, data_dir: str | None):
     import tensorflow_datasets as tfds
 
     import tf_bigan.data.digits  # noqa: F401  (registers the builder)
+    import tf_bigan.data.tiny_imagenet  # noqa: F401
 
     try:
         builder = tfds.builder(dataset, data_dir=data_dir)
@@ -156,10 +157,12 @@ def prepared_builder(dataset: str, data_dir: str | None):
     if not sys.stderr.isatty():
         tfds.disable_progress_bar()
     try:
-        _look_up_hosts(builder)
+        look_up_hosts(builder.url_infos or ())
         # datasets#2400: without network the look-up in TFDS's own bucket stalls.
         config = tfds.download.DownloadConfig(try_download_gcs=False)
         builder.download_and_prepare(download_config=config)
+    except InputError:  # of a builder of ours
+        raise
     except Exception as error:  # TFDS, its checksums, requests and the file system all raise their own
         raise InputError(
             f"data set {dataset!r} is not under {builder.data_dir_root} and could not be prepared there: "
@@ -168,11 +171,11 @@ def prepared_builder(dataset: str, data_dir: str | None):
     return builder
 
 
-def _look_up_hosts(builder):
-    """Raises OSError at once where TFDS would retry for minutes: its downloads' hosts cannot be resolved."""
+def look_up_hosts(urls):
+    """Raises OSError at once where TFDS would retry for minutes: a host of `urls` cannot be resolved."""
     if urllib.request.getproxies():
         return  # the proxy resolves names
-    for host in {urllib.parse.urlparse(url).hostname for url in builder.url_infos or ()} - {None}:
+    for host in {urllib.parse.urlparse(url).hostname for url in urls} - {None}:
         try:
             socket.getaddrinfo(host, 443)
         except socket.gaierror as error:
