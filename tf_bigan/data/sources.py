@@ -6,6 +6,7 @@ many serialised examples, `decode`, which turns one into (image, label) in a Ten
 names the i-th for a person. Reading costs the same at every index: nothing is replayed to get there.
 """
 
+import contextlib
 import os
 import pathlib
 import socket
@@ -51,7 +52,7 @@ class FolderSource:
         self.count = len(self.files)
         self.origin = str(path.resolve())
         self.varies = True
-        self.stored_shape = self._shape_of_first()
+        self.stored_shape = self._shape_of_first(path)
 
     def read(self, indices):
         """int64 [N] -> N byte strings: the label's 8 bytes, then the file's."""
@@ -73,12 +74,16 @@ class FolderSource:
         """The file's path."""
         return str(self.files[i])
 
-    def _shape_of_first(self):
-        try:
-            image = tf.io.decode_image(self.files[0].read_bytes(), expand_animations=False)
-        except tf.errors.InvalidArgumentError:
-            raise InputError(f"{self.files[0]} cannot be decoded: it is truncated or no image") from None
-        return (*image.shape[:2], 3 if image.shape[-1] in (3, 4) else 1)
+    def _shape_of_first(self, path):
+        """Of the first that can be decoded; what to do about others is not for here."""
+        for file in self.files:
+            with contextlib.suppress(tf.errors.InvalidArgumentError, OSError):
+                image = tf.io.decode_image(file.read_bytes(), expand_animations=False)
+                return (*image.shape[:2], 3 if image.shape[-1] in (3, 4) else 1)
+        raise InputError(
+            f"none of the {self.count} images under {path} can be decoded; the first, {self.files[0]}, is truncated, "
+            "unreadable or no image"
+        )
 
 
 class TFDSSource:
@@ -100,6 +105,9 @@ class TFDSSource:
             raise InputError(f"{dataset} has no split {split!r}.{hint}") from None
         self._features = info.features
         self._image, self._label = _feature_names(dataset, info.features)
+        pixels = tf.as_dtype(info.features[self._image].dtype)
+        if not (pixels.is_floating or pixels == tf.uint8):
+            raise InputError(f"{dataset} has {pixels.name} pixels; uint8 or float in [0, 1] can be read")
         self.class_names = list(info.features[self._label].names) if self._label else []
         self.stored_shape = tuple(info.features[self._image].shape)
         self.varies = None in self.stored_shape
@@ -124,7 +132,7 @@ class TFDSSource:
         return records
 
     def decode(self, example, channels: int):
-        """A serialised example -> (image [H, W, C] as stored, int64 label)."""
+        """A serialised example -> (uint8 or float image [H, W, C] as stored, int64 label)."""
         del channels  # TFDS knows them
         parsed = self._features.deserialize_example(example)
         label = parsed[self._label] if self._label else tf.constant(NO_LABEL, tf.int64)
