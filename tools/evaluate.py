@@ -18,6 +18,9 @@ _QUERY_DATASET = flags.DEFINE_string("query_dataset", None, "of the queries, whe
 _GALLERY_SPLIT = flags.DEFINE_string("gallery_split", "train", "TFDS split of the labelled gallery")
 _QUERY_SPLIT = flags.DEFINE_string("query_split", None, "TFDS split of the queries; default test, else validation")
 _SEED = flags.DEFINE_integer("seed", 0, "of the samples")
+_BAD_IMAGES = flags.DEFINE_enum(
+    "bad_images", None, ["refuse", "skip"], "with images that cannot be decoded; default: as the model was trained"
+)
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "the TFDS directory; default TFDS_DATA_DIR or TFDS's own")
 _JSON = flags.DEFINE_string(
     "json", None, "where to write the report; default: metrics.json in a run directory, nowhere for a zoo model"
@@ -43,6 +46,8 @@ def main():
         _GALLERY_SPLIT.value,
         _QUERY_SPLIT.value,
         _DATA_DIR.value,
+        _BAD_IMAGES.value,
+        common.note,
     )
     report = evaluate.evaluate(
         model, experiment, data, _METRICS.value, _LAYERS.value, _SEED.value, say=lambda line: common.note(line)

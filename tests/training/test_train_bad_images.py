@@ -6,13 +6,16 @@ import shutil
 
 import numpy as np
 import pytest
-from helpers import finish, start_training, tiny
+from helpers import finish, run_tool, start_training, tiny
 from PIL import Image
 
+from tf_bigan.data import open_images
 from tf_bigan.data.images import ImageData
 from tf_bigan.errors import InputError
+from tf_bigan.evaluation.evaluate import open_evaluation_data
 from tf_bigan.training import devices
 from tf_bigan.training import train as train_module
+from tf_bigan.training.run_directory import RunDirectory
 from tf_bigan.training.train import train
 
 BAD = 33
@@ -174,3 +177,32 @@ def test_an_image_that_is_lost_after_the_check_is_named(how, tmp_path, monkeypat
     monkeypatch.setattr(train_module, "_fit", fit_later)
     with pytest.raises(InputError, match=r"(?s)1 of 40 images.*17\.png; restore it, then start again"):
         ran(settings(folder, images_every=1), tmp_path / "run")
+
+
+def test_what_was_trained_on_a_folder_is_used_on_it_with_the_same_policy(skipped, tmp_path):
+    folder, run, *_ = skipped
+    with pytest.raises(InputError, match=r"(?s)1 of 40 images .*33\.png; --bad_images=skip leaves out"):
+        open_evaluation_data(RunDirectory(run).experiment(), bad_images="refuse").queries.arrays()
+    arguments = f"--model={run}", "--metrics=reconstruction", f"--json={tmp_path}/report.json"
+    status, _, stderr = run_tool("evaluate.py", *arguments)
+    assert status == 0 and "Traceback" not in stderr
+    assert f"1 of 40 images of {folder} cannot be used and are left out: {folder}/33.png" in stderr
+    assert json.loads((tmp_path / "report.json").read_text())["queries"]["images"] == 39
+
+
+def test_features_of_a_folder_with_a_bad_image(skipped, tmp_path, monkeypatch):
+    from tf_bigan.data import images as images_module
+    from tf_bigan.evaluation.extract import extract
+
+    monkeypatch.setattr(images_module, "IN_MEMORY_BYTES", 0)
+
+    def network(images):
+        return np.asarray(images).mean((1, 2))
+
+    output = tmp_path / "features.npz"
+    data = open_images(str(skipped[0]), image_size=8)
+    with pytest.raises(InputError, match=r"(?s)1 of 40 images .*33\.png; --bad_images=skip"):
+        extract(network, data, output, "means", shard=16)
+    data = open_images(str(skipped[0]), image_size=8, bad_images="skip", say=lambda line: None)
+    assert extract(network, data, output, "means", shard=16) == (39, (3,))
+    assert np.load(output)["features"].shape == (39, 3)

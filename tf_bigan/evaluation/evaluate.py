@@ -32,7 +32,14 @@ class EvaluationData:
 
 
 def open_evaluation_data(
-    experiment, dataset=None, query_dataset=None, gallery_split="train", query_split=None, data_dir=None
+    experiment,
+    dataset=None,
+    query_dataset=None,
+    gallery_split="train",
+    query_split=None,
+    data_dir=None,
+    bad_images=None,
+    say=print,
 ):
     """Opens the data to evaluate an experiment on, at its image size.
 
@@ -43,6 +50,8 @@ def open_evaluation_data(
       gallery_split: TFDS split of the gallery.
       query_split: of the queries; None = "test" or, where there is none, "validation".
       data_dir: the TFDS directory.
+      bad_images: as `open_images` takes it; None = the experiment's.
+      say: called with a line of news for data with images left out.
 
     Raises:
       InputError: as `open_images`.
@@ -51,7 +60,16 @@ def open_evaluation_data(
     query_dataset = query_dataset or dataset
 
     def open_split(name, split):
-        return open_images(name, split, experiment.crop_size, experiment.channels, data_dir, experiment.shorter_edge)
+        return open_images(
+            name,
+            split,
+            experiment.crop_size,
+            experiment.channels,
+            data_dir,
+            experiment.shorter_edge,
+            bad_images or experiment.bad_images,
+            say,
+        )
 
     gallery = open_split(dataset, gallery_split)
     if query_split:
