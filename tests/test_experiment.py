@@ -16,6 +16,7 @@ CHANGED = Experiment(
     split="train[:50%]",
     image_size=64,
     channels=3,
+    bad_images="skip",
     encoder_size=112,
     shorter_edge=128,
     crop="random",

@@ -58,7 +58,9 @@ class Experiment:
             "autoencoder_l2",
         ),
     )
-    dataset: str = _setting("mnist", "a TFDS name, 'digits' (8x8, needs no download) or a folder of images")
+    dataset: str = _setting(
+        "mnist", "a TFDS name, 'digits' (8x8, needs no download), 'tiny_imagenet' or a folder of images"
+    )
     split: str = _setting("train", "the TFDS split to train on, as 'train[:50000]'; ignored for folders")
     image_size: int = _setting(
         0, "edge of the square images; 0 = as stored. Others are resized and centre-cropped", "pixels", minimum=0
@@ -72,6 +74,9 @@ class Experiment:
     crop: str = _setting("centre", "where training crops", choices=("centre", "random"))
     flip: bool = _setting(False, "mirror every other training image, at random", source=_PAPER)
     channels: int = _setting(0, "colour channels: 1 or 3; 0 = as stored", choices=(0, 1, 3))
+    bad_images: str = _setting(
+        "refuse", "with images that cannot be decoded: refuse to train, or leave them out", choices=("refuse", "skip")
+    )
 
     # The networks.
     networks: str = _setting("mlp", "the family of E, G and D", choices=("mlp", "conv"))

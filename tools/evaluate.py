@@ -36,6 +36,9 @@ _QUERY_DATASET = flags.DEFINE_string("query_dataset", None, "of the queries, whe
 _GALLERY_SPLIT = flags.DEFINE_string("gallery_split", "train", "TFDS split of the labelled gallery")
 _QUERY_SPLIT = flags.DEFINE_string("query_split", None, "TFDS split of the queries; default test, else validation")
 _SEED = flags.DEFINE_integer("seed", 0, "of the samples, and of the classifiers")
+_BAD_IMAGES = flags.DEFINE_enum(
+    "bad_images", None, ["refuse", "skip"], "with images that cannot be decoded; default: as the model was trained"
+)
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "the TFDS directory; default TFDS_DATA_DIR or TFDS's own")
 _JSON = flags.DEFINE_string(
     "json", None, "where to write the report; default: metrics.json in a run directory, nowhere for a zoo model"
@@ -67,7 +70,14 @@ def main():
     def open_data(edge=0):
         splits = _GALLERY_SPLIT.value, _QUERY_SPLIT.value
         return evaluate.open_evaluation_data(
-            experiment, _DATASET.value, _QUERY_DATASET.value, *splits, _DATA_DIR.value, edge
+            experiment,
+            _DATASET.value,
+            _QUERY_DATASET.value,
+            *splits,
+            _DATA_DIR.value,
+            _BAD_IMAGES.value,
+            common.note,
+            edge,
         )
 
     def keep(report):

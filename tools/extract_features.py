@@ -17,10 +17,13 @@ _MODEL = flags.DEFINE_string("model", None, "a zoo model's name, or a run direct
 _MODULE = flags.DEFINE_string("module", None, "an exported module's folder; this or --model")
 _LAYER = flags.DEFINE_string("layer", "penultimate", "of --model: penultimate, code or a layer's name")
 _DATASET = flags.DEFINE_string(
-    "dataset", None, "a TFDS name, 'digits' or a folder; default: what --model was trained on"
+    "dataset", None, "a TFDS name, 'digits', 'tiny_imagenet' or a folder; default: what --model was trained on"
 )
 _SPLIT = flags.DEFINE_string("split", "test", "the TFDS split; ignored for folders")
 _IMAGE_SIZE = flags.DEFINE_integer("image_size", 0, "for --module: edge that images are resized to; 0 = as stored")
+_BAD_IMAGES = flags.DEFINE_enum(
+    "bad_images", "refuse", ["refuse", "skip"], "with images that cannot be decoded: write nothing, or leave them out"
+)
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "the TFDS directory; default TFDS_DATA_DIR or TFDS's own")
 _OUTPUT = flags.DEFINE_string("output", None, "a .npz file, or the prefix of TFRecord shards; required")
 _SHARD = flags.DEFINE_integer("shard", 10_000, "examples a shard, or between resting points", lower_bound=1)
@@ -61,7 +64,9 @@ def main():
         dataset, size, shorter_edge = common.require(_DATASET), _IMAGE_SIZE.value, 0
         network, name = module, _MODULE.value
         fingerprint = sha256(pathlib.Path(_MODULE.value) / "variables" / "variables.data-00000-of-00001")
-    data = open_images(dataset, _SPLIT.value, size, channels, _DATA_DIR.value, shorter_edge)
+    data = open_images(
+        dataset, _SPLIT.value, size, channels, _DATA_DIR.value, shorter_edge, _BAD_IMAGES.value, common.note
+    )
     description = f"{name} of {data.origin} at {data.image_shape[0]} pixels, weights {fingerprint[:16]}"
     count, shape = extract(network, data, output, description, _SHARD.value, _BATCH_SIZE.value)
     print(f"{count} examples, features {list(shape)}, in {output}{'' if output.endswith('.npz') else '-*'}")

@@ -19,6 +19,9 @@ _ROWS = flags.DEFINE_integer("rows", 10, "rows of a picture", lower_bound=1)
 _SEED = flags.DEFINE_integer("seed", 0, "of the samples")
 _DATASET = flags.DEFINE_string("dataset", None, "of the images shown; default: the one trained on")
 _QUERY_DATASET = flags.DEFINE_string("query_dataset", None, "of the images shown, where neighbours come from another")
+_BAD_IMAGES = flags.DEFINE_enum(
+    "bad_images", None, ["refuse", "skip"], "with images that cannot be decoded; default: as the model was trained"
+)
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "the TFDS directory; default TFDS_DATA_DIR or TFDS's own")
 
 
@@ -44,7 +47,14 @@ def main():
     rows = _ROWS.value
     if set(wanted) - {"samples", "filters"}:
         experiment = RunDirectory(zoo.run_path(name)).experiment()
-        data = open_evaluation_data(experiment, _DATASET.value, _QUERY_DATASET.value, data_dir=_DATA_DIR.value)
+        data = open_evaluation_data(
+            experiment,
+            _DATASET.value,
+            _QUERY_DATASET.value,
+            data_dir=_DATA_DIR.value,
+            bad_images=_BAD_IMAGES.value,
+            say=common.note,
+        )
         images, _ = data.queries.arrays(limit=5 * rows)
 
     sheets = {}

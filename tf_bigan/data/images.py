@@ -1,19 +1,26 @@
 """ImageData: labelled images with random access, and the batches made of them."""
 
+import contextlib
+import copy
 import functools
 
 import numpy as np
 import tensorflow as tf
 
+from tf_bigan.data import pixels
 from tf_bigan.data.sources import open_source
-from tf_bigan.errors import InputError
+from tf_bigan.errors import InputError, nearest
 
 IN_MEMORY_BYTES = 2 << 30  # decoded data sets up to this size are kept in memory
+BAD_IMAGES = ("refuse", "skip")
 
-_READ_AHEAD = 64  # batches that may be in the making behind the one in use, and more
+_READ_AT_ONCE = 32  # images that a check reads in one call of Python
+_NAMED = 3  # images that a line of news names
 
 
-def open_images(dataset, split="train", image_size=0, channels=0, data_dir=None, shorter_edge=0) -> "ImageData":
+def open_images(
+    dataset, split="train", image_size=0, channels=0, data_dir=None, shorter_edge=0, bad_images="refuse", say=print
+) -> "ImageData":
     """Opens a data set of images.
 
     Args:
@@ -25,11 +32,16 @@ def open_images(dataset, split="train", image_size=0, channels=0, data_dir=None,
       data_dir: the TFDS directory; None = TFDS_DATA_DIR or TFDS's default.
       shorter_edge: what an image's shorter edge is resized to, with Lanczos' filter, before the centre is cropped;
         0 = image_size. The authors of BiGAN: 72 for crops of 64, 128 for 112.
+      bad_images: "skip" tries every image at once (see `ImageData.checked`) and leaves out those that cannot be
+        decoded. "refuse": `ImageData.load` and `ImageData.check` raise InputError where there are any.
+      say: called with a line of news if images are left out.
 
     Raises:
       InputError: no such data set or split, not on disk and no network, no images, or images that need
         `image_size`.
     """
+    if bad_images not in BAD_IMAGES:
+        raise InputError(f"unknown bad_images {bad_images!r}.{nearest(bad_images, BAD_IMAGES)}")
     source = open_source(dataset, split, data_dir)
     height, width, stored = source.stored_shape
     channels = channels or stored
@@ -45,7 +57,12 @@ def open_images(dataset, split="train", image_size=0, channels=0, data_dir=None,
         image_size = height
     if not source.count:
         raise InputError(f"{dataset} split {split!r} is empty")
-    return ImageData(dataset, source, image_size, channels, resize, shorter_edge or image_size)
+    data = ImageData(dataset, source, image_size, channels, resize, shorter_edge or image_size)
+    if bad_images == "skip":
+        data, left_out = data.checked()
+        if len(left_out):
+            say(data.left_out_news(left_out))
+    return data
 
 
 class ImageData:
@@ -53,14 +70,16 @@ class ImageData:
 
     Attributes:
       name: what it was opened as.
-      count: number of examples.
+      count: number of examples, without those left out.
+      stored: number of examples, with those left out.
+      origin: where they are read from.
       image_shape: (height, width, channels).
       class_names: the labels' names; empty without labels.
     """
 
     def __init__(self, name, source, image_size, channels, resize=False, shorter_edge=0):
         self.name = name
-        self.count = source.count
+        self.count = self.stored = source.count
         self.origin = source.origin
         self.image_shape = (image_size, image_size, channels)
         self.class_names = list(source.class_names)
@@ -69,24 +88,88 @@ class ImageData:
         self._shorter_edge = shorter_edge or image_size
         self._resize = resize and (source.varies or source.stored_shape[:2] != (self._shorter_edge,) * 2)
         self._memory = None
+        self._tried = False  # whether every image was decoded once, if only by an earlier process
+        self._kept = None  # int64 [count]: the examples' numbers in the source, where some are left out
 
     def load(self):
         """Decodes everything into memory if it fits there. Reads are gathers from then on.
 
         Raises:
-          InputError: an image that cannot be decoded; the message names it.
+          InputError: images that cannot be decoded; the message names the first.
         """
-        if self._memory is None and self.count * int(np.prod(self.image_shape)) <= IN_MEMORY_BYTES:
-            batches = tf.data.Dataset.range(self.count).batch(512)
-            batches = batches.map(self._read_source, num_parallel_calls=tf.data.AUTOTUNE)
-            try:
-                parts = list(batches.as_numpy_iterator())
-            except tf.errors.InvalidArgumentError:
-                raise self._undecodable(range(self.count)) or InputError(f"{self.name} cannot be decoded") from None
-            images, labels = (np.concatenate(column) for column in zip(*parts, strict=True))
-            with tf.device("CPU"):  # gigabytes, perhaps; not on a GPU
-                self._memory = tf.constant(images), tf.constant(labels)
+        if self.fits_memory():
+            self.check()
         return self
+
+    def fits_memory(self) -> bool:
+        """Whether the decoded images are few enough for `load` to keep them."""
+        return self.count * int(np.prod(self.image_shape)) <= IN_MEMORY_BYTES
+
+    def check(self):
+        """Raises InputError unless every image can be decoded. Loads them if they fit into memory."""
+        data, bad = self.checked()
+        if len(bad):
+            raise self.refusal(bad)
+        self._memory, self._tried = data._memory, True
+
+    def checked(self, load: bool = True) -> tuple["ImageData", np.ndarray]:
+        """Decodes every image once, in parallel, to find those that cannot be used.
+
+        Args:
+          load: keep what is decoded, if it fits into memory.
+
+        Returns:
+          (the data without those images, int64 [k]: their numbers, from 0, in the stored data).
+
+        Raises:
+          InputError: no image can be used, or they vary in size and `image_size` was not given.
+        """
+        keep = load and self.fits_memory()
+        if self._memory is not None or (self._tried and not keep):
+            return self, np.zeros(0, np.int64)
+        bad, memory = self._try_all(keep)
+        if len(bad) == self.count:
+            raise self.refusal(bad, "none is left")
+        data = self.without(bad)
+        data._memory = memory
+        return data, bad
+
+    def without(self, numbers) -> "ImageData":
+        """The data without the images of these numbers, int64 [k]: all that a `checked` found, now or earlier."""
+        data = copy.copy(self)
+        data._tried = True
+        if len(numbers):
+            data._kept = np.setdiff1d(self._numbers_of(np.arange(self.count)), numbers)
+            data.count, data._memory = len(data._kept), None
+        return data
+
+    def refusal(self, numbers, hint=None) -> InputError:
+        """What to raise where the images of these numbers in the stored data cannot be used, but must."""
+        if hint is None:
+            leave_out = "--bad_images=skip leaves out what cannot be used"
+            hint = "restore it, then start again" if self._tried else leave_out
+        which = "The first is " if len(numbers) > 1 else "It is "
+        return InputError(
+            f"{len(numbers)} of {self.stored} images of {self.name} cannot be used: truncated, unreadable, no image, "
+            f"or pixels that are NaN or outside [0, 1].\n{which}{self._source.describe(numbers[0])}; {hint}"
+        )
+
+    def left_out_news(self, numbers) -> str:
+        """A line that says how many images are left out, and names the first few."""
+        names = ", ".join(self._source.describe(number) for number in numbers[:_NAMED])
+        more = f" and {len(numbers) - _NAMED} more" if len(numbers) > _NAMED else ""
+        return f"{len(numbers)} of {self.stored} images of {self.name} cannot be used and are left out: {names}{more}"
+
+    @contextlib.contextmanager
+    def naming_damage(self):
+        """Turns the error of a read within it into an InputError that names the images at fault."""
+        try:
+            yield
+        except (tf.errors.InvalidArgumentError, tf.errors.UnknownError, OSError):
+            bad, _ = self._try_all(keep=False)
+            if not len(bad):
+                raise  # it was not the images
+            raise self.refusal(bad) from None
 
     def check_batch(self, batch_size: int):
         """Raises InputError if the data set is smaller than a batch."""
@@ -165,38 +248,62 @@ class ImageData:
         count = self.count if limit is None else min(limit, self.count)
         if limit is None:
             self.load()
-        images, labels = self.read(tf.range(count, dtype=tf.int64))
+        with self.naming_damage():
+            images, labels = self.read(tf.range(count, dtype=tf.int64))
         return images.numpy(), labels.numpy()
 
-    def undecodable_near(self, batch_size: int, seed: int, step: int):
-        """After a training batch could not be read: the InputError that names the image, or None.
+    def _numbers_of(self, indices):
+        return indices if self._kept is None else self._kept[indices]
 
-        Looks through the batches of `step` and those that are read ahead of it.
-        """
-        order = _Order(self.count, batch_size, seed)
-        return self._undecodable(np.concatenate([order.batch(step + ahead) for ahead in range(_READ_AHEAD)]))
+    def _try_all(self, keep):
+        """(int64 [k]: numbers of the images that cannot be decoded; the others and their labels, or None)."""
 
-    def _undecodable(self, indices):
-        """The InputError that names the first of the examples that cannot be decoded; None if all can."""
-        for i in indices:
-            try:
-                image, _ = self._source.decode(tf.constant(self._source.read([i])[0]), self.image_shape[-1])
-                if not self._resize and tuple(image.shape[:2]) != self.image_shape[:2]:
-                    height, width = image.shape[:2]
-                    return InputError(
-                        f"{self._source.describe(i)} has {height}x{width} pixels, unlike the first; give --image_size"
-                    )
-                self._decode(tf.constant(self._source.read([i])[0]))
-            except tf.errors.InvalidArgumentError:
-                return InputError(
-                    f"{self._source.describe(i)} cannot be used: it is truncated, no image, or has pixels that are "
-                    "NaN or outside [0, 1]"
+        def read(indices):
+            return np.array(
+                [_example_or_empty(self._source, number) for number in self._numbers_of(indices)], dtype=object
+            )
+
+        def with_indices(indices):
+            examples = tf.numpy_function(read, [indices], tf.string, stateful=False)
+            return indices, tf.ensure_shape(examples, (None,))
+
+        def decode(index, example):
+            if keep:
+                return index, *self._decode(example)
+            image, _ = self._pixels(example)
+            # A pixel is asked for, as a decoding that is for nothing is optimised away, control dependencies or not.
+            return index, image[0, 0, 0]
+
+        dataset = tf.data.Dataset.range(self.count).batch(_READ_AT_ONCE)
+        dataset = dataset.map(with_indices, num_parallel_calls=tf.data.AUTOTUNE).unbatch()
+        # What fails is dropped here; the rest keeps its order.
+        dataset = dataset.map(decode, num_parallel_calls=tf.data.AUTOTUNE).ignore_errors()
+        parts = list(dataset.batch(512).as_numpy_iterator())
+        good, *decoded = (np.concatenate(column) for column in zip(*parts, strict=True)) if parts else ([],)
+        bad = self._numbers_of(np.setdiff1d(np.arange(self.count), good))
+        self._refuse_other_sizes(bad)
+        if not keep:
+            return bad, None
+        with tf.device("CPU"):  # gigabytes, perhaps; not on a GPU
+            return bad, tuple(tf.constant(column) for column in decoded)
+
+    def _refuse_other_sizes(self, numbers):
+        """Raises InputError if one of these can be decoded: then its size is at fault, which no skipping mends."""
+        if self._resize or not self._source.varies:
+            return
+        for number in numbers:
+            with contextlib.suppress(tf.errors.InvalidArgumentError):
+                image, _ = self._source.decode(
+                    tf.constant(_example_or_empty(self._source, number)), self.image_shape[-1]
                 )
-        return None
+                raise InputError(
+                    f"{self._source.describe(number)} has {image.shape[0]}x{image.shape[1]} pixels, unlike the first; "
+                    "give --image_size"
+                )
 
     def _read_source(self, indices, places=None):
         def read(indices):
-            return np.array(self._source.read(indices), dtype=object)
+            return np.array(self._source.read(self._numbers_of(indices)), dtype=object)
 
         examples = tf.ensure_shape(tf.numpy_function(read, [indices], tf.string, stateful=False), (None,))
         signature = (tf.uint8, tf.int64)
@@ -208,17 +315,20 @@ class ImageData:
         return images, labels
 
     def _decode(self, example, place=None):
-        size, _, channels = self.image_shape
+        image, label = self._pixels(example)
+        if self._resize:
+            image = pixels.resized(image, self._shorter_edge)
+            image = pixels.cropped(image, self.image_shape[0], place)
+        return tf.ensure_shape(image, self.image_shape), label
+
+    def _pixels(self, example):
+        """The image of an example, uint8, before it is resized, and its label. All that can fail is in here."""
+        channels = self.image_shape[-1]
         image, label = self._source.decode(example, channels)
         if image.dtype.is_floating:
-            image = tf.cast(tf.round(_in_range(image) * 255.0), tf.uint8)
-        elif image.dtype != tf.uint8:
-            raise InputError(f"{self.name} has {image.dtype.name} pixels; uint8 or float in [0, 1] can be read")
-        image = _with_channels(image, channels)
-        if self._resize:
-            image = _resized(image, self._shorter_edge)
-            image = _cropped(image, size, place)
-        return tf.ensure_shape(image, self.image_shape), label
+            image = tf.cast(tf.round(pixels.in_range(image) * 255.0), tf.uint8)
+        image = pixels.with_channels(image, channels)
+        return image if self._resize else tf.ensure_shape(image, self.image_shape), label
 
 
 class _Order:
@@ -251,32 +361,9 @@ def _pipeline(dataset):
     return dataset.prefetch(4).with_options(options)
 
 
-def _in_range(image):
-    fine = tf.reduce_all(tf.math.is_finite(image) & (image >= 0.0) & (image <= 1.0))
-    with tf.control_dependencies([tf.debugging.Assert(fine, ["pixels are NaN or outside [0, 1]"])]):
-        return tf.identity(image)
-
-
-def _with_channels(image, channels):
-    found = image.shape[-1]
-    if found == channels:
-        return image
-    if channels == 1:
-        return tf.image.rgb_to_grayscale(image[..., :3])
-    return tf.image.grayscale_to_rgb(image[..., :1]) if found < 3 else image[..., :3]
-
-
-def _resized(image, shorter_edge):
-    shape = tf.cast(tf.shape(image)[:2], tf.float32)
-    shape = tf.maximum(tf.cast(tf.round(shape * (shorter_edge / tf.reduce_min(shape))), tf.int32), shorter_edge)
-    image = tf.image.resize(image, shape, "lanczos3", antialias=True)
-    return tf.cast(tf.round(tf.clip_by_value(image, 0.0, 255.0)), tf.uint8)
-
-
-def _cropped(image, size, place):
-    room = tf.shape(image)[:2] - size
-    if place is None:
-        top, left = room[0] // 2, room[1] // 2
-    else:
-        top, left = tf.unstack(tf.cast(place * tf.cast(room + 1, tf.float32), tf.int32))
-    return image[top : top + size, left : left + size]
+def _example_or_empty(source, number):
+    """A serialised example; nothing, which cannot be decoded, where it cannot be read."""
+    try:
+        return source.read([number])[0]
+    except OSError:
+        return b""

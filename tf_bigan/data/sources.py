@@ -6,6 +6,7 @@ many serialised examples, `decode`, which turns one into (image, label) in a Ten
 names the i-th for a person. Reading costs the same at every index: nothing is replayed to get there.
 """
 
+import contextlib
 import os
 import pathlib
 import socket
@@ -51,7 +52,7 @@ class FolderSource:
         self.count = len(self.files)
         self.origin = str(path.resolve())
         self.varies = True
-        self.stored_shape = self._shape_of_first()
+        self.stored_shape = self._shape_of_first(path)
 
     def read(self, indices):
         """int64 [N] -> N byte strings: the label's 8 bytes, then the file's."""
@@ -73,12 +74,16 @@ class FolderSource:
         """The file's path."""
         return str(self.files[i])
 
-    def _shape_of_first(self):
-        try:
-            image = tf.io.decode_image(self.files[0].read_bytes(), expand_animations=False)
-        except tf.errors.InvalidArgumentError:
-            raise InputError(f"{self.files[0]} cannot be decoded: it is truncated or no image") from None
-        return (*image.shape[:2], 3 if image.shape[-1] in (3, 4) else 1)
+    def _shape_of_first(self, path):
+        """Of the first that can be decoded; what to do about others is not for here."""
+        for file in self.files:
+            with contextlib.suppress(tf.errors.InvalidArgumentError, OSError):
+                image = tf.io.decode_image(file.read_bytes(), expand_animations=False)
+                return (*image.shape[:2], 3 if image.shape[-1] in (3, 4) else 1)
+        raise InputError(
+            f"none of the {self.count} images under {path} can be decoded; the first, {self.files[0]}, is truncated, "
+            "unreadable or no image"
+        )
 
 
 class TFDSSource:
@@ -100,6 +105,9 @@ class TFDSSource:
             raise InputError(f"{dataset} has no split {split!r}.{hint}") from None
         self._features = info.features
         self._image, self._label = _feature_names(dataset, info.features)
+        pixels = tf.as_dtype(info.features[self._image].np_dtype)
+        if not (pixels.is_floating or pixels == tf.uint8):
+            raise InputError(f"{dataset} has {pixels.name} pixels; uint8 or float in [0, 1] can be read")
         self.class_names = list(info.features[self._label].names) if self._label else []
         self.stored_shape = tuple(info.features[self._image].shape)
         self.varies = None in self.stored_shape
@@ -124,7 +132,7 @@ class TFDSSource:
         return records
 
     def decode(self, example, channels: int):
-        """A serialised example -> (image [H, W, C] as stored, int64 label)."""
+        """A serialised example -> (uint8 or float image [H, W, C] as stored, int64 label)."""
         del channels  # TFDS knows them
         parsed = self._features.deserialize_example(example)
         label = parsed[self._label] if self._label else tf.constant(NO_LABEL, tf.int64)
@@ -143,6 +151,7 @@ def prepared_builder(dataset: str, data_dir: str | None):
     import tensorflow_datasets as tfds
 
     import tf_bigan.data.digits  # noqa: F401  (registers the builder)
+    import tf_bigan.data.tiny_imagenet  # noqa: F401
 
     try:
         builder = tfds.builder(dataset, data_dir=data_dir)
@@ -156,10 +165,12 @@ def prepared_builder(dataset: str, data_dir: str | None):
     if not sys.stderr.isatty():
         tfds.disable_progress_bar()
     try:
-        _look_up_hosts(builder)
+        look_up_hosts(builder.url_infos or ())
         # datasets#2400: without network the look-up in TFDS's own bucket stalls.
         config = tfds.download.DownloadConfig(try_download_gcs=False)
         builder.download_and_prepare(download_config=config)
+    except InputError:  # of a builder of ours
+        raise
     except Exception as error:  # TFDS, its checksums, requests and the file system all raise their own
         raise InputError(
             f"data set {dataset!r} is not under {builder.data_dir_root} and could not be prepared there: "
@@ -168,11 +179,11 @@ def prepared_builder(dataset: str, data_dir: str | None):
     return builder
 
 
-def _look_up_hosts(builder):
-    """Raises OSError at once where TFDS would retry for minutes: its downloads' hosts cannot be resolved."""
+def look_up_hosts(urls):
+    """Raises OSError at once where TFDS would retry for minutes: a host of `urls` cannot be resolved."""
     if urllib.request.getproxies():
         return  # the proxy resolves names
-    for host in {urllib.parse.urlparse(url).hostname for url in builder.url_infos or ()} - {None}:
+    for host in {urllib.parse.urlparse(url).hostname for url in urls} - {None}:
         try:
             socket.getaddrinfo(host, 443)
         except socket.gaierror as error:

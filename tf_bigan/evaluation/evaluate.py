@@ -43,7 +43,15 @@ class EvaluationData:
 
 
 def open_evaluation_data(
-    experiment, dataset=None, query_dataset=None, gallery_split="train", query_split=None, data_dir=None, edge=0
+    experiment,
+    dataset=None,
+    query_dataset=None,
+    gallery_split="train",
+    query_split=None,
+    data_dir=None,
+    bad_images=None,
+    say=print,
+    edge=0,
 ):
     """Opens the data to evaluate an experiment on, at its image size.
 
@@ -54,6 +62,8 @@ def open_evaluation_data(
       gallery_split: TFDS split of the gallery.
       query_split: of the queries; None = "test" or, where there is none, "validation".
       data_dir: the TFDS directory.
+      bad_images: as `open_images` takes it; None = the experiment's.
+      say: called with a line of news for data with images left out.
       edge: of the crops, if not the model's, in pixels; shorter edges are resized to 256 / 227 of it.
 
     Raises:
@@ -66,7 +76,8 @@ def open_evaluation_data(
         size, shorter_edge = edge, round(edge * 256 / 227)
 
     def open_split(name, split):
-        return open_images(name, split, size, experiment.channels, data_dir, shorter_edge)
+        crop = size, experiment.channels, data_dir, shorter_edge
+        return open_images(name, split, *crop, bad_images or experiment.bad_images, say)
 
     gallery = open_split(dataset, gallery_split)
     if query_split:

@@ -31,7 +31,7 @@ def extract(network, data, output, description, shard=10_000, batch_size=256):
       (number of examples, shape of one example's features).
 
     Raises:
-      InputError: an unwritable place, or one with parts of another extraction.
+      InputError: images that cannot be decoded, an unwritable place, or one with parts of another extraction.
     """
     output = pathlib.Path(output)
     npz = output.suffix == ".npz"
@@ -42,6 +42,8 @@ def extract(network, data, output, description, shard=10_000, batch_size=256):
     else:
         plan = output.with_name(f"{output.name}.json")
         shards = [output.with_name(f"{output.name}-{i:05d}-of-{count:05d}") for i in range(count)]
+    if not plan.exists():
+        data.check()  # now rather than hours later
     _claim(plan, {"description": description, "examples": data.count, "shard": shard})
 
     done = 0
@@ -51,17 +53,18 @@ def extract(network, data, output, description, shard=10_000, batch_size=256):
     bar.update(min(done * shard, data.count), finalize=False)
     batches = data.batches(min(batch_size, shard), first=done * shard) if done < count else []
     pending, held = [], 0
-    for images, labels in batches:
-        features = np.asarray(network(images), np.float32).reshape(len(labels), -1)
-        pending.append((features, labels.numpy()))
-        held += len(labels)
-        at = min(done * shard + held, data.count)
-        bar.update(at, finalize=False)
-        while held >= shard or (held and at == data.count):
-            columns = [np.concatenate(column) for column in zip(*pending, strict=True)]
-            (_write_npz if npz else _write_records)(shards[done], *(column[:shard] for column in columns))
-            pending = [tuple(column[shard:] for column in columns)]
-            held, done = max(held - shard, 0), done + 1
+    with data.naming_damage():
+        for images, labels in batches:
+            features = np.asarray(network(images), np.float32).reshape(len(labels), -1)
+            pending.append((features, labels.numpy()))
+            held += len(labels)
+            at = min(done * shard + held, data.count)
+            bar.update(at, finalize=False)
+            while held >= shard or (held and at == data.count):
+                columns = [np.concatenate(column) for column in zip(*pending, strict=True)]
+                (_write_npz if npz else _write_records)(shards[done], *(column[:shard] for column in columns))
+                pending = [tuple(column[shard:] for column in columns)]
+                held, done = max(held - shard, 0), done + 1
     bar.update(data.count, finalize=True)
 
     shape = _width(shards[0], npz)

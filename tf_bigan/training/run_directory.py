@@ -1,6 +1,7 @@
 """The run directory: what a run is, its log, its pictures and its weights.
 
 train.flags            the resolved Experiment
+data.json              of what data, and which of its images are left out; absent from a published run
 checkpoints/           for resuming; absent from a published run
 metrics.jsonl          one record an epoch
 tensorboard/, images/  the same numbers, and grids of samples and reconstructions
@@ -23,6 +24,7 @@ from tf_bigan.files import CHECKSUMS, replacing, verify_checksums, write_checksu
 
 FLAGFILE = "train.flags"
 WEIGHTS = "weights.json"
+DATA = "data.json"
 _DIGEST = "# SHA-256 of the lines below: "
 
 
@@ -71,6 +73,32 @@ class RunDirectory:
         """Writes train.flags."""
         flags = experiment.to_flagfile()
         write_text(self.path / FLAGFILE, f"{_DIGEST}{_digest(flags)}\n{flags}")
+
+    def write_left_out(self, origin: str, stored: int, numbers: list[int]):
+        """Writes data.json: which of the `stored` images of `origin` are left out."""
+        content = {"origin": origin, "images": stored, "left_out": numbers}
+        write_text(self.path / DATA, json.dumps(content) + "\n")
+
+    def left_out(self, origin: str, stored: int) -> list[int] | None:
+        """The numbers of the images that the run here leaves out; None where there is none to resume, or no record.
+
+        Raises:
+          InputError: data.json is damaged, or the data has no longer as many images as the run began with.
+        """
+        path = self.path / DATA
+        if not (path.exists() and (self.has_weights() or self.has_checkpoints())):
+            return None
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            numbers, begun = [int(number) for number in content["left_out"]], int(content["images"])
+        except (OSError, ValueError, KeyError, TypeError):
+            raise InputError(f"{path} is damaged; delete it to have the images checked again") from None
+        if begun != stored:
+            raise InputError(
+                f"{self.path} was begun with {begun} images of {content.get('origin')}; {origin} has {stored}.\n"
+                "Restore them to resume it, or give another --workdir"
+            )
+        return numbers
 
     @contextlib.contextmanager
     def lock(self):

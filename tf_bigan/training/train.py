@@ -5,7 +5,9 @@ import dataclasses
 import math
 import pathlib
 import sys
+import zlib
 
+import numpy as np
 import tensorflow as tf
 
 from tf_bigan.data import open_images
@@ -32,8 +34,9 @@ class WorkerLost(Exception):
 def train(experiment: Experiment, workdir, data_dir=None, say=print):
     """Trains `experiment` in `workdir`, resuming what was begun there.
 
-    An epoch is ceil(images / batch_size) steps; every batch is full. At the end the inference statistics are
-    estimated and the weights written. A finished run is left as it is.
+    An epoch is ceil(images / batch_size) steps; every batch is full. Before the first, every image is decoded once to
+    find those that cannot be. At the end the inference statistics are estimated and the weights written. A finished
+    run is left as it is.
 
     Args:
       experiment: what to train. Fields left open ("auto", 0 = as stored) are resolved; the resolved
@@ -60,17 +63,7 @@ def train(experiment: Experiment, workdir, data_dir=None, say=print):
         raise InputError(f"batch_size {experiment.batch_size} is not divisible by {replicas} replicas")
     policy, why = devices.pick_precision(experiment.precision, strategy)
     xla = devices.pick_xla(experiment.xla, policy, experiment.networks, strategy, experiment.deterministic)
-    data = open_images(
-        experiment.dataset,
-        experiment.split,
-        experiment.crop_size,
-        experiment.channels,
-        data_dir,
-        experiment.shorter_edge,
-    )
-    data.check_batch(experiment.batch_size)
-    if experiment.crop == "centre":
-        data.load()
+    data, left_out = _open_data(experiment, run, strategy, data_dir, say)
     size, _, channels = data.image_shape
     experiment = dataclasses.replace(
         experiment,
@@ -97,6 +90,7 @@ def train(experiment: Experiment, workdir, data_dir=None, say=print):
         checkpoints = Checkpoints(run.checkpoints, game, experiment.keep_checkpoints, chief)
         if chief:
             run.write_experiment(experiment)
+            run.write_left_out(data.origin, data.stored, left_out.tolist())
         total_steps = steps_per_epoch * experiment.epochs
         if run.is_finished():
             say(f"{run.path} is finished: {total_steps} steps")
@@ -113,13 +107,48 @@ def train(experiment: Experiment, workdir, data_dir=None, say=print):
         if chief:
             run.rewind_log(game.steps_done)
         try:
-            _fit(game, experiment, data, run, checkpoints, schedule, chief)
+            with data.naming_damage():
+                _fit(game, experiment, data, run, checkpoints, schedule, chief)
+                _finish(game, experiment, data, run, chief)
         except tf.errors.UnavailableError:
             if experiment.strategy != "multi_worker":
                 raise
             raise WorkerLost("another worker is gone; start all again to resume from the last checkpoint") from None
-        _finish(game, experiment, data, run, chief)
         say(f"finished: {total_steps} steps; weights in {pathlib.Path(run.path)}")
+
+
+def _open_data(experiment, run, strategy, data_dir, say):
+    """The images to train on, and the numbers of those left out: as `run` has them, or by decoding each once."""
+    data = open_images(
+        experiment.dataset,
+        experiment.split,
+        experiment.crop_size,
+        experiment.channels,
+        data_dir,
+        experiment.shorter_edge,
+    )
+    data.check_batch(experiment.batch_size)
+    load = experiment.crop == "centre"
+    recorded = run.left_out(data.origin, data.stored)
+    if recorded is None:
+        if not (load and data.fits_memory()):
+            say(f"checking that {data.count} images can be decoded")
+        usable, left_out = data.checked(load)
+    else:
+        left_out = np.array(recorded, np.int64)
+        usable = data.without(left_out)
+    # Before a worker refuses its data on its own, and the others wait for it.
+    digest = zlib.crc32(np.append(left_out, data.stored).tobytes()) % 2**16  # its sums are exact in float32
+    if devices.sum_over_replicas(strategy, digest) != digest * strategy.num_replicas_in_sync:
+        raise InputError(
+            "the workers have different images, or cannot decode the same ones; they must have the same data"
+        )
+    if len(left_out) and experiment.bad_images == "refuse":
+        raise data.refusal(left_out)
+    if len(left_out):
+        say(data.left_out_news(left_out))
+        usable.check_batch(experiment.batch_size)
+    return (usable.load() if load else usable), left_out
 
 
 def _fit(game, experiment, data, run, checkpoints, schedule, chief):
@@ -140,19 +169,15 @@ def _fit(game, experiment, data, run, checkpoints, schedule, chief):
     with keep.on_sigterm():
         while (step := game.steps_done) < total_steps:
             epoch, done = divmod(step, steps_per_epoch)
-            try:
-                game.fit(
-                    _batches(experiment, data, first_step=step),
-                    initial_epoch=epoch,
-                    epochs=epoch + 1 if done else experiment.epochs,
-                    steps_per_epoch=steps_per_epoch - done,
-                    callbacks=callbacks,
-                    statistics_steps=0,
-                    verbose=1 if sys.stdout.isatty() else 2,
-                )
-            except tf.errors.InvalidArgumentError as error:
-                # Data that is not kept in memory is first decoded here.
-                raise data.undecodable_near(experiment.batch_size, experiment.seed, game.steps_done) or error from None
+            game.fit(
+                _batches(experiment, data, first_step=step),
+                initial_epoch=epoch,
+                epochs=epoch + 1 if done else experiment.epochs,
+                steps_per_epoch=steps_per_epoch - done,
+                callbacks=callbacks,
+                statistics_steps=0,
+                verbose=1 if sys.stdout.isatty() else 2,
+            )
             if keep.stopped():
                 raise Terminated(f"stopped after step {game.steps_done} of {total_steps}; start again to go on")
     keep.save()

@@ -1,0 +1,38 @@
+"""What is done to the pixels of one image, in a TensorFlow graph."""
+
+import tensorflow as tf
+
+
+def in_range(image):
+    """A float image as it is; InvalidArgumentError when run on pixels that are NaN or outside [0, 1]."""
+    fine = tf.reduce_all(tf.math.is_finite(image) & (image >= 0.0) & (image <= 1.0))
+    with tf.control_dependencies([tf.debugging.Assert(fine, ["pixels are NaN or outside [0, 1]"])]):
+        return tf.identity(image)
+
+
+def with_channels(image, channels):
+    """[H, W, C] -> [H, W, channels], for 1 or 3 channels; a fourth, transparency, is dropped."""
+    found = image.shape[-1]
+    if found == channels:
+        return image
+    if channels == 1:
+        return tf.image.rgb_to_grayscale(image[..., :3])
+    return tf.image.grayscale_to_rgb(image[..., :1]) if found < 3 else image[..., :3]
+
+
+def resized(image, shorter_edge):
+    """uint8 [H, W, C] -> the same with its shorter edge resized by Lanczos' filter, antialiased."""
+    shape = tf.cast(tf.shape(image)[:2], tf.float32)
+    shape = tf.maximum(tf.cast(tf.round(shape * (shorter_edge / tf.reduce_min(shape))), tf.int32), shorter_edge)
+    image = tf.image.resize(image, shape, "lanczos3", antialias=True)
+    return tf.cast(tf.round(tf.clip_by_value(image, 0.0, 255.0)), tf.uint8)
+
+
+def cropped(image, size, place):
+    """[H, W, C] -> [size, size, C] at `place`, float32 [2] in [0, 1), 0 = at the top or left; None = in the centre."""
+    room = tf.shape(image)[:2] - size
+    if place is None:
+        top, left = room[0] // 2, room[1] // 2
+    else:
+        top, left = tf.unstack(tf.cast(place * tf.cast(room + 1, tf.float32), tf.int32))
+    return image[top : top + size, left : left + size]
