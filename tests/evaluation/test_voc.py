@@ -37,7 +37,7 @@ def mocked_voc(monkeypatch):
         }
         return tf.data.Dataset.from_generator(generate, output_signature=signature)
 
-    monkeypatch.setattr(sources, "_look_up_hosts", lambda builder: None)
+    monkeypatch.setattr(sources, "look_up_hosts", lambda urls: None)
     with tfds.testing.mock_data(as_dataset_fn=examples):
         yield
 
