@@ -3,7 +3,7 @@
 TFDS_DATA_DIR=/path/to/tfds python benchmarks/convolutions.py --dataset=cifar10
 
 gradient            one training-mode forward and backward pass of the paper's E, G and D at 64 pixels
-keras / ours        E's conv2 in two groups: Keras' layer against networks.layers.GroupedConv2D; and batch norm of a
+keras / ours        E's conv2 in two groups: Keras' layer against networks.convolutions.Convolution; and batch norm of a
                     [batch, 32, 32, 64] map: Keras' operations against the fused kernel. Forward and backward
 pipeline            training batches from encoded images: decode, resize to 72, random crop of 64, flip
 """
@@ -21,7 +21,8 @@ from timing import best_seconds, note, print_table, write_json
 
 from tf_bigan.data import open_images
 from tf_bigan.networks import ConvDiscriminator, ConvEncoder, ConvGenerator
-from tf_bigan.networks.layers import BatchNorm, GroupedConv2D
+from tf_bigan.networks.convolutions import Convolution
+from tf_bigan.networks.layers import BatchNorm
 
 
 def gradient_of(layer, inputs, watched=False):
@@ -54,7 +55,7 @@ def contenders(batch_size, policy):
     }
     layers = {
         "conv2 in groups, keras": (keras.layers.Conv2D(256, 5, **settings), (8, 8, 96)),
-        "conv2 in groups, ours": (GroupedConv2D(256, 5, **settings), (8, 8, 96)),
+        "conv2 in groups, ours": (Convolution(256, 5, **settings), (8, 8, 96)),
         # Synchronised statistics take the formula in Keras' operations.
         "batch norm, keras": (BatchNorm(affine=True, synchronized=True, dtype=policy), (32, 32, 64)),
         "batch norm, ours": (BatchNorm(affine=True, dtype=policy), (32, 32, 64)),

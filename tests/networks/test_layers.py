@@ -2,9 +2,8 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers import images
 
-from tf_bigan.networks.layers import BatchNorm, GroupedConv2D, normal_initializer
+from tf_bigan.networks.layers import BatchNorm, normal_initializer
 
 
 def estimated(norm, batches):
@@ -172,20 +171,6 @@ def test_layer_survives_being_saved_inside_a_model(tmp_path):
     x = np.float32([[3.0, 4.0]])
     np.testing.assert_array_equal(again(x), model(x))
     assert not np.allclose(again(x), x)
-
-
-@pytest.mark.parametrize("groups", [1, 2, 3])
-def test_grouped_convolutions_are_keras_own(groups):
-    settings = {
-        "groups": groups,
-        "strides": 2,
-        "use_bias": False,
-        "kernel_initializer": normal_initializer(1.0, 0, "k"),
-    }
-    x = images(2, shape=(9, 9, 6))
-    ours, theirs = GroupedConv2D(12, 3, **settings), keras.layers.Conv2D(12, 3, **settings)
-    np.testing.assert_allclose(ours(x), theirs(x), atol=1e-5)
-    assert ours.kernel.shape == theirs.kernel.shape == (3, 3, 6 // groups, 12)
 
 
 @pytest.mark.parametrize("policy, tolerance", [("float32", 1e-5), ("mixed_bfloat16", 0.05)])

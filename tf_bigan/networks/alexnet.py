@@ -5,7 +5,8 @@ from keras import layers, ops
 
 from tf_bigan.errors import InputError
 from tf_bigan.networks.conv import ALEXNET, SLOPE, STDDEV, WIDTH
-from tf_bigan.networks.layers import GroupedConv2D, normal_initializer
+from tf_bigan.networks.convolutions import Convolution
+from tf_bigan.networks.layers import normal_initializer
 
 CONVOLUTIONS = tuple(name for name, *_ in ALEXNET)
 LAYERS = (*CONVOLUTIONS, "fc6", "fc7", "fc8")  # those with weights, from the images up
@@ -64,7 +65,7 @@ class AlexNet(keras.Model):
             if layer != "conv1":
                 h = layers.ZeroPadding2D(padding, name=f"{layer}_padded", dtype=policy)(h)
             channels = channels * width // WIDTH
-            h = GroupedConv2D(channels, kernel, stride, groups=groups, dtype=policy, **settings(layer))(h)
+            h = Convolution(channels, kernel, stride, groups=groups, dtype=policy, **settings(layer))(h)
             h = layers.LeakyReLU(SLOPE, name=layer, dtype=policy)(h)
             if layer in _POOLED:
                 h = CeilMaxPool(name=layer.replace("conv", "pool"), dtype=policy.name)(h)

@@ -9,7 +9,8 @@ import keras
 from keras import layers, ops
 
 from tf_bigan.errors import InputError
-from tf_bigan.networks.layers import BatchNorm, GroupedConv2D, normal_initializer
+from tf_bigan.networks.convolutions import Convolution, TransposedConvolution
+from tf_bigan.networks.layers import BatchNorm, normal_initializer
 
 SLOPE = 0.2  # of the leaky rectifiers in D and E
 STDDEV = 0.02  # of the initial weights; of z's, STDDEV times the kernel's area
@@ -289,7 +290,7 @@ def _edge(image_shape):
 def _convolution(h, channels, kernel, stride, padding, groups, name, network, seed, policy):
     # Keras' "same" pads strided convolutions by a pixel less in front.
     h = layers.ZeroPadding2D(padding, name=f"{name}_padded", dtype=policy)(h)
-    return GroupedConv2D(
+    return Convolution(
         channels,
         kernel,
         stride,
@@ -303,7 +304,7 @@ def _convolution(h, channels, kernel, stride, padding, groups, name, network, se
 
 def _deconvolution(h, channels, name, network, seed, policy):
     """Doubles the edge: the gradient of a 5x5 convolution of stride 2, padded by 2 on every side."""
-    h = layers.Conv2DTranspose(
+    h = TransposedConvolution(
         channels,
         KERNEL,
         2,

@@ -13,21 +13,6 @@ def normal_initializer(stddev: float, seed: int, name: str) -> keras.initializer
 
 
 @keras.saving.register_keras_serializable("tf_bigan")
-class GroupedConv2D(keras.layers.Conv2D):
-    """`keras.layers.Conv2D` whose groups are convolutions side by side; its weights are Conv2D's.
-
-    Keras compiles grouped convolutions with XLA, whatever the device; on CPUs theirs took 4 to 8 times as long.
-    """
-
-    def convolution_op(self, inputs, kernel):
-        parts, kernels = (ops.split(tensor, self.groups, axis=-1) for tensor in (inputs, kernel))
-        settings = {"strides": self.strides, "padding": self.padding, "dilation_rate": self.dilation_rate}
-        return ops.concatenate(
-            [ops.conv(part, weights, **settings) for part, weights in zip(parts, kernels, strict=True)], axis=-1
-        )
-
-
-@keras.saving.register_keras_serializable("tf_bigan")
 class BatchNorm(keras.layers.Layer):
     """Batch normalisation whose inference statistics are estimated afterwards, not tracked while training.
 
