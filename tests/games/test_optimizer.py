@@ -22,14 +22,14 @@ def stepped(optimizer, start, gradients):
 
 
 def adam(start, gradients, rates, beta_1=0.5, beta_2=0.999, epsilon=1e-8, l2=2.5e-5):
-    """Kingma and Ba's algorithm 1 in its rearranged order (section 2), with L2 in the gradient, in float64."""
+    """Kingma and Ba's algorithm 1, with L2 in the gradient, in float64."""
     w, m, v = start.astype(np.float64), 0.0, 0.0
     trace = []
     for t, (gradient, rate) in enumerate(zip(gradients, rates, strict=True), start=1):
         gradient = gradient + l2 * w
         m = beta_1 * m + (1 - beta_1) * gradient
         v = beta_2 * v + (1 - beta_2) * gradient**2
-        w = w - rate * np.sqrt(1 - beta_2**t) / (1 - beta_1**t) * m / (np.sqrt(v) + epsilon)
+        w = w - rate * m / (1 - beta_1**t) / (np.sqrt(v / (1 - beta_2**t)) + epsilon)
         trace.append(w)
     return np.array(trace)
 

@@ -17,7 +17,7 @@ class Adam(keras.optimizers.Adam):
     Args:
       learning_rate: a float or a `keras.optimizers.schedules.LearningRateSchedule`.
       beta_1, beta_2: decay rates of the moments.
-      epsilon: added to the root of the second moment.
+      epsilon: added to the root of the second moment, corrected (Kingma and Ba's algorithm 1).
       l2: coefficient of the weights in the gradient. Gains and biases (rank below 2) are exempt
         (paper, appendix; the released scripts decay biases, with no visible effect).
       **kwargs: as for `keras.optimizers.Adam`, without amsgrad. Clipping by a global norm takes all players' gradients
@@ -38,16 +38,18 @@ class Adam(keras.optimizers.Adam):
         if self.l2 and len(variable.shape) > 1:
             gradient = gradient + self.l2 * variable
         step = tf.cast(self.iterations + 1, tf.float32)
+        beta_2_power = tf.pow(self.beta_2, step)
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,
             m=self._momentums[index].value.handle,
             v=self._velocities[index].value.handle,
             beta1_power=tf.pow(self.beta_1, step),
-            beta2_power=tf.pow(self.beta_2, step),
+            beta2_power=beta_2_power,
             lr=tf.cast(learning_rate, tf.float32),
             beta1=self.beta_1,
             beta2=self.beta_2,
-            epsilon=self.epsilon,
+            # The kernel adds it before the second moment's correction, the papers after.
+            epsilon=self.epsilon * tf.sqrt(1.0 - beta_2_power),
             grad=gradient,
         )
 
