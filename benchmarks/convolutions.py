@@ -1,16 +1,14 @@
-"""What the convolutional networks' layers and their input cost on this machine.
+"""What the convolutional networks' layers cost on this machine.
 
-TFDS_DATA_DIR=/path/to/tfds python benchmarks/convolutions.py --dataset=cifar10
+python benchmarks/convolutions.py
 
 gradient            one training-mode forward and backward pass of the paper's E, G and D at 64 pixels
 keras / ours        E's conv2 in two groups: Keras' layer against networks.convolutions.Convolution; and batch norm of a
                     [batch, 32, 32, 64] map: Keras' operations against the fused kernel. Forward and backward
-pipeline            training batches from encoded images: decode, resize to 72, random crop of 64, flip
 """
 
 import argparse
 import os
-import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -19,7 +17,6 @@ import numpy as np
 import tensorflow as tf
 from timing import best_seconds, note, print_table, write_json
 
-from tf_bigan.data import open_images
 from tf_bigan.networks import ConvDiscriminator, ConvEncoder, ConvGenerator
 from tf_bigan.networks.convolutions import Convolution
 from tf_bigan.networks.layers import BatchNorm
@@ -66,17 +63,6 @@ def contenders(batch_size, policy):
     return found
 
 
-def pipeline_rate(dataset, batch_size, batches=20):
-    """Images a second of the training pipeline alone."""
-    data = open_images(dataset, image_size=64, channels=3, shorter_edge=72)
-    stream = iter(data.training_batches(batch_size, seed=0, crop="random", flip=True))
-    next(stream)
-    start = time.perf_counter()
-    for _ in range(batches):
-        next(stream)
-    return batches * batch_size / (time.perf_counter() - start)
-
-
 def main():
     """Runs all in rounds and prints a table a precision."""
     parser = argparse.ArgumentParser(
@@ -84,7 +70,6 @@ def main():
     )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--batch_size", type=int, default=128)
-    parser.add_argument("--dataset", help="a TFDS name or folder for the pipeline; none = without it")
     parser.add_argument("--json", metavar="FILE", help="write every measurement there")
     options = parser.parse_args()
 
@@ -100,9 +85,6 @@ def main():
             note(f"{policy}, round {count + 1} of {options.rounds}")
         print_table(policy, "milliseconds", results)
         record[policy] = results
-    if options.dataset:
-        record["pipeline"] = [pipeline_rate(options.dataset, options.batch_size) for _ in range(options.rounds)]
-        print_table("pipeline", "images/s", {options.dataset: record["pipeline"]})
     write_json(options.json, record)
 
 

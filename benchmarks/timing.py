@@ -1,5 +1,6 @@
-"""What the benchmarks share: rates, fresh processes and summaries. Standard library only."""
+"""What the benchmarks share: rates, fresh processes, memory and summaries. Standard library only."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -39,17 +40,37 @@ def environment(**changes: str) -> dict:
     return {**os.environ, **ours, **changes}
 
 
-def run(command: list, **changes: str) -> str:
+def run(command: list, watch=None, **changes: str) -> str:
     """Runs `command` in a fresh process with `environment(**changes)`; returns its stdout.
 
-    Ends this process with the command's last lines of stderr if it fails.
+    Ends this process with the command's last lines of stderr if it fails. `watch`, if given, is called with the
+    process' id twice a second while it runs.
     """
     command = [str(word) for word in command]
-    done = subprocess.run(command, env=environment(**changes), capture_output=True, text=True)
-    if done.returncode:
-        tail = "\n".join(done.stderr.splitlines()[-15:])
-        sys.exit(f"{' '.join(command)}\nexited with {done.returncode}:\n{tail}")
-    return done.stdout
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, env=environment(**changes), stdout=pipe, stderr=pipe, text=True) as process:
+        try:
+            while True:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    stdout, stderr = process.communicate(timeout=0.5 if watch else None)
+                    break
+                watch(process.pid)
+        except BaseException:
+            process.kill()
+            raise
+    if process.returncode:
+        tail = "\n".join(stderr.splitlines()[-15:])
+        sys.exit(f"{' '.join(command)}\nexited with {process.returncode}:\n{tail}")
+    return stdout
+
+
+def resident_mebibytes(pid="self") -> float:
+    """A process' resident memory now; 0 where /proc does not tell."""
+    with contextlib.suppress(OSError):
+        for line in pathlib.Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines():
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1]) / 1024
+    return 0.0
 
 
 def run_json(command: list, **changes: str) -> dict:

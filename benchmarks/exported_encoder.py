@@ -1,0 +1,84 @@
+"""An exported encoder against the Keras model that it was exported from: images per second of inference.
+
+python benchmarks/exported_encoder.py
+
+keras               model.feature_function(), the compiled function behind `model.features`, of one batch
+module              tf_bigan.export(model), loaded by hub.load
+module, unfolded    the same exported with fold=False, where `export` folds batch norms
+
+Freshly initialised weights, penultimate features, float32. All in one process, in rounds; each call's outputs are
+fetched. That they agree is checked first.
+"""
+
+import argparse
+import inspect
+import os
+import tempfile
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_hub as hub
+from timing import calls_per_second, note, print_table, write_json
+
+import tf_bigan
+
+
+def exports():
+    """Contender -> its arguments of `tf_bigan.export`."""
+    variants = {"module": {}}
+    if "fold" in inspect.signature(tf_bigan.export).parameters:
+        variants["module, unfolded"] = {"fold": False}
+    return variants
+
+
+def contenders(name, batch_size, folder):
+    """Name -> function of no arguments that returns a batch's features as an array."""
+    model = tf_bigan.load(name, weights=None)
+    images = tf.constant(np.random.default_rng(0).random((batch_size, *model.image_shape), np.float32))
+    functions = {"keras": model.feature_function()}
+    for count, (variant, arguments) in enumerate(exports().items()):
+        functions[variant] = hub.load(tf_bigan.export(model, f"{folder}/{count}", **arguments))
+    calls = {
+        variant: lambda f=function: tf.reshape(f(images), (batch_size, -1)).numpy()
+        for variant, function in functions.items()
+    }
+    expected = calls["keras"]()
+    for call in calls.values():
+        np.testing.assert_allclose(call(), expected, atol=1e-5)
+    return calls
+
+
+def main():
+    """Runs all in rounds and prints a table of rates and one of ratios."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("--model", default="bigan_imagenet", help="a zoo model's name or a run directory")
+    parser.add_argument("--batch_size", type=int, default=128)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--seconds", type=float, default=5, help="measured of each contender in each round")
+    parser.add_argument("--json", metavar="FILE", help="write every measurement there")
+    options = parser.parse_args()
+
+    with tempfile.TemporaryDirectory() as folder:
+        calls = contenders(options.model, options.batch_size, folder)
+        rates = {name: [] for name in calls}
+        for count in range(options.rounds):
+            for name, call in calls.items():
+                rates[name].append(options.batch_size * calls_per_second(call, options.seconds, warmup=2))
+            note(f"round {count + 1} of {options.rounds}")
+    quotients = {
+        f"{name} / keras": [rate / base for rate, base in zip(rates[name], rates["keras"], strict=True)]
+        for name in rates
+        if name != "keras"
+    }
+    print_table("inference", "images/s", rates)
+    print_table("ratios", "quotient", quotients, digits=2)
+    write_json(options.json, {"model": options.model, "batch_size": options.batch_size, "images_per_second": rates})
+
+
+if __name__ == "__main__":
+    main()
