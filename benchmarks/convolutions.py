@@ -44,15 +44,15 @@ def contenders(batch_size, policy):
     x, z = tf.random.uniform((batch_size, 64, 64, 3)), tf.random.uniform((batch_size, 200))
     dtype = keras.dtype_policies.get(policy).compute_dtype
     maps = {shape: tf.cast(tf.random.normal((batch_size, *shape)), dtype) for shape in ((8, 8, 96), (32, 32, 64))}
-    settings = {"padding": "same", "groups": 2, "use_bias": False, "dtype": policy}
+    settings = {"groups": 2, "use_bias": False, "dtype": policy}
     found = {
         "gradient of E": gradient_of(ConvEncoder(dtype=policy), x),
         "gradient of G": gradient_of(ConvGenerator(dtype=policy), z),
         "gradient of D": gradient_of(ConvDiscriminator(dtype=policy), [x, z]),
     }
     layers = {
-        "conv2 in groups, keras": (keras.layers.Conv2D(256, 5, **settings), (8, 8, 96)),
-        "conv2 in groups, ours": (Convolution(256, 5, **settings), (8, 8, 96)),
+        "conv2 in groups, keras": (keras.layers.Conv2D(256, 5, padding="same", **settings), (8, 8, 96)),
+        "conv2 in groups, ours": (Convolution(256, 5, pad=2, **settings), (8, 8, 96)),
         # Synchronised statistics take the formula in Keras' operations.
         "batch norm, keras": (BatchNorm(affine=True, synchronized=True, dtype=policy), (32, 32, 64)),
         "batch norm, ours": (BatchNorm(affine=True, dtype=policy), (32, 32, 64)),

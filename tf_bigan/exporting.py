@@ -19,7 +19,7 @@ TOLERANCE = 1e-5  # between the module, loaded in a fresh process, and the model
 ROLES = ("encoder", "generator")
 
 # Layers that only rearrange; a module does not offer them by name.
-_PLUMBING = (keras.layers.Flatten, keras.layers.Rescaling, keras.layers.Reshape, keras.layers.ZeroPadding2D)
+_PLUMBING = (keras.layers.Flatten, keras.layers.Rescaling, keras.layers.Reshape)
 
 # What the fresh process runs: it knows nothing of tf_bigan or Keras.
 _RELOAD = """

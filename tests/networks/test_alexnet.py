@@ -20,7 +20,7 @@ def test_the_papers_size():
 
 @pytest.mark.parametrize("size, flat", [(39, 1), (64, 1), (112, 9)])
 def test_smaller_images(size, flat):
-    network = AlexNet((size, size, 3), outputs=7, **TINY)
+    network = AlexNet((size, size, 3), classes=7, **TINY)
     assert network.get_layer("flat").output.shape[1] == flat * 32
     assert network(images(2, shape=(size, size, 3))).shape == (2, 7)
 
@@ -41,14 +41,14 @@ def test_pools_round_up(size):
 
 
 def test_weight_decay_is_half_of_l2_times_the_squared_weights():
-    network = AlexNet((39, 39, 3), outputs=2, l2=0.5, **TINY)
+    network = AlexNet((39, 39, 3), classes=2, l2=0.5, **TINY)
     weights = [network.get_layer(f"{name}_linear").kernel for name in LAYERS]
     expected = sum(0.25 * np.sum(np.square(w)) for w in weights)
     assert float(sum(network.losses)) == pytest.approx(expected, rel=1e-5)
 
 
 def test_it_is_saved_and_made_again(tmp_path):
-    network = AlexNet((39, 39, 3), outputs=2, seed=3, **TINY)
+    network = AlexNet((39, 39, 3), classes=2, seed=3, **TINY)
     network.save(tmp_path / "a.keras")
     again = keras.models.load_model(tmp_path / "a.keras")
     x = images(2, shape=(39, 39, 3))

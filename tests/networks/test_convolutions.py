@@ -36,6 +36,14 @@ def assert_same(ours, theirs, x, tolerance=1e-5):
         np.testing.assert_allclose(found, expected, atol=tolerance * np.abs(expected).max())
 
 
+def padded(layer, pad):
+    return keras.Sequential([keras.layers.ZeroPadding2D(pad), layer])
+
+
+def trimmed(layer, trim):
+    return keras.Sequential([layer, keras.layers.Cropping2D((trim, trim))])
+
+
 @pytest.mark.parametrize(
     "settings",
     [
@@ -44,24 +52,38 @@ def assert_same(ours, theirs, x, tolerance=1e-5):
         {"groups": 3, "strides": 2},
         {"strides": 2, "use_bias": True},
         {"strides": 4, "kernel_size": 5},
-        {"padding": "same", "strides": 2},
-        {"dilation_rate": 2},
+        {"strides": 2, "kernel_size": 5, "pad": 2},
+        {"strides": 4, "kernel_size": 5, "pad": 3},
+        {"pad": 1, "groups": 2},
+        {"kernel_size": 1, "strides": 3, "pad": 1},
     ],
     ids=str,
 )
 def test_convolutions_are_keras_own(channels, settings):
     settings = {"filters": 12, "kernel_size": 3, "use_bias": False, **settings}
-    x = images(2, shape=(10, 11, 6))
-    assert_same(Convolution(**settings), keras.layers.Conv2D(**settings), x)
+    ours = Convolution(**settings)
+    pad = settings.pop("pad", 0)
+    assert_same(ours, padded(keras.layers.Conv2D(**settings), pad), images(2, shape=(10, 11, 6)))
 
 
 @pytest.mark.parametrize(
-    "settings", [{"strides": 2}, {}, {"strides": 2, "padding": "same"}, {"use_bias": True}], ids=str
+    "settings", [{"strides": 2}, {}, {"strides": 2, "trim": (2, 1)}, {"trim": (0, 3), "strides": 3}], ids=str
 )
 def test_transposed_convolutions_are_keras_own(channels, settings):
     settings = {"filters": 4, "kernel_size": 5, "use_bias": False, **settings}
-    x = images(2, shape=(3, 4, 6))
-    assert_same(TransposedConvolution(**settings), keras.layers.Conv2DTranspose(**settings), x)
+    ours = TransposedConvolution(**settings)
+    trim = settings.pop("trim", (0, 0))
+    assert_same(ours, trimmed(keras.layers.Conv2DTranspose(**settings), trim), images(2, shape=(3, 4, 6)))
+
+
+def test_they_are_made_again_from_their_configs():
+    for layer in (Convolution(4, 3, 2, pad=1, groups=2), TransposedConvolution(4, 5, 2, trim=(2, 1))):
+        again = type(layer).from_config(layer.get_config())
+        layer.build((None, 8, 8, 6)), again.build((None, 8, 8, 6))
+        again.set_weights(layer.get_weights())
+        x = images(2, shape=(8, 8, 6))
+        np.testing.assert_array_equal(again(x), layer(x))
+        assert tuple(again(x).shape) == layer.compute_output_shape(x.shape)
 
 
 @pytest.mark.parametrize("ours, theirs", [(Convolution, "Conv2D"), (TransposedConvolution, "Conv2DTranspose")])
@@ -72,21 +94,24 @@ def test_in_bfloat16(channels, ours, theirs):
     assert layer(images(1, shape=(9, 9, 6))).dtype == "bfloat16" and layer.kernel.dtype == "float32"
 
 
-def test_the_kernel_s_gradient_by_hand():
+def test_the_kernel_s_gradient_by_hand(channels):
     # One image of one channel, a 2x2 kernel of stride 2: each entry sums x at its place in every window.
     x = np.arange(1.0, 17.0, dtype=np.float32).reshape(1, 4, 4, 1)
     dy = np.float32([[1.0, 10.0], [100.0, 1000.0]]).reshape(1, 2, 2, 1)
-    found = kernel_gradient(x, dy, (2, 2, 1, 1), 2)[:, :, 0, 0]
-    expected = [[x[0, i::2, j::2, 0].ravel() @ dy.ravel() for j in (0, 1)] for i in (0, 1)]
+    found = np.array(kernel_gradient(x, dy, (2, 2, 1, 1), 2, (0, 0)))[:, :, 0, 0]
+    corners = np.array([[1, 3], [9, 11]])  # the windows' first entries, and what lies beside and below them
+    expected = [[np.sum((corners + 4 * i + j) * [[1, 10], [100, 1000]]) for j in (0, 1)] for i in (0, 1)]
     np.testing.assert_allclose(found, expected)
-    assert found[0, 0] == 1 * 1 + 3 * 10 + 9 * 100 + 11 * 1000
+    # A pixel of zeros in front, and windows that do not reach the last row and column.
+    found = np.array(kernel_gradient(x, dy, (2, 2, 1, 1), 2, (1, 0)))[:, :, 0, 0]
+    assert found[0, 0] == 6 * 1000 and found[1, 1] == 1 * 1 + 3 * 10 + 9 * 100 + 11 * 1000
 
 
 def test_shapes_are_known_for_unknown_batches(monkeypatch):
     monkeypatch.setattr(convolutions, "_MANY_CHANNELS", 1)
     inputs = keras.Input((9, 9, 4))
-    h = Convolution(6, 3, 2)(inputs)
-    outputs = TransposedConvolution(3, 5, 2, use_bias=False)(h)
-    assert h.shape == (None, 4, 4, 6) and outputs.shape == (None, 11, 11, 3)
+    h = Convolution(6, 3, 2, pad=1)(inputs)
+    outputs = TransposedConvolution(3, 5, 2, trim=(2, 1))(h)
+    assert h.shape == (None, 5, 5, 6) and outputs.shape == (None, 10, 10, 3)
     model = keras.Model(inputs, outputs)
-    assert model.predict(images(3, shape=(9, 9, 4)), verbose=0).shape == (3, 11, 11, 3)
+    assert model.predict(images(3, shape=(9, 9, 4)), verbose=0).shape == (3, 10, 10, 3)

@@ -6,7 +6,7 @@ from keras import layers, ops
 from tf_bigan.errors import InputError
 from tf_bigan.networks.conv import ALEXNET, SLOPE, STDDEV, WIDTH
 from tf_bigan.networks.convolutions import Convolution
-from tf_bigan.networks.layers import normal_initializer
+from tf_bigan.networks.layers import Network, normal_initializer
 
 CONVOLUTIONS = tuple(name for name, *_ in ALEXNET)
 LAYERS = (*CONVOLUTIONS, "fc6", "fc7", "fc8")  # those with weights, from the images up
@@ -14,17 +14,17 @@ _POOLED = ("conv1", "conv2", "conv5")
 
 
 @keras.saving.register_keras_serializable("tf_bigan")
-class AlexNet(keras.Model):
+class AlexNet(Network):
     """Images -> logits of classes: the encoder's convolutions without batch norms, with biases, and three dense layers.
 
-    Input float32 [N, height, width, channels] in [0, 1]; output float32 [N, outputs]. Unlike the encoder, conv1 and the
+    Input float32 [N, height, width, channels] in [0, 1]; output float32 [N, classes]. Unlike the encoder, conv1 and the
     pools are not padded (pools round up, as Caffe's). Leaky rectifiers follow every layer but the last; dropout follows
     fc6 and fc7. There is no local response normalisation. Layers by name: for each of `LAYERS` "<name>_linear" and
     "<name>" (after the rectifier; "fc8" is the output), "pool1", "pool2", "pool5".
 
     Args:
       image_shape: (height, width, channels); the paper's is (227, 227, 3).
-      outputs: classes.
+      classes: how many.
       width: 64 = the paper's channels, as the encoder's.
       units: of fc6 and fc7; the paper's are 4096.
       dropout: rate behind fc6 and fc7.
@@ -39,7 +39,7 @@ class AlexNet(keras.Model):
     def __init__(
         self,
         image_shape=(227, 227, 3),
-        outputs=1000,
+        classes=1000,
         width=WIDTH,
         units=4096,
         dropout=0.5,
@@ -62,10 +62,9 @@ class AlexNet(keras.Model):
         images = keras.Input(image_shape, name="images")
         h = layers.Rescaling(2.0, -1.0, name="centred", dtype=policy)(images)
         for layer, channels, kernel, stride, padding, groups in ALEXNET:
-            if layer != "conv1":
-                h = layers.ZeroPadding2D(padding, name=f"{layer}_padded", dtype=policy)(h)
+            pad = 0 if layer == "conv1" else padding
             channels = channels * width // WIDTH
-            h = Convolution(channels, kernel, stride, groups=groups, dtype=policy, **settings(layer))(h)
+            h = Convolution(channels, kernel, stride, pad, groups=groups, dtype=policy, **settings(layer))(h)
             h = layers.LeakyReLU(SLOPE, name=layer, dtype=policy)(h)
             if layer in _POOLED:
                 h = CeilMaxPool(name=layer.replace("conv", "pool"), dtype=policy.name)(h)
@@ -74,23 +73,21 @@ class AlexNet(keras.Model):
             h = layers.Dense(units, dtype=policy, **settings(layer))(h)
             h = layers.LeakyReLU(SLOPE, name=layer, dtype=policy)(h)
             h = layers.Dropout(dropout, seed=seed, name=f"{layer}_dropout", dtype=policy)(h)
-        h = layers.Dense(outputs, dtype=policy, **settings("fc8"))(h)
+        h = layers.Dense(classes, dtype=policy, **settings("fc8"))(h)
         logits = layers.Activation("linear", name="fc8", dtype="float32")(h)
-        super().__init__(inputs=images, outputs=logits, name=name)
-        self._config = {
-            "image_shape": tuple(image_shape),
-            "outputs": outputs,
-            "width": width,
-            "units": units,
-            "dropout": dropout,
-            "l2": l2,
-            "seed": seed,
-            "dtype": policy.name,
-            "name": name,
-        }
-
-    def get_config(self):
-        return dict(self._config)
+        super().__init__(
+            images,
+            logits,
+            image_shape=tuple(image_shape),
+            classes=classes,
+            width=width,
+            units=units,
+            dropout=dropout,
+            l2=l2,
+            seed=seed,
+            dtype=policy.name,
+            name=name,
+        )
 
 
 @keras.saving.register_keras_serializable("tf_bigan")

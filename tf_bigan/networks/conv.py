@@ -10,7 +10,7 @@ from keras import layers, ops
 
 from tf_bigan.errors import InputError
 from tf_bigan.networks.convolutions import Convolution, TransposedConvolution
-from tf_bigan.networks.layers import BatchNorm, normal_initializer
+from tf_bigan.networks.layers import BatchNorm, Network, normal_initializer
 
 SLOPE = 0.2  # of the leaky rectifiers in D and E
 STDDEV = 0.02  # of the initial weights; of z's, STDDEV times the kernel's area
@@ -29,7 +29,7 @@ POOLED = ("conv1", "conv2")  # each followed by a 3x3 max pool of stride 2
 
 
 @keras.saving.register_keras_serializable("tf_bigan")
-class ConvEncoder(keras.Model):
+class ConvEncoder(Network):
     """E: images -> the raw outputs a that a prior turns into codes.
 
     Input float32 [N, height, width, channels] in [0, 1]; output float [N, latent_dim]. Layers by name: for each n of
@@ -63,21 +63,19 @@ class ConvEncoder(keras.Model):
         policy = keras.dtype_policies.get(dtype)
         images, h = _alexnet(image_shape, width, sync_batch_norm, seed, policy, name)
         outputs = _linear(latent_dim, "outputs", name, seed, policy, zero=zero_output)(h)
-        super().__init__(inputs=images, outputs=outputs, name=name)
-        self._config = {
-            "image_shape": tuple(image_shape),
-            "latent_dim": latent_dim,
-            "width": width,
-            "zero_output": zero_output,
-            "sync_batch_norm": sync_batch_norm,
-            "seed": seed,
-            "dtype": policy.name,
-            "name": name,
-        }
+        super().__init__(
+            images,
+            outputs,
+            image_shape=tuple(image_shape),
+            latent_dim=latent_dim,
+            width=width,
+            zero_output=zero_output,
+            sync_batch_norm=sync_batch_norm,
+            seed=seed,
+            dtype=policy.name,
+            name=name,
+        )
         self.penultimate = "conv5"
-
-    def get_config(self):
-        return dict(self._config)
 
     def image_filters(self):
         """The first layer's weights as images: float32 [96, 11, 11, C]."""
@@ -85,7 +83,7 @@ class ConvEncoder(keras.Model):
 
 
 @keras.saving.register_keras_serializable("tf_bigan")
-class AlexNetDiscriminator(keras.Model):
+class AlexNetDiscriminator(Network):
     """D of a plain GAN with E's architecture, the paper's baseline "D": images -> logits, float32 [N, 1].
 
     Layers by name and arguments as for `ConvEncoder`. The output layer starts at 0.
@@ -102,19 +100,17 @@ class AlexNetDiscriminator(keras.Model):
     ):
         policy = keras.dtype_policies.get(dtype)
         images, h = _alexnet(image_shape, width, sync_batch_norm, seed, policy, name)
-        super().__init__(inputs=images, outputs=_logit(h), name=name)
-        self._config = {
-            "image_shape": tuple(image_shape),
-            "width": width,
-            "sync_batch_norm": sync_batch_norm,
-            "seed": seed,
-            "dtype": policy.name,
-            "name": name,
-        }
+        super().__init__(
+            images,
+            _logit(h),
+            image_shape=tuple(image_shape),
+            width=width,
+            sync_batch_norm=sync_batch_norm,
+            seed=seed,
+            dtype=policy.name,
+            name=name,
+        )
         self.penultimate = "conv5"
-
-    def get_config(self):
-        return dict(self._config)
 
     def image_filters(self):
         """The first layer's weights as images: float32 [96, 11, 11, C]."""
@@ -122,7 +118,7 @@ class AlexNetDiscriminator(keras.Model):
 
 
 @keras.saving.register_keras_serializable("tf_bigan")
-class ConvGenerator(keras.Model):
+class ConvGenerator(Network):
     """G: codes -> images.
 
     Input float32 [N, latent_dim]; output float [N, height, width, channels] in [0, 1].
@@ -164,20 +160,18 @@ class ConvGenerator(keras.Model):
             h = layers.ReLU(name=f"deconv{n}", dtype=policy)(h)
         h = _deconvolution(h, image_shape[-1], "outputs", name, seed, policy)
         images = layers.Activation("sigmoid", name="images", dtype=policy)(h)
-        super().__init__(inputs=z, outputs=images, name=name)
-        self._config = {
-            "image_shape": tuple(image_shape),
-            "latent_dim": latent_dim,
-            "width": width,
-            "skip": skip,
-            "sync_batch_norm": sync_batch_norm,
-            "seed": seed,
-            "dtype": policy.name,
-            "name": name,
-        }
-
-    def get_config(self):
-        return dict(self._config)
+        super().__init__(
+            z,
+            images,
+            image_shape=tuple(image_shape),
+            latent_dim=latent_dim,
+            width=width,
+            skip=skip,
+            sync_batch_norm=sync_batch_norm,
+            seed=seed,
+            dtype=policy.name,
+            name=name,
+        )
 
     def image_filters(self):
         """The last layer's weights as images: float32 [64, 5, 5, C]."""
@@ -185,7 +179,7 @@ class ConvGenerator(keras.Model):
 
 
 @keras.saving.register_keras_serializable("tf_bigan")
-class ConvDiscriminator(keras.Model):
+class ConvDiscriminator(Network):
     """D: (images, codes) -> the logit that the pair is (x, E(x)) rather than (G(z), z).
 
     Inputs float32 [N, edge, edge, channels] in [0, 1] and float32 [N, latent_dim]; output float32 [N, 1]. With
@@ -216,20 +210,18 @@ class ConvDiscriminator(keras.Model):
                 h = BatchNorm(affine=True, synchronized=sync_batch_norm, name=f"conv{n}_norm", dtype=policy)(h)
             h = layers.LeakyReLU(SLOPE, name=f"conv{n}", dtype=policy)(h)
         h = layers.Flatten(name="flat", dtype=policy)(h)
-        super().__init__(inputs=[images, z] if latent_dim else images, outputs=_logit(h), name=name)
-        self._config = {
-            "image_shape": tuple(image_shape),
-            "latent_dim": latent_dim,
-            "width": width,
-            "sync_batch_norm": sync_batch_norm,
-            "seed": seed,
-            "dtype": policy.name,
-            "name": name,
-        }
+        super().__init__(
+            [images, z] if latent_dim else images,
+            _logit(h),
+            image_shape=tuple(image_shape),
+            latent_dim=latent_dim,
+            width=width,
+            sync_batch_norm=sync_batch_norm,
+            seed=seed,
+            dtype=policy.name,
+            name=name,
+        )
         self.penultimate = "conv4"
-
-    def get_config(self):
-        return dict(self._config)
 
     def image_filters(self):
         """The first layer's weights as images: float32 [64, 5, 5, C]."""
@@ -246,18 +238,6 @@ class PaddedMaxPool(layers.Layer):
     def call(self, x):
         padding = [[0, 0], [1, 1], [1, 1], [0, 0]]
         return ops.max_pool(ops.pad(x, padding, constant_values=float("-inf")), 3, 2, padding="valid")
-
-
-@keras.saving.register_keras_serializable("tf_bigan")
-class Trim(layers.Layer):
-    """Drops two rows and columns in front and one behind; padding "same" would drop one and two.
-
-    By a slice, whose gradient is a pad. The gradient of Cropping2D's strided slice takes 10 times as long in bfloat16.
-    """
-
-    def call(self, x):
-        batch, height, width, channels = ops.shape(x)
-        return ops.slice(x, [0, 2, 2, 0], [batch, height - 3, width - 3, channels])
 
 
 def _alexnet(image_shape, width, sync_batch_norm, seed, policy, network):
@@ -289,11 +269,11 @@ def _edge(image_shape):
 
 def _convolution(h, channels, kernel, stride, padding, groups, name, network, seed, policy):
     # Keras' "same" pads strided convolutions by a pixel less in front.
-    h = layers.ZeroPadding2D(padding, name=f"{name}_padded", dtype=policy)(h)
     return Convolution(
         channels,
         kernel,
         stride,
+        pad=padding,
         groups=groups,
         use_bias=False,
         kernel_initializer=normal_initializer(STDDEV, seed, f"{network}/{name}"),
@@ -304,16 +284,16 @@ def _convolution(h, channels, kernel, stride, padding, groups, name, network, se
 
 def _deconvolution(h, channels, name, network, seed, policy):
     """Doubles the edge: the gradient of a 5x5 convolution of stride 2, padded by 2 on every side."""
-    h = TransposedConvolution(
+    # Keras' "same" drops a pixel less in front.
+    return TransposedConvolution(
         channels,
         KERNEL,
         2,
-        use_bias=False,
+        trim=(2, 1),
         kernel_initializer=normal_initializer(STDDEV, seed, f"{network}/{name}"),
         name=f"{name}_linear",
         dtype=policy,
     )(h)
-    return Trim(name=f"{name}_trimmed", dtype=policy.name)(h)
 
 
 def _add_code(h, z, name, network, seed, policy):

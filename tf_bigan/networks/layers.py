@@ -1,4 +1,4 @@
-"""Layers that the network families share."""
+"""What the network families share."""
 
 import zlib
 
@@ -10,6 +10,22 @@ from keras import ops
 def normal_initializer(stddev: float, seed: int, name: str) -> keras.initializers.Initializer:
     """N(0, stddev^2), drawn from (seed, name) alone: no two layers of a network share their values."""
     return keras.initializers.RandomNormal(0.0, stddev, seed=zlib.crc32(f"{seed}/{name}".encode()))
+
+
+class Network(keras.Model):
+    """A functional model that the arguments it was made with describe.
+
+    Args:
+      inputs, outputs: as of `keras.Model`.
+      **config: what `get_config` returns; "name" among it.
+    """
+
+    def __init__(self, inputs, outputs, **config):
+        super().__init__(inputs=inputs, outputs=outputs, name=config["name"])
+        self._config = config
+
+    def get_config(self):
+        return dict(self._config)
 
 
 @keras.saving.register_keras_serializable("tf_bigan")

@@ -11,14 +11,14 @@ import math
 import keras
 from keras import layers
 
-from tf_bigan.networks.layers import BatchNorm, normal_initializer
+from tf_bigan.networks.layers import BatchNorm, Network, normal_initializer
 
 SLOPE = 0.2  # of the leaky rectifiers in D and E
 STDDEV = 0.02  # of the initial weights
 
 
 @keras.saving.register_keras_serializable("tf_bigan")
-class MLPEncoder(keras.Model):
+class MLPEncoder(Network):
     """E: images -> the raw outputs a that a prior turns into codes.
 
     Input float32 [N, height, width, channels] in [0, 1]; output float [N, latent_dim].
@@ -54,21 +54,19 @@ class MLPEncoder(keras.Model):
         h = BatchNorm(synchronized=sync_batch_norm, name="h2_norm", dtype=policy)(h)
         h = layers.LeakyReLU(SLOPE, name="h2", dtype=policy)(h)
         outputs = _linear(latent_dim, "outputs", name, seed, policy, zero=zero_output)(h)
-        super().__init__(inputs=images, outputs=outputs, name=name)
-        self._config = {
-            "image_shape": tuple(image_shape),
-            "latent_dim": latent_dim,
-            "width": width,
-            "zero_output": zero_output,
-            "sync_batch_norm": sync_batch_norm,
-            "seed": seed,
-            "dtype": policy.name,
-            "name": name,
-        }
+        super().__init__(
+            images,
+            outputs,
+            image_shape=tuple(image_shape),
+            latent_dim=latent_dim,
+            width=width,
+            zero_output=zero_output,
+            sync_batch_norm=sync_batch_norm,
+            seed=seed,
+            dtype=policy.name,
+            name=name,
+        )
         self.penultimate = "h2"
-
-    def get_config(self):
-        return dict(self._config)
 
     def image_filters(self):
         """The first layer's weights as images: float32 [width, H, W, C]."""
@@ -76,7 +74,7 @@ class MLPEncoder(keras.Model):
 
 
 @keras.saving.register_keras_serializable("tf_bigan")
-class MLPGenerator(keras.Model):
+class MLPGenerator(Network):
     """G: codes -> images.
 
     Input float32 [N, latent_dim]; output float [N, height, width, channels] in [0, 1].
@@ -111,20 +109,18 @@ class MLPGenerator(keras.Model):
         h = _linear(math.prod(image_shape), "outputs", name, seed, policy)(h)
         h = layers.Activation("sigmoid", name="pixels", dtype=policy)(h)
         images = layers.Reshape(image_shape, name="images", dtype=policy)(h)
-        super().__init__(inputs=z, outputs=images, name=name)
-        self._config = {
-            "image_shape": tuple(image_shape),
-            "latent_dim": latent_dim,
-            "width": width,
-            "skip": skip,
-            "sync_batch_norm": sync_batch_norm,
-            "seed": seed,
-            "dtype": policy.name,
-            "name": name,
-        }
-
-    def get_config(self):
-        return dict(self._config)
+        super().__init__(
+            z,
+            images,
+            image_shape=tuple(image_shape),
+            latent_dim=latent_dim,
+            width=width,
+            skip=skip,
+            sync_batch_norm=sync_batch_norm,
+            seed=seed,
+            dtype=policy.name,
+            name=name,
+        )
 
     def image_filters(self):
         """The last layer's weights as images: float32 [width, H, W, C]."""
@@ -132,7 +128,7 @@ class MLPGenerator(keras.Model):
 
 
 @keras.saving.register_keras_serializable("tf_bigan")
-class MLPDiscriminator(keras.Model):
+class MLPDiscriminator(Network):
     """D: (images, codes) -> the logit that the pair is (x, E(x)) rather than (G(z), z).
 
     Inputs float32 [N, height, width, channels] in [0, 1] and float32 [N, latent_dim]; output float32 [N, 1].
@@ -164,20 +160,18 @@ class MLPDiscriminator(keras.Model):
         h = BatchNorm(synchronized=sync_batch_norm, name="h2_norm", dtype=policy)(h)
         h = layers.LeakyReLU(SLOPE, name="h2", dtype=policy)(h)
         logits = layers.Dense(1, use_bias=False, kernel_initializer="zeros", name="outputs", dtype="float32")(h)
-        super().__init__(inputs=inputs, outputs=logits, name=name)
-        self._config = {
-            "image_shape": tuple(image_shape),
-            "latent_dim": latent_dim,
-            "width": width,
-            "sync_batch_norm": sync_batch_norm,
-            "seed": seed,
-            "dtype": policy.name,
-            "name": name,
-        }
+        super().__init__(
+            inputs,
+            logits,
+            image_shape=tuple(image_shape),
+            latent_dim=latent_dim,
+            width=width,
+            sync_batch_norm=sync_batch_norm,
+            seed=seed,
+            dtype=policy.name,
+            name=name,
+        )
         self.penultimate = "h2"
-
-    def get_config(self):
-        return dict(self._config)
 
     def image_filters(self):
         """The first layer's weights as images: float32 [width, H, W, C]."""
