@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from tf_bigan.experiment import Experiment
 from tf_bigan.games import make_game
+from tf_bigan.networks import ConvEncoder
 from tf_bigan.networks.layers import BatchNorm
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -51,6 +52,16 @@ def awake_game(system="bigan", dtype="float32", seed=1, **changes):
         for variable in network.trainable_variables:
             variable.assign(rng.normal(0.0, 1.0 / np.sqrt(variable.shape[0]), variable.shape))
     return game
+
+
+def small_encoder():
+    """A ConvEncoder of 48x48 images, an eighth as wide as the paper's, with inference statistics of its own."""
+    network = ConvEncoder((48, 48, 3), latent_dim=4, width=8)
+    rng = np.random.default_rng(0)
+    for norm in norms_of(network).values():
+        norm.mean.assign(rng.normal(0.0, 0.1, norm.mean.shape))
+        norm.variance.assign(rng.uniform(0.0005, 0.002, norm.variance.shape))
+    return network
 
 
 def images(count, seed=0, shape=(8, 8, 1)):

@@ -200,6 +200,16 @@ def test_reports_of_the_same_evaluation_add_up(tmp_path):
     zoo.write_report(path, {"dataset": "b", "protocols": {"nnd": "q"}, "results": {"nnd": {}}})
     assert zoo.read_report(path)["results"] == {"nnd": {}}
 
+    def written(*rows, pool=4):
+        rows = [{"encoder": e, "seed": 1, "layer": layer, "pool": pool, "accuracy": a} for e, layer, a in rows]
+        zoo.write_report(path, {"dataset": "b", "protocols": {}, "results": {"linear": rows}})
+        return [(row["layer"], row["accuracy"]) for row in zoo.read_report(path)["results"]["linear"]]
+
+    assert written(("trained", "conv1", 1.0), ("trained", "conv2", 2.0)) == [("conv1", 1.0), ("conv2", 2.0)]
+    # Other layers stay, the same one is replaced, and what was made otherwise goes.
+    assert written(("trained", "conv2", 3.0)) == [("conv1", 1.0), ("conv2", 3.0)]
+    assert written(("trained", "conv2", 4.0), pool=2) == [("conv2", 4.0)]
+
 
 def test_an_installed_wheel_loads_published_weights(tmp_path):
     build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]

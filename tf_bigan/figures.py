@@ -63,7 +63,11 @@ def neighbours(model, queries, gallery, layer="penultimate", metric="euclidean",
       layer: feature space, as `Game.features` names it.
       metric: "euclidean" or "cosine"; the paper's figure: cosine.
       count: neighbours a row.
+
+    Raises:
+      InputError: an unknown layer, or images of the gallery that cannot be decoded.
     """
+    gallery.check()
     features = model.feature_function(layer)
 
     def flat(images):

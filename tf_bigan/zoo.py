@@ -145,6 +145,8 @@ def publish(run, name, terms, weights=True, zoo=None, notes="", interim=False):
         for file in [run.path / METRICS, *([*run.weight_files(), run.path / WEIGHTS] if weights else [])]:
             shutil.copyfile(file, entry / file.name)
         write_checksums(entry, [file.name for file in entry.iterdir()])
+        if weights and published.weights_digest() != report["weights"]:
+            raise InputError(f"{run.path} wrote new weights meanwhile; evaluate and publish those")
         write_text(entry / CARD, card(name, experiment, report, log[-1], terms, weights, notes, state))
     return (zoo or zoo_path()) / name
 
@@ -210,13 +212,35 @@ Code and weights: Apache-2.0. Training data: {terms}
 
 
 def write_report(path, report: dict):
-    """Writes an evaluation report as JSON, adding its results to those of an earlier one of the same kind."""
+    """Writes an evaluation report as JSON, adding its results to those of an earlier one of the same model and data.
+
+    Of a metric's earlier rows, those made with other settings or of the same layer of the same encoder go.
+    """
     path = pathlib.Path(path)
     earlier = read_report(path) if path.exists() else None
     parts = {"protocols", "commands", "results"}
     if earlier and all(earlier.get(key) == report[key] for key in report.keys() - parts):
-        report = {**report, **{part: {**earlier.get(part, {}), **report[part]} for part in parts & report.keys()}}
+        results = {name: _merged(earlier["results"].get(name), rows) for name, rows in report["results"].items()}
+        report = {**report, "results": results}
+        report |= {part: {**earlier.get(part, {}), **report[part]} for part in parts & report.keys()}
     write_text(path, json.dumps(report, indent=1) + "\n")
+
+
+def _merged(earlier, rows):
+    if not (isinstance(earlier, list) and isinstance(rows, list) and rows):
+        return rows
+
+    def values(row, *names):
+        return [row.get(name) for name in names]
+
+    settings, place = ("pool", "edge", "settings"), ("encoder", "seed", "layer", "metric", "k")
+    made = [values(row, *place) for row in rows]
+    kept = [
+        row
+        for row in earlier
+        if values(row, *settings) == values(rows[0], *settings) and values(row, *place) not in made
+    ]
+    return kept + rows
 
 
 def read_report(path) -> dict:

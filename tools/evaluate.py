@@ -2,7 +2,7 @@
 
   python tools/evaluate.py --model=bigan_mnist --metrics=knn,reconstruction
   python tools/evaluate.py --model=bigan_imagenet --metrics=knn,linear --layers=conv1,conv2,conv3,conv4,conv5 --pool=4
-  python tools/evaluate.py --model=bigan_imagenet --metrics=frozen_prefix,fine_tuning,voc2007
+  python tools/evaluate.py --model=bigan_imagenet --metrics=frozen_prefix,fine_tuning,voc2007 --json=/tmp/transfer.json
 
 The metrics of the last line train classifiers, for hours perhaps. Stopped and started again with the same flags,
 they go on after the last result that was written.
@@ -34,8 +34,10 @@ _UNTRAINED = flags.DEFINE_integer("untrained", 1, "untrained encoders to compare
 _DATASET = flags.DEFINE_string("dataset", None, "default: the one trained on")
 _QUERY_DATASET = flags.DEFINE_string("query_dataset", None, "of the queries, where it is not --dataset: another folder")
 _GALLERY_SPLIT = flags.DEFINE_string("gallery_split", "train", "TFDS split of the labelled gallery")
-_QUERY_SPLIT = flags.DEFINE_string("query_split", None, "TFDS split of the queries; default test, else validation")
-_SEED = flags.DEFINE_integer("seed", 0, "of the samples, and of the classifiers")
+_QUERY_SPLIT = flags.DEFINE_string(
+    "query_split", None, "TFDS split of the queries; default test if it has labels, else validation"
+)
+_SEED = flags.DEFINE_integer("seed", 0, "of the samples, and of the classifiers", lower_bound=0)
 _BAD_IMAGES = flags.DEFINE_enum(
     "bad_images", None, ["refuse", "skip"], "with images that cannot be decoded; default: as the model was trained"
 )
@@ -58,87 +60,118 @@ def main():
     common.import_tensorflow()
     import tf_bigan
     from tf_bigan import zoo
+    from tf_bigan.errors import InputError, nearest
     from tf_bigan.evaluation import evaluate
     from tf_bigan.evaluation.report import table
     from tf_bigan.training.run_directory import RunDirectory
+
+    for metric in _METRICS.value:
+        if metric not in (*evaluate.METRICS, *evaluate.TRANSFERS):
+            raise InputError(f"unknown metric {metric!r}.{nearest(metric, [*evaluate.METRICS, *evaluate.TRANSFERS])}")
+    features = [metric for metric in _METRICS.value if metric in evaluate.METRICS]
+    transfers = [metric for metric in _METRICS.value if metric in evaluate.TRANSFERS]
 
     run = RunDirectory(zoo.run_path(name))
     model, experiment, epochs = tf_bigan.load(name), run.experiment(), run.weights_are()["epochs"]
     target = _JSON.value or (None if run.path.parent == zoo.zoo_path() else run.path / zoo.METRICS)
     about = {"epochs": epochs, "weights": run.weights_digest()}
-
-    def open_data(edge=0):
-        splits = _GALLERY_SPLIT.value, _QUERY_SPLIT.value
-        return evaluate.open_evaluation_data(
-            experiment,
-            _DATASET.value,
-            _QUERY_DATASET.value,
-            *splits,
-            _DATA_DIR.value,
-            _BAD_IMAGES.value,
-            common.note,
-            edge,
-        )
+    if transfers and not target:
+        raise InputError(f"{', '.join(transfers)} can take hours; give --json=FILE, where results are kept")
+    settings = _settings() if transfers else None
+    if transfers:
+        evaluate.check_transfer(model, transfers, _LAYERS.value or ())
+    data = _open_data(experiment)
+    earlier = _earlier(target, about, evaluate.describe(experiment, data, _SEED.value))
 
     def keep(report):
         if target:
             commands = {metric: _command() for metric in report["results"]}
             zoo.write_report(target, {**about, **report, "commands": commands})
 
-    # A metric that neither function knows is the first one's to complain of.
-    names = [metric for metric in _METRICS.value if metric not in evaluate.TRANSFERS]
-    transfers = [metric for metric in _METRICS.value if metric in evaluate.TRANSFERS]
-    reports, data = [], open_data()
     print(
         f"{name}: {experiment.system}, {epochs} epochs on {experiment.dataset}; gallery "
         f"{data.gallery.count} of {data.gallery_split}, queries {data.queries.count} of {data.query_split}\n"
     )
     sys.stdout.flush()
-    if names:
+    reports = []
+    if features:
         layers = _LAYERS.value or ("penultimate", "outputs")
         reports.append(
             evaluate.evaluate(
-                model, experiment, data, names, layers, _SEED.value, common.note, _POOL.value, _UNTRAINED.value
+                model, experiment, data, features, layers, _SEED.value, common.note, _POOL.value, _UNTRAINED.value
             )
         )
         keep(reports[-1])
     if transfers:
-        reports.append(_transfer(model, experiment, open_data(_EDGE.value), transfers, target, about, keep))
+        other_size = _EDGE.value not in (0, experiment.crop_size)
+        reports.append(
+            evaluate.evaluate_transfer(
+                model,
+                experiment,
+                _open_data(experiment, _EDGE.value) if other_size else data,
+                transfers,
+                settings[0],
+                data.gallery,
+                _LAYERS.value or evaluate.CONVOLUTIONS,
+                settings[1],
+                _UNTRAINED.value,
+                earlier,
+                keep,
+                _DATA_DIR.value,
+                common.note,
+            )
+        )
     for report in reports:
         print(table(report) + "\n")
     if target:
         print(f"written to {target}")
 
 
-def _transfer(model, experiment, data, names, target, about, keep):
-    from tf_bigan import zoo
-    from tf_bigan.evaluation import evaluate
+def _settings():
     from tf_bigan.evaluation.transfer import Transfer
     from tf_bigan.evaluation.voc import VOCTransfer
 
-    earlier = zoo.read_report(target) if target and pathlib.Path(target).exists() else None
-    if earlier and any(earlier.get(key) != value for key, value in about.items()):
-        earlier = None
-    return evaluate.evaluate_transfer(
-        model,
-        experiment,
-        data,
-        names,
+    return (
         Transfer(epochs=_EPOCHS.value, units=_UNITS.value, seed=_SEED.value),
-        _LAYERS.value or evaluate.CONVOLUTIONS,
         VOCTransfer(steps=_VOC_STEPS.value, units=_UNITS.value, seed=_SEED.value),
-        _UNTRAINED.value,
-        earlier,
-        keep,
-        _DATA_DIR.value,
-        common.note,
     )
+
+
+def _open_data(experiment, edge=0):
+    from tf_bigan.evaluation import evaluate
+
+    splits = _GALLERY_SPLIT.value, _QUERY_SPLIT.value
+    datasets = _DATASET.value, _QUERY_DATASET.value
+    return evaluate.open_evaluation_data(
+        experiment, *datasets, *splits, _DATA_DIR.value, _BAD_IMAGES.value, common.note, edge
+    )
+
+
+def _earlier(target, about, header):
+    """The report of these weights that `target` holds; None if there is none.
+
+    One whose transfers took hours is not replaced by that of other data.
+    """
+    from tf_bigan import zoo
+    from tf_bigan.errors import InputError
+    from tf_bigan.evaluation import evaluate
+
+    if not target or not pathlib.Path(target).exists():
+        return None
+    earlier = zoo.read_report(target)
+    if any(earlier.get(key) != value for key, value in about.items()):
+        return None
+    other = [key for key, value in header.items() if earlier.get(key) != value]
+    if other and set(evaluate.TRANSFERS) & set(earlier["results"]):
+        raise InputError(f"{target} holds transfers evaluated with another {', '.join(other)}; give another --json")
+    return earlier
 
 
 def _command():
     """The flags that decide results and are not at their defaults."""
-    told = (_LAYERS, _POOL, _UNTRAINED, _DATASET, _QUERY_DATASET, _GALLERY_SPLIT, _QUERY_SPLIT, _SEED)
-    given = [flag for flag in (*told, _EDGE, _EPOCHS, _UNITS, _VOC_STEPS) if flag.value != flag.default]
+    measured = (_LAYERS, _POOL, _UNTRAINED, _SEED, _EDGE, _EPOCHS, _UNITS, _VOC_STEPS)
+    data = (_DATASET, _QUERY_DATASET, _GALLERY_SPLIT, _QUERY_SPLIT, _BAD_IMAGES)
+    given = [flag for flag in (*measured, *data) if flag.value != flag.default]
     words = [f"--{flag.name}={','.join(flag.value) if isinstance(flag.value, list) else flag.value}" for flag in given]
     return " ".join([f"--metrics={','.join(_METRICS.value)}", *words])
 

@@ -74,8 +74,8 @@ _TABLES = {
         _IMAGENET,
         ("--metrics=knn,linear", f"--layers={','.join(_CONVOLUTIONS)}", "--pool=4", "--untrained=3"),
         (
-            Block("linear probe, %", "linear", _CONVOLUTIONS),
-            Block("1-NN accuracy, %", "knn", _CONVOLUTIONS, {"metric": "euclidean", "k": 1}),
+            Block("linear probe, %", "linear", _CONVOLUTIONS, {"pool": 4}),
+            Block("1-NN accuracy, %", "knn", _CONVOLUTIONS, {"metric": "euclidean", "k": 1, "pool": 4}),
         ),
         "Each layer behind its rectifier, averaged to at most 4x4 pixels; all training images as gallery.",
     ),
@@ -146,7 +146,7 @@ def main():
 
 
 def _rows(block, runs, reports):
-    from tf_bigan.evaluation.report import spread, values
+    from tf_bigan.evaluation.report import setting, spread, values
 
     def row(head, cells, epochs="", seeds=""):
         cells = [*cells, *[""] * (len(block.columns) - len(cells))]
@@ -159,23 +159,29 @@ def _rows(block, runs, reports):
         found = reports[name]
         data = "/".join(sorted({report["dataset"] for report in found}))
         epochs = "/".join(sorted({str(report["epochs"]) for report in found}))
+        made = "; ".join(sorted({setting(report, block.metric) for report in found} - {""}))
         trained = _cells(block, found, "trained")
         yield row(f"{method}, {data}" if data else method, trained or ["not run"], epochs, str(len(found) or ""))
         if found:
             yield row(f"{method}, untrained", _cells(block, found, "untrained"))
-    pixels = [r for found in reports.values() for r in found if values(r, block.metric, "pixels", "pixels")]
-    if pixels:
-        yield row("raw pixels", [spread(values(pixels[0], block.metric, "pixels", "pixels", **block.more))])
+        if made:
+            yield f"  classifiers of {method}: {made}"
+    more = {key: value for key, value in block.more.items() if key != "pool"}
+    pixels = [values(report, block.metric, "pixels", "pixels", **more) for each in reports.values() for report in each]
+    if any(pixels):
+        yield row("raw pixels", [spread(next(filter(None, pixels)))])
 
 
 def _cells(block, reports, encoder):
-    from tf_bigan.evaluation.report import spread, values
+    from tf_bigan.evaluation.report import rows, spread
 
     cells = []
     for column in block.columns if reports else ():
-        found = [values(report, block.metric, encoder, column, block.value, **block.more) for report in reports]
-        # Untrained encoders of one report are of seeds of their own.
-        cells.append(spread([value for seeds in found for value in seeds]) if any(found) else "")
+        found = [row for report in reports for row in rows(report, block.metric, encoder, column, **block.more)]
+        # Several reports can have the same untrained encoder.
+        by_seed = {row.get("seed"): row[block.value] for row in found} if encoder == "untrained" else None
+        seeds = list(by_seed.values()) if by_seed is not None else [row[block.value] for row in found]
+        cells.append(spread(seeds) if seeds else "")
     return cells
 
 
@@ -190,7 +196,8 @@ def _report(name, seed, table):
     for of, path in ((entry, entry.path / zoo.METRICS), (entry, own), (run, run.path / zoo.METRICS)):
         if path.exists():
             report = zoo.read_report(path)
-            if report["training_seed"] == seed and _covers(report, table) and _is_of(report, of, entry):
+            usable = report["training_seed"] == seed and _covers(report, table) and _is_of(report, of, entry)
+            if usable and not (_TRAIN.value and _EVALUATE.value):  # evaluate knows whether it was made as asked
                 return report
     if not _TRAIN.value:
         return None
@@ -205,13 +212,14 @@ def _report(name, seed, table):
 
 
 def _covers(report, table):
-    """Whether the report has a value for every column."""
+    """Whether the report has a value for every column, of the trained encoder and of untrained ones."""
     from tf_bigan.evaluation.report import values
 
     return all(
-        values(report, block.metric, "trained", column, block.value, **block.more)
+        values(report, block.metric, encoder, column, block.value, **block.more)
         for block in table.blocks
         for column in block.columns
+        for encoder in ("trained", "untrained")
     )
 
 

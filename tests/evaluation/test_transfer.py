@@ -1,14 +1,16 @@
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
-from helpers import images, norms_of, run_tool, tiny, tiny_game
+from helpers import images, run_tool, small_encoder, tiny, tiny_game
 
 from tf_bigan.data import open_images
 from tf_bigan.errors import InputError
 from tf_bigan.evaluation import evaluate, transfer
 from tf_bigan.evaluation.report import table, values
 from tf_bigan.evaluation.transfer import Transfer
-from tf_bigan.networks import ConvEncoder, MLPEncoder
+from tf_bigan.networks import MLPEncoder
 from tf_bigan.networks.alexnet import LAYERS
 
 SETTINGS = Transfer(epochs=15, batch_size=20, units=24, learning_rate=0.02, dropout=0.1)
@@ -17,14 +19,7 @@ CONV = {"networks": "conv", "width": 8, "image_size": 48, "shorter_edge": 52, "c
 
 @pytest.fixture(scope="module")
 def encoder():
-    """A small encoder whose norms are all of their own."""
-    network = ConvEncoder((48, 48, 3), latent_dim=4, width=8)
-    rng = np.random.default_rng(0)
-    for name, norm in norms_of(network).items():
-        norm.mean.assign(rng.normal(0.0, 0.1, norm.mean.shape))
-        norm.variance.assign(rng.uniform(0.0005, 0.002, norm.variance.shape))
-        assert name in ("conv2_norm", "conv3_norm", "conv4_norm", "conv5_norm")
-    return network
+    return small_encoder()
 
 
 @pytest.fixture(scope="module")
@@ -113,13 +108,13 @@ def test_ten_crops_are_corners_and_centre_each_mirrored(tmp_path):
     rows, columns = np.mgrid[:52, :52].astype(np.uint8)
     Image.fromarray(np.stack([columns, rows, np.zeros_like(rows)], axis=-1)).save(tmp_path / "a.png")
     data = open_images(str(tmp_path), image_size=48, shorter_edge=52)
-    crops = [np.array(x[0]) * 255 for x, _ in transfer._views(data, np.array([0]), crops=10)]
+    ((views, _),) = transfer._views(data)
+    crops = [np.array(x[0]) * 255 for x in views]
     corners = {(round(float(x[0, :, 1].max())), *np.round(x[0, [0, -1], 0]).astype(int)) for x in crops}
     places = [(0, 0), (0, 4), (4, 0), (4, 4), (2, 2)]
     plain = {(top, left, left + 47) for top, left in places}
     assert len(crops) == 10 and corners == plain | {(top, right, left) for top, left, right in plain}
-    (centre,) = [np.array(x[0]) * 255 for x, _ in transfer._views(data, np.array([0]), crops=1)]
-    np.testing.assert_array_equal(np.round(centre[0, 0]), [2, 2, 0])
+    np.testing.assert_array_equal(np.round(crops[0][0, 0]), [2, 2, 0])  # the centre first
 
 
 def test_evaluation_goes_on_after_the_last_result(photos, monkeypatch):
@@ -137,8 +132,8 @@ def test_evaluation_goes_on_after_the_last_result(photos, monkeypatch):
         said, kept = [], []
         settings = Transfer(epochs=1, batch_size=20, units=8)
         report = evaluate.evaluate_transfer(
-            model, experiment, data, ("frozen_prefix", "fine_tuning"), settings, ("conv1", "conv5"),
-            keep=kept.append, say=said.append, **arguments,
+            model, experiment, data, ("frozen_prefix", "fine_tuning"), settings,
+            layers=("conv1", "conv5"), keep=kept.append, say=said.append, **arguments,
         )  # fmt: skip
         return report, [line for line in said if "epoch" not in line], kept
 
@@ -154,10 +149,66 @@ def test_evaluation_goes_on_after_the_last_result(photos, monkeypatch):
     text = table(report)
     assert "frozen prefix, top-1 accuracy, %" in text and "untrained conv5" in text and "±" in text
 
+    # Other queries are another evaluation.
+    elsewhere = dataclasses.replace(data, query_split="other")
+    assert evaluate.evaluate_transfer(
+        model, experiment, elsewhere, ("fine_tuning",), Transfer(epochs=1, batch_size=20, units=8), earlier=report,
+        say=(lines := []).append,
+    ) and len(lines) == 2  # fmt: skip
+
     # Killed after four results: those are not made again, and none is lost meanwhile.
     again, said, kept = run(untrained=2, earlier=kept[3])
     assert len(said) == 5 and again == report
     assert all(sum(map(len, each["results"].values())) >= 4 for each in kept)
+
+
+def test_classifiers_of_another_size_than_the_encoder_s(photos, monkeypatch):
+    experiment = tiny(dataset=str(photos / "train"), statistics_steps=2, batch_size=16, **CONV)
+    arguments = {"query_dataset": str(photos / "test")}
+    data, large = (evaluate.open_evaluation_data(experiment, edge=edge, **arguments) for edge in (0, 64))
+    assert data.gallery.image_shape == (48, 48, 3) and large.queries.image_shape == (64, 64, 3)
+    report = evaluate.evaluate_transfer(
+        tiny_game(**CONV), experiment, large, ("fine_tuning",), Transfer(epochs=1, units=8), data.gallery,
+        say=lambda line: None,
+    )  # fmt: skip
+    assert [row["edge"] for row in report["results"]["fine_tuning"]] == [64, 64]
+    assert "(classifiers: 64 px, 1 epochs)" in table(report)
+
+
+def test_a_classifier_that_diverges_is_an_error(encoder, splits):
+    settings = dataclasses.replace(SETTINGS, learning_rate=1e9, momentum=0.0)
+    with pytest.raises(InputError, match="the classifier diverged in epoch 1: its loss is"):
+        transfer.fine_tune(encoder, *splits, settings, say=lambda line: None)
+
+
+def test_a_bad_image_is_named_before_anything_is_trained(photos, tmp_path):
+    import shutil
+
+    shutil.copytree(photos / "train", tmp_path / "train")
+    (tmp_path / "train" / "a" / "bad.png").write_bytes(b"no image")
+    experiment = tiny(dataset=str(tmp_path / "train"), **CONV)
+    data = evaluate.open_evaluation_data(experiment, query_dataset=str(photos / "test"))
+    for run in (
+        lambda: evaluate.evaluate_transfer(tiny_game(**CONV), experiment, data, ("fine_tuning",), SETTINGS),
+        lambda: evaluate.evaluate(tiny_game(**CONV), experiment, data, ("knn",), say=lambda line: None),
+    ):
+        with pytest.raises(InputError, match="1 of 41 images of .* cannot be used.*\n.*bad.png"):
+            run()
+
+
+def test_classes_and_labels_must_fit(photos, tmp_path):
+    import shutil
+
+    experiment = tiny(dataset=str(photos / "train"), **CONV)
+    shutil.copytree(photos / "test" / "b", tmp_path / "one" / "b")
+    data = evaluate.open_evaluation_data(experiment, query_dataset=str(tmp_path / "one"))
+    with pytest.raises(InputError, match="the gallery's classes are a, b, the queries' b; they must be the same"):
+        evaluate.evaluate(tiny_game(**CONV), experiment, data, ("knn",))
+    shutil.copytree(photos / "test", tmp_path / "two")
+    shutil.copy(photos / "test" / "b" / "1.png", tmp_path / "two" / "1.png")  # in no class
+    data = evaluate.open_evaluation_data(experiment, query_dataset=str(tmp_path / "two"))
+    with pytest.raises(InputError, match="images of .*two .* have no labels, which fine_tuning need"):
+        evaluate.evaluate_transfer(tiny_game(**CONV), experiment, data, ("fine_tuning",), SETTINGS)
 
 
 def test_errors(encoder, splits, digits_dir):
@@ -168,8 +219,8 @@ def test_errors(encoder, splits, digits_dir):
     experiment = tiny(**CONV)
     data = evaluate.EvaluationData("a", "b", "train", "test", *splits)
     game = tiny_game(**CONV)
-    with pytest.raises(InputError, match="unknown layer 'conv6' for frozen_prefix. Did you mean 'conv5'"):
-        evaluate.evaluate_transfer(game, experiment, data, ("frozen_prefix",), SETTINGS, ("conv6",))
+    with pytest.raises(InputError, match="unknown layer 'conv6' for transfer. Did you mean 'conv5'"):
+        evaluate.evaluate_transfer(game, experiment, data, ("frozen_prefix",), SETTINGS, layers=("conv6",))
     with pytest.raises(InputError, match="unknown metric 'fine_tunin'. Did you mean 'fine_tuning'"):
         evaluate.evaluate_transfer(game, experiment, data, ("fine_tunin",), SETTINGS)
     with pytest.raises(InputError, match="gallery and queries are both"):
@@ -179,7 +230,7 @@ def test_errors(encoder, splits, digits_dir):
 
 def test_the_command_line_refuses_an_mlp(digits_dir):
     status, _, stderr = run_tool(
-        "evaluate.py", "--model=bigan_digits", "--metrics=frozen_prefix", f"--data_dir={digits_dir}"
+        "evaluate.py", "--model=bigan_digits", "--metrics=frozen_prefix", f"--data_dir={digits_dir}", "--json=/tmp/x"
     )
     assert (status, stderr) == (
         2,

@@ -1,16 +1,15 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers import images
+from helpers import images, small_encoder
 
 from tf_bigan.data import sources
 from tf_bigan.errors import InputError
 from tf_bigan.evaluation import voc
-from tf_bigan.networks import ConvEncoder
 from tf_bigan.networks.alexnet import LAYERS
 
 CLASSES = 20
-SETTINGS = voc.VOCTransfer(epochs=2, batch_size=10, units=16, steps=60, learning_rate=0.01)
+SETTINGS = voc.VOCTransfer(epochs=2, batch_size=10, units=16, steps=80, learning_rate=0.005)
 
 
 @pytest.fixture
@@ -18,7 +17,7 @@ def mocked_voc(monkeypatch):
     """VOC2007 as TFDS describes it, of 40 images whose colours tell their classes."""
     import tensorflow_datasets as tfds
 
-    def examples(builder, split, **_):
+    def examples(builder, split, **_):  # as SkipDecoding leaves them
         rng = np.random.default_rng(len(split))
         colours = np.random.default_rng(1).integers(0, 200, (CLASSES, 3))
 
@@ -27,12 +26,12 @@ def mocked_voc(monkeypatch):
                 pixels = rng.integers(0, 50, (60 + i, 80 - i, 3)) + colours[i % CLASSES]
                 labels = [i % CLASSES]
                 yield {
-                    "image": pixels.astype(np.uint8),
+                    "image": tf.io.encode_png(pixels.astype(np.uint8)).numpy(),
                     "objects": {"label": np.array(labels), "is_difficult": np.array([False])},
                 }
 
         signature = {
-            "image": tf.TensorSpec((None, None, 3), tf.uint8),
+            "image": tf.TensorSpec((), tf.string),
             "objects": {"label": tf.TensorSpec((None,), tf.int64), "is_difficult": tf.TensorSpec((None,), tf.bool)},
         }
         return tf.data.Dataset.from_generator(generate, output_signature=signature)
@@ -87,7 +86,7 @@ def test_each_column_trains_what_it_says(mocked_voc, monkeypatch, train_from):
 
     monkeypatch.setattr(voc, "freeze_before", freeze_before)
     monkeypatch.setattr(voc, "CROPS", 2)
-    encoder = ConvEncoder((48, 48, 3), latent_dim=4, width=8)
+    encoder = small_encoder()
     found = voc.voc_classification(encoder, 48, train_from, SETTINGS, say=said.append)
     ((alexnet, before),) = made
     changed = [name for name in LAYERS if not np.array_equal(before[name], alexnet.get_layer(f"{name}_linear").kernel)]
@@ -95,12 +94,12 @@ def test_each_column_trains_what_it_says(mocked_voc, monkeypatch, train_from):
     assert set(found) == {"map", "map_2_crop"}
     first, last = (float(line.split()[-1]) for line in said)
     assert last < first
-    if train_from != "conv1":  # which learns more slowly
-        assert found["map_2_crop"] > 20.0  # 5 % of the images show a class
+    if train_from == "fc8":  # the others learn more slowly
+        assert found["map_2_crop"] > 25.0  # chance is about 11
 
 
 def test_errors(digits_dir):
-    encoder = ConvEncoder((48, 48, 3), latent_dim=4, width=8)
+    encoder = small_encoder()
     with pytest.raises(InputError, match="unknown train_from 'fc9'. Did you mean"):
         voc.voc_classification(encoder, 48, "fc9", SETTINGS)
     with pytest.raises(InputError, match="data set 'voc/2007' is not under .* and could not be prepared there"):

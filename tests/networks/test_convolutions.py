@@ -67,7 +67,15 @@ def test_convolutions_are_keras_own(channels, settings):
 
 
 @pytest.mark.parametrize(
-    "settings", [{"strides": 2}, {}, {"strides": 2, "trim": (2, 1)}, {"trim": (0, 3), "strides": 3}], ids=str
+    "settings",
+    [
+        {},
+        {"strides": 2},
+        {"strides": 2, "trim": (2, 1)},
+        {"strides": 3, "trim": (0, 3)},
+        {"use_bias": True, "activation": "relu"},
+    ],
+    ids=str,
 )
 def test_transposed_convolutions_are_keras_own(channels, settings):
     settings = {"filters": 4, "kernel_size": 5, "use_bias": False, **settings}

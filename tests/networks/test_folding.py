@@ -4,6 +4,7 @@ import pytest
 from helpers import images, norms_of
 
 from tf_bigan.networks import AlexNetDiscriminator, ConvEncoder, ConvGenerator, MLPEncoder
+from tf_bigan.networks.convolutions import TransposedConvolution
 from tf_bigan.networks.folding import fold_batch_norms
 from tf_bigan.networks.layers import BatchNorm
 
@@ -62,13 +63,34 @@ def test_worked_out_by_hand():
     np.testing.assert_allclose(bias, [27.0])  # (5 - 1) 10 / 2 + 7
 
 
-def test_transposed_convolutions_scale_their_output_channels():
+@pytest.mark.parametrize("layer", [keras.layers.Conv2DTranspose, TransposedConvolution])
+@pytest.mark.parametrize("biased", [False, True])
+def test_transposed_convolutions_scale_their_output_channels(layer, biased):
     x = keras.Input((4, 4, 2))
-    linear, norm = keras.layers.Conv2DTranspose(3, 5, 2, name="linear"), BatchNorm(name="norm")
+    linear, norm = layer(3, 5, 2, use_bias=biased, bias_initializer="ones", name="linear"), BatchNorm(name="norm")
     network = estimated(keras.Model(x, norm(linear(x))))
     twin = fold_batch_norms(network)
     np.testing.assert_allclose(twin(images(2, shape=(4, 4, 2))), network(images(2, shape=(4, 4, 2))), atol=1e-5)
     assert not norms_of(twin)
+
+
+def test_without_the_sum_all_norms_of_a_generator_go():
+    generator = estimated(ConvGenerator(latent_dim=6, skip=False, **TINY))
+    twin = fold_batch_norms(generator)
+    assert not norms_of(twin)
+    z = np.random.default_rng(0).uniform(-1, 1, (4, 6)).astype(np.float32)
+    np.testing.assert_allclose(twin(z), generator(z), atol=1e-5)
+
+
+def test_layers_in_several_places_are_left_alone():
+    x = keras.Input((2,))
+    twice, norm = keras.layers.Dense(2, name="twice"), BatchNorm(name="norm")
+    shared, again = keras.layers.Dense(2, name="shared"), BatchNorm(name="again")
+    h = norm(twice(keras.layers.Dense(2, name="below")(twice(x))))
+    network = estimated(keras.Model(x, again(shared(again(h)))))
+    twin = fold_batch_norms(network)
+    assert list(norms_of(twin)) == ["norm", "again"]
+    np.testing.assert_allclose(twin(images(4, shape=(2,))), network(images(4, shape=(2,))), atol=1e-5)
 
 
 def test_what_cannot_be_folded_is_left_alone():

@@ -171,6 +171,10 @@ class ImageData:
                 raise  # it was not the images
             raise self.refusal(bad) from None
 
+    def labelled(self) -> bool:
+        """Whether every image has a label."""
+        return bool(self.class_names) and self._source.labelled()
+
     def check_batch(self, batch_size: int):
         """Raises InputError if the data set is smaller than a batch."""
         if self.count < batch_size:

@@ -70,6 +70,10 @@ class FolderSource:
             image = tf.cond(found >= 3, lambda: image[..., :3], lambda: tf.image.grayscale_to_rgb(image[..., :1]))
         return tf.ensure_shape(image, (None, None, channels)), label
 
+    def labelled(self):
+        """Whether every file lies in a class' folder."""
+        return bool((self._labels != NO_LABEL).all())
+
     def describe(self, i):
         """The file's path."""
         return str(self.files[i])
@@ -137,6 +141,10 @@ class TFDSSource:
         parsed = self._features.deserialize_example(example)
         label = parsed[self._label] if self._label else tf.constant(NO_LABEL, tf.int64)
         return parsed[self._image], label
+
+    def labelled(self):
+        """Whether there are labels; a split has them all or none, so that the first tells."""
+        return self._label is not None and int(self.decode(tf.constant(self.read([0])[0]), 0)[1]) != NO_LABEL
 
     def describe(self, i):
         """The record's place."""

@@ -60,7 +60,7 @@ def open_evaluation_data(
       dataset: of gallery and queries; None = the experiment's.
       query_dataset: of the queries, if another (as a second folder).
       gallery_split: TFDS split of the gallery.
-      query_split: of the queries; None = "test" or, where there is none, "validation".
+      query_split: of the queries; None = "test" or, where there is none or it has no labels, "validation".
       data_dir: the TFDS directory.
       bad_images: as `open_images` takes it; None = the experiment's.
       say: called with a line of news for data with images left out.
@@ -88,6 +88,8 @@ def open_evaluation_data(
         except InputError as error:
             if "has no split" not in str(error):
                 raise
+            queries = None
+        if queries is None or (queries.class_names and not queries.labelled() and gallery.labelled()):
             query_split, queries = "validation", open_split(query_dataset, "validation")
     return EvaluationData(dataset, query_dataset, gallery_split, query_split, gallery, queries)
 
@@ -112,10 +114,12 @@ def evaluate(
       untrained: how many untrained encoders.
 
     Returns:
-      A report that can be written as JSON: what was measured, on what, by which protocol, and "results".
+      A report that can be written as JSON: what was measured, on what, by which protocol, and "results". The features
+      of a layer are held for all images at once: 6,144 floats an image for conv3 of 4x4 pixels.
 
     Raises:
-      InputError: an unknown metric or layer, or a metric that the system or the data cannot have.
+      InputError: an unknown metric or layer, a metric that the system or the data cannot have, or images that cannot
+        be decoded.
     """
     _check_names(names, METRICS)
     if "reconstruction" in names and model.encoder is None:
@@ -126,6 +130,8 @@ def evaluate(
     by_features = [name for name in names if name in ("knn", "linear")]
     if by_features:
         _check_labels(data, by_features)
+        data.gallery.check()
+    data.queries.check()
 
     results = {name: [] for name in by_features}
     if by_features:
@@ -143,7 +149,7 @@ def evaluate(
     if "nnd" in names:
         say("nearest samples")
         results["nnd"] = metrics.nearest_samples(model, images, seed)
-    return _report(experiment, data, seed, results)
+    return {**describe(experiment, data, seed), **_results(results)}
 
 
 def evaluate_transfer(
@@ -152,6 +158,7 @@ def evaluate_transfer(
     data,
     names,
     settings,
+    statistics=None,
     layers=CONVOLUTIONS,
     voc_settings=None,
     untrained=1,
@@ -169,9 +176,11 @@ def evaluate_transfer(
       data: an `EvaluationData`, whose size AlexNet's is, too.
       names: which of `TRANSFERS`.
       settings: a `transfer.Transfer`.
-      layers: where the frozen prefixes end, and, for "voc2007", where training begins (those of `voc.TRAIN_FROM`).
+      statistics: the `ImageData` that untrained encoders take their inference statistics from, of their size; None =
+        the gallery.
+      layers: where the frozen prefixes end.
       voc_settings: a `voc.VOCTransfer`; None = the authors'.
-      earlier: a report of the same weights, data and seed.
+      earlier: a report of the same weights; of its results, those of the same data and settings are taken.
       keep: called with the report after each result.
       data_dir: the TFDS directory.
 
@@ -179,19 +188,20 @@ def evaluate_transfer(
       A report, as `evaluate`.
 
     Raises:
-      InputError: an unknown metric, a network without convolutions to transfer, or data without labels.
+      InputError: an unknown metric or layer, a network without convolutions to transfer, data without labels, images
+        that cannot be decoded, or a classifier that diverges.
     """
-    _check_names(names, TRANSFERS)
-    transfer.check_transferable(model.feature_network)
+    check_transfer(model, names, layers)
     if set(names) - {"voc2007"}:
         _check_labels(data, names)
+        data.gallery.check()
+        data.queries.check()
+    statistics = statistics or data.gallery
     voc_settings = voc_settings or voc.VOCTransfer(seed=settings.seed)
     edge = data.gallery.image_shape[0]
     # Metric, layer -> (its settings, function of the network and of what to call with news).
     todo = {}
     for layer in layers if "frozen_prefix" in names else ():
-        if layer not in CONVOLUTIONS:
-            raise InputError(f"unknown layer {layer!r} for frozen_prefix.{nearest(layer, CONVOLUTIONS)}")
         todo["frozen_prefix", layer] = (
             settings,
             lambda network, say, layer=layer: transfer.frozen_prefix(
@@ -209,12 +219,15 @@ def evaluate_transfer(
             lambda network, say, layer=layer: voc.voc_classification(network, edge, layer, voc_settings, data_dir, say),
         )
 
+    header = describe(experiment, data, settings.seed)
+    if not earlier or any(earlier.get(key) != value for key, value in header.items()):
+        earlier = {"results": {}}
     found = {}
-    for encoder, init, game in _encoders(model, experiment, data, untrained):
+    for encoder, init, game in _encoders(model, experiment, statistics, untrained):
         for (name, layer), (chosen, measure) in todo.items():
             key = {"encoder": encoder, "seed": init, "layer": layer, "edge": edge}
             key["settings"] = dataclasses.asdict(chosen)
-            rows = (earlier or {"results": {}})["results"].get(name, [])
+            rows = earlier["results"].get(name, [])
             done = next((row for row in rows if key == {name: row.get(name) for name in key}), None)
             found[name, encoder, init, layer] = (done, key, game, measure)
     for place, (done, key, game, measure) in found.items():
@@ -222,9 +235,31 @@ def evaluate_transfer(
             say("{} of {} ({}), {}".format(*place))
             found[place] = ({**key, **measure(game().feature_network, say)}, key, game, measure)
         results = {name: [row for (of, *_), (row, *_) in found.items() if of == name and row] for name in names}
-        report = _report(experiment, data, settings.seed, results)
+        report = {**header, **_results(results)}
         keep(report)
     return report
+
+
+def check_transfer(model, names, layers):
+    """Raises InputError unless `evaluate_transfer` can take these."""
+    _check_names(names, TRANSFERS)
+    transfer.check_transferable(model.feature_network)
+    for layer in layers:
+        if layer not in CONVOLUTIONS:
+            raise InputError(f"unknown layer {layer!r} for transfer.{nearest(layer, CONVOLUTIONS)}")
+
+
+def describe(experiment, data, seed) -> dict:
+    """What a report says of a model and the data that it is evaluated on."""
+    return {
+        "system": experiment.system,
+        "dataset": data.dataset,
+        "gallery": {"split": data.gallery_split, "images": data.gallery.count},
+        "queries": {"dataset": data.query_dataset, "split": data.query_split, "images": data.queries.count},
+        "training_precision": experiment.precision,
+        "training_seed": experiment.seed,
+        "evaluation_seed": seed,
+    }
 
 
 def _check_names(names, possible):
@@ -236,6 +271,14 @@ def _check_names(names, possible):
 def _check_labels(data, names):
     if not data.gallery.class_names:
         raise InputError(f"{data.dataset} has no labels, which {' and '.join(names)} need")
+    for split, images in ((data.gallery_split, data.gallery), (data.query_split, data.queries)):
+        if not images.labelled():
+            raise InputError(f"images of {images.name} {split} have no labels, which {' and '.join(names)} need")
+    if data.gallery.class_names != data.queries.class_names:
+        raise InputError(
+            f"the gallery's classes are {_list(data.gallery.class_names)}, the queries' "
+            f"{_list(data.queries.class_names)}; they must be the same"
+        )
     if data.gallery.origin == data.queries.origin:
         raise InputError(
             f"gallery and queries are both {data.gallery.origin}: every image would be its own nearest neighbour.\n"
@@ -243,39 +286,32 @@ def _check_labels(data, names):
         )
 
 
-def _report(experiment, data, seed, results):
-    return {
-        "system": experiment.system,
-        "dataset": data.dataset,
-        "gallery": {"split": data.gallery_split, "images": data.gallery.count},
-        "queries": {"dataset": data.query_dataset, "split": data.query_split, "images": data.queries.count},
-        "training_precision": experiment.precision,
-        "training_seed": experiment.seed,
-        "evaluation_seed": seed,
-        "protocols": {name: PROTOCOLS[name] for name in results},
-        "results": results,
-    }
+def _list(names):
+    return ", ".join(names[:5]) + (f" ... ({len(names)})" if len(names) > 5 else "")
 
 
-def _encoders(model, experiment, data, untrained):
+def _results(results):
+    return {"protocols": {name: PROTOCOLS[name] for name in results}, "results": results}
+
+
+def _encoders(model, experiment, statistics, untrained):
     """(what it is, seed of its initial weights, function that gives its game), the trained one first."""
     yield "trained", experiment.seed, lambda: model
     for seed in range(experiment.seed, experiment.seed + untrained):
-        yield "untrained", seed, functools.cache(functools.partial(_untrained, experiment, data, seed))
+        yield "untrained", seed, functools.cache(functools.partial(_untrained, experiment, statistics, seed))
 
 
-def _untrained(experiment, data, seed):
+def _untrained(experiment, images, seed):
     game = make_game(dataclasses.replace(experiment, seed=seed))
-    batches = data.gallery.training_batches(
-        min(experiment.batch_size, data.gallery.count), seed, crop=experiment.crop, flip=experiment.flip
-    )
+    size = min(experiment.batch_size, images.count)
+    batches = images.training_batches(size, seed, crop=experiment.crop, flip=experiment.flip)
     game.estimate_statistics(batches, experiment.statistics_steps, networks=[game.feature_network])
     return game
 
 
 def _feature_spaces(model, experiment, data, layers, pool, untrained, say):
     """(what it is of, (gallery's features, labels), (queries' features, labels)) of each space, pixels last."""
-    for encoder, seed, game in _encoders(model, experiment, data, untrained):
+    for encoder, seed, game in _encoders(model, experiment, data.gallery, untrained):
         for layer in layers:
             say(f"features: {layer} of {encoder}")
             features = game().feature_function(layer)

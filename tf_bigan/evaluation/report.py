@@ -9,20 +9,30 @@ _TRANSFERS = {
 }
 
 
-def values(report, name, encoder, layer, value="accuracy", **more) -> list[float]:
-    """A value in percent for each seed of the encoder's; empty if it was not measured.
+def rows(report, name, encoder, layer, **more) -> list[dict]:
+    """What a report has of a layer of an encoder, a row for each seed of the encoder's initial weights.
 
     Args:
       report: as `evaluate` makes it.
       name: of the metric: "knn", "linear", "frozen_prefix", "fine_tuning" or "voc2007".
       encoder: "trained", "untrained" or "pixels".
       layer: feature space.
-      value: "accuracy" or another of the rows' values.
       **more: what else the rows must have, as k=1.
     """
     wanted = {"encoder": encoder, "layer": layer, **more}
-    rows = report["results"].get(name, [])
-    return [row[value] for row in rows if all(row.get(key) == found for key, found in wanted.items())]
+    return [row for row in report["results"].get(name, []) if all(row.get(key) == wanted[key] for key in wanted)]
+
+
+def values(report, name, encoder, layer, value="accuracy", **more) -> list[float]:
+    """A value in percent of each of `rows`; empty if it was not measured."""
+    return [row[value] for row in rows(report, name, encoder, layer, **more)]
+
+
+def setting(report, name) -> str:
+    """How a transfer's classifiers were trained, as "64 px, 10 epochs"; "" for another metric."""
+    found = report["results"].get(name, []) if name in _TRANSFERS else []
+    made = dict.fromkeys((row["edge"], row["settings"]["epochs"], row["settings"].get("steps")) for row in found)
+    return "; ".join(f"{edge} px, {f'{steps} steps' if steps else f'{epochs} epochs'}" for edge, epochs, steps in made)
 
 
 def accuracy(report, metric="knn", encoder="trained", layer="penultimate", distance="euclidean", k=1):
@@ -41,24 +51,25 @@ def spread(found: list[float]) -> str:
 def table(report) -> str:
     """The report's results as text for a person."""
     lines = []
-    if rows := report["results"].get("knn"):
-        columns = sorted({(row["metric"], row["k"]) for row in rows}, key=lambda c: (c[0] != "euclidean", c[1]))
+    if knn := report["results"].get("knn"):
+        columns = sorted({(row["metric"], row["k"]) for row in knn}, key=lambda c: (c[0] != "euclidean", c[1]))
         lines.append(f"{'k-NN accuracy, %':34}" + "".join(f"{f'{metric} k={k}':>16}" for metric, k in columns))
-        for space in dict.fromkeys((row["encoder"], row["layer"], row["dimensions"]) for row in rows):
+        for space in dict.fromkeys((row["encoder"], row["layer"], row["dimensions"]) for row in knn):
             found = [values(report, "knn", *space[:2], metric=metric, k=k) for metric, k in columns]
             lines.append(_space(space) + "".join(f"{spread(seeds):>16}" for seeds in found))
         lines.append("")
-    if rows := report["results"].get("linear"):
+    if linear := report["results"].get("linear"):
         lines.append("linear probe accuracy, %")
-        for space in dict.fromkeys((row["encoder"], row["layer"], row["dimensions"]) for row in rows):
+        for space in dict.fromkeys((row["encoder"], row["layer"], row["dimensions"]) for row in linear):
             converged = all(values(report, "linear", *space[:2], value="converged"))
             mark = "" if converged else "  (stopped at the iteration limit)"
             lines.append(_space(space) + f"{spread(values(report, 'linear', *space[:2])):>16}{mark}")
         lines.append("")
     for metric, (title, columns, heads) in _TRANSFERS.items():
-        if rows := report["results"].get(metric):
-            lines.append(f"{title:34}" + "".join(f"{head:>16}" for head in heads))
-            for encoder, layer in dict.fromkeys((row["encoder"], row["layer"]) for row in rows):
+        if found := report["results"].get(metric):
+            lines.append(f"{title} (classifiers: {setting(report, metric)})")
+            lines.append(" " * 34 + "".join(f"{head:>16}" for head in heads))
+            for encoder, layer in dict.fromkeys((row["encoder"], row["layer"]) for row in found):
                 found = [values(report, metric, encoder, layer, column) for column in columns]
                 lines.append(f"  {f'{encoder} {layer}':32}" + "".join(f"{spread(seeds):>16}" for seeds in found))
             lines.append("")

@@ -58,8 +58,10 @@ def voc_classification(network, edge, train_from, settings, data_dir=None, say=p
     """
     if train_from not in TRAIN_FROM:
         raise InputError(f"unknown train_from {train_from!r}.{nearest(train_from, TRAIN_FROM)}")
+    if network.input_shape[-1] != 3:
+        raise InputError(f"VOC2007 needs an encoder of 3 channels, found {network.input_shape[-1]}")
     builder = prepared_builder(DATASET, data_dir)
-    batches = _crops(builder, "train+validation", edge, settings.seed, training=True).batch(settings.batch_size)
+    batches = _crops(builder, "train+validation", edge, settings.seed).batch(settings.batch_size)
     classes = builder.info.features["labels"].feature.num_classes
     examples = tf.concat([images for images, _ in batches.take(8)], axis=0)
     alexnet = transplant(network, (edge, edge, 3), classes, 5, settings, examples)
@@ -71,8 +73,8 @@ def voc_classification(network, edge, train_from, settings, data_dir=None, say=p
     train(alexnet, batches, settings.steps // settings.epochs, masked_cross_entropy, settings, say)
 
     scores, first = 0.0, None
-    for crop in range(CROPS):
-        found, targets = _scores(alexnet, builder, edge, settings.seed + crop)
+    for crop in range(1, CROPS + 1):
+        found, targets = _scores(alexnet, builder, edge, settings.seed, crop)
         first = found if first is None else first
         scores = scores + found
     return {"map": mean_average_precision(targets, first), f"map_{CROPS}_crop": mean_average_precision(targets, scores)}
@@ -106,16 +108,23 @@ def masked_cross_entropy(targets, logits):
     return keras.ops.sum(loss * tf.cast(targets != _IGNORED, tf.float32), axis=1)
 
 
-def _crops(builder, split, edge, seed, training):
-    """(float32 [edge, edge, 3] random crop in [0, 1], float32 [classes] targets), endless when training."""
-    classes = builder.info.features["labels"].feature.num_classes
-    examples = builder.as_dataset(split=split)
-    if training:
-        examples = examples.shuffle(1000, seed=seed).repeat()
+def _crops(builder, split, edge, seed, test_crop=0):
+    """(float32 [edge, edge, 3] random crop in [0, 1], float32 [classes] targets); endless and shuffled for training.
+
+    test_crop: 0 = for training; else which of the crops that an image is tested on.
+    """
+    import tensorflow_datasets as tfds
+
+    features = builder.info.features
+    examples = builder.as_dataset(split=split, decoders={"image": tfds.decode.SkipDecoding()})
+    if not test_crop:
+        examples = examples.shuffle(10_000, seed=seed).repeat()
 
     def crop(i, example):
-        image = _random_crop(example["image"], edge, tf.stack([tf.constant(seed, tf.int64), i]))
-        return image, _targets(example["objects"], classes)
+        image = features["image"].decode_example(example["image"])
+        # Every crop of an image, and training, has a stream of its own.
+        image = _random_crop(image, edge, tf.stack([tf.constant(seed, tf.int64), i * (CROPS + 1) + test_crop]))
+        return image, _targets(example["objects"], features["labels"].feature.num_classes)
 
     return examples.enumerate().map(crop, num_parallel_calls=tf.data.AUTOTUNE).prefetch(4)
 
@@ -142,9 +151,9 @@ def _targets(objects, classes):
     return tf.where((shown > 0.0) & (counted == 0.0), _IGNORED, counted)
 
 
-def _scores(alexnet, builder, edge, seed):
+def _scores(alexnet, builder, edge, seed, crop):
     scores, targets = [], []
-    for images, found in _crops(builder, "test", edge, seed, training=False).batch(100):
+    for images, found in _crops(builder, "test", edge, seed, crop).batch(100):
         scores.append(alexnet(images, training=False).numpy())
         targets.append(found.numpy())
     return np.concatenate(scores), np.concatenate(targets)

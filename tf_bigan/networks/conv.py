@@ -290,6 +290,7 @@ def _deconvolution(h, channels, name, network, seed, policy):
         KERNEL,
         2,
         trim=(2, 1),
+        use_bias=False,
         kernel_initializer=normal_initializer(STDDEV, seed, f"{network}/{name}"),
         name=f"{name}_linear",
         dtype=policy,

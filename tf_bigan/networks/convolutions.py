@@ -52,18 +52,19 @@ class TransposedConvolution(keras.layers.Conv2DTranspose):
       filters, kernel_size: as of Conv2DTranspose.
       strides: one number.
       trim: how many are dropped in front and behind.
-      **kwargs: as of Conv2DTranspose, without dilation, bias and another padding.
+      **kwargs: as of Conv2DTranspose, without dilation and another padding.
     """
 
     def __init__(self, filters, kernel_size, strides=1, trim=(0, 0), **kwargs):
-        super().__init__(filters, kernel_size, strides, **{"use_bias": False, **kwargs})
+        super().__init__(filters, kernel_size, strides, **kwargs)
         self.trim = tuple(trim)
 
     def call(self, inputs):
         # A tensor, not the variable: custom gradients want to know of every variable they meet.
         kernel = tf.convert_to_tensor(ops.convert_to_tensor(self.kernel, dtype=self.compute_dtype))
         edges = self.compute_output_shape(inputs.shape)[1:3]
-        return _transposed_convolution(inputs, kernel, self.strides[0], self.trim, edges)
+        outputs = _transposed_convolution(inputs, kernel, self.strides[0], self.trim, edges)
+        return self.activation(outputs + ops.cast(self.bias, outputs.dtype) if self.use_bias else outputs)
 
     def compute_output_shape(self, shape):
         shape = super().compute_output_shape(shape)

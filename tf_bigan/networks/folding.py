@@ -49,11 +49,16 @@ def _folds(network):
     found = {}
     for layer in network.layers:
         linear = isinstance(layer, keras.layers.Dense | keras.layers.Conv2D | keras.layers.Conv2DTranspose)
-        if linear and layer.activation is keras.activations.linear and id(layer.output) not in outputs:
+        if linear and layer.activation is keras.activations.linear and _once(layer) and id(layer.output) not in outputs:
             match readers.get(id(layer.output)):
-                case [BatchNorm() as norm]:
+                case [BatchNorm() as norm] if _once(norm):
                     found[layer.name] = norm
     return found
+
+
+def _once(layer):
+    """Whether the layer stands in one place only."""
+    return len(layer._inbound_nodes) == 1
 
 
 def _folded(layer, norm):
