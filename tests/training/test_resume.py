@@ -490,6 +490,16 @@ def test_nothing_to_restore_is_no_error(tmp_path):
     assert said == []
 
 
+@pytest.mark.parametrize("changes", [{"width": 8}, {"generator_skip": False}], ids=str)
+def test_a_checkpoint_of_other_networks_is_refused_and_kept(tmp_path, changes):
+    Checkpoints(tmp_path, trained(1)).save()
+    other = tiny_game(**changes)
+    other.compile()
+    with pytest.raises(InputError, match="step-000000001 is of other networks; another version of tf_bigan wrote it"):
+        Checkpoints(tmp_path, other).restore_latest()
+    assert [path.name for path in tmp_path.iterdir()] == ["step-000000001"]
+
+
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "lost", "no checksums", "empty"])
 def test_damaged_checkpoints_are_named_and_passed_over(tmp_path, damage):
     game = trained(1)

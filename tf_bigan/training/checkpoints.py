@@ -60,25 +60,41 @@ class Checkpoints:
 
         Returns:
           Whether there was one.
+
+        Raises:
+          InputError: an undamaged one does not fit the game.
         """
         if self._chief:
             for left in self._folder.glob(".????????.step-*"):
                 shutil.rmtree(left)
         for path in reversed(self._paths()):
-            try:
-                verify_checksums(path)
-                self._checkpoint.read(str(path / "state")).assert_consumed()
-            except (InputError, tf.errors.OpError, AssertionError) as error:
-                say(f"skipping checkpoint {path.name}: {str(error).splitlines()[0]}")
-                if self._chief:
-                    aside = path.with_name(f"damaged-{path.name}")
-                    shutil.rmtree(aside, ignore_errors=True)  # of an earlier time
-                    path.rename(aside)
-                continue
-            return True
+            damage = self._restore(path)
+            if not damage:
+                return True
+            say(f"skipping checkpoint {path.name}: {damage}")
+            if self._chief:
+                aside = path.with_name(f"damaged-{path.name}")
+                shutil.rmtree(aside, ignore_errors=True)  # of an earlier time
+                path.rename(aside)
         if self._folder.is_dir() and any(self._folder.iterdir()):
             say("no checkpoint can be read; starting over")
         return False
+
+    def _restore(self, path) -> str:
+        """Restores what `path` holds; returns what is wrong with it if it is damaged, else ""."""
+        try:
+            verify_checksums(path)
+            self._checkpoint.read(str(path / "state")).assert_consumed()
+        except (InputError, tf.errors.OpError) as error:
+            return str(error).splitlines()[0]
+        except (AssertionError, ValueError):  # missing and superfluous values; other shapes
+            # Or it would list every value that it has not restored, when it lets go of them.
+            tf.get_logger().setLevel("ERROR")
+            raise InputError(
+                f"{path} is of other networks; another version of tf_bigan wrote it.\n"
+                "Resume with that one, or give another --workdir"
+            ) from None
+        return ""
 
     def _paths(self):
         return sorted(self._folder.glob("step-*"))
