@@ -202,7 +202,9 @@ class PairModel(keras.Model):
         """`function` of a float32 batch of `shape`, traced once per key."""
         if key not in self._compiled:
             signature = [tf.TensorSpec((None, *shape), tf.float32)]
-            self._compiled[key] = tf.function(function, input_signature=signature)
+            # Its one trace: TensorFlow takes the functions of several models for one that is traced too often.
+            traced = tf.function(function, input_signature=signature).get_concrete_function()
+            self._compiled[key] = lambda x: traced(tf.convert_to_tensor(x, tf.float32))
         return self._compiled[key]
 
     def _batched(self, function, inputs, batch_size):
