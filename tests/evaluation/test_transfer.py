@@ -228,10 +228,9 @@ def test_errors(encoder, splits, digits_dir):
         evaluate.evaluate_transfer(game, experiment, same, ("fine_tuning",), SETTINGS)
 
 
-def test_the_command_line_refuses_an_mlp(digits_dir):
-    status, _, stderr = run_tool(
-        "evaluate.py", "--model=bigan_digits", "--metrics=frozen_prefix", f"--data_dir={digits_dir}", "--json=/tmp/x"
-    )
+def test_the_command_line_refuses_an_mlp(digits_dir, tmp_path):
+    places = [f"--data_dir={digits_dir}", f"--json={tmp_path}/r"]
+    status, _, stderr = run_tool("evaluate.py", "--model=bigan_digits", "--metrics=frozen_prefix", *places)
     assert (status, stderr) == (
         2,
         "error: transfer needs a network with conv1 ... conv5, as --networks=conv; conv1 is missing\n",

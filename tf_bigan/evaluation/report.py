@@ -35,13 +35,6 @@ def setting(report, name) -> str:
     return "; ".join(f"{edge} px, {f'{steps} steps' if steps else f'{epochs} epochs'}" for edge, epochs, steps in made)
 
 
-def accuracy(report, metric="knn", encoder="trained", layer="penultimate", distance="euclidean", k=1):
-    """One accuracy in percent from a report, a mean over seeds, or None. The defaults are the paper's (Table 1)."""
-    more = {"metric": distance, "k": k} if metric == "knn" else {}
-    found = values(report, metric, encoder, layer, **more)
-    return statistics.mean(found) if found else None
-
-
 def spread(found: list[float]) -> str:
     """Values as text: their mean, and the standard deviation if there are several."""
     text = f"{statistics.mean(found):.2f}"
