@@ -5,6 +5,7 @@ import dataclasses
 import math
 import pathlib
 import sys
+import traceback
 import zlib
 
 import numpy as np
@@ -110,9 +111,11 @@ def train(experiment: Experiment, workdir, data_dir=None, say=print):
             with data.naming_damage():
                 _fit(game, experiment, data, run, checkpoints, schedule, chief)
                 _finish(game, experiment, data, run, chief)
-        except tf.errors.UnavailableError:
+        except tf.errors.UnavailableError as error:
             if experiment.strategy != "multi_worker":
                 raise
+            # They hold a thread pool that complains when it is first freed as Python ends (tensorflow#50487).
+            traceback.clear_frames(error.__traceback__)
             raise WorkerLost("another worker is gone; start all again to resume from the last checkpoint") from None
         say(f"finished: {total_steps} steps; weights in {pathlib.Path(run.path)}")
 
