@@ -209,6 +209,9 @@ def test_reports_of_the_same_evaluation_add_up(tmp_path):
     # Other layers stay, the same one is replaced, and what was made otherwise goes.
     assert written(("trained", "conv2", 3.0)) == [("conv1", 1.0), ("conv2", 3.0)]
     assert written(("trained", "conv2", 4.0), pool=2) == [("conv2", 4.0)]
+    # Pixels are not pooled.
+    assert written(("trained", "conv2", 5.0), ("pixels", "pixels", 6.0), pool=2) == [("conv2", 5.0), ("pixels", 6.0)]
+    assert written(("trained", "conv1", 7.0), pool=3) == [("pixels", 6.0), ("conv1", 7.0)]
 
 
 def test_an_installed_wheel_loads_published_weights(tmp_path):

@@ -234,13 +234,10 @@ def _merged(earlier, rows):
         return [row.get(name) for name in names]
 
     settings, place = ("pool", "edge", "settings"), ("encoder", "seed", "layer", "metric", "k")
+    now = values(rows[0], *settings)
     made = [values(row, *place) for row in rows]
-    kept = [
-        row
-        for row in earlier
-        if values(row, *settings) == values(rows[0], *settings) and values(row, *place) not in made
-    ]
-    return kept + rows
+    kept = [row for row in earlier if row["encoder"] == "pixels" or values(row, *settings) == now]  # pixels have none
+    return [row for row in kept if values(row, *place) not in made] + rows
 
 
 def read_report(path) -> dict:

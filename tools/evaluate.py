@@ -4,8 +4,8 @@
   python tools/evaluate.py --model=bigan_imagenet --metrics=knn,linear --layers=conv1,conv2,conv3,conv4,conv5 --pool=4
   python tools/evaluate.py --model=bigan_imagenet --metrics=frozen_prefix,fine_tuning,voc2007 --json=/tmp/transfer.json
 
-The metrics of the last line train classifiers, for hours perhaps. Stopped and started again with the same flags,
-they go on after the last result that was written.
+The metrics of the last line train classifiers, for hours perhaps. Each result is written at once; what the report holds
+already of the same weights, data and settings is not measured again.
 """
 
 import pathlib
@@ -93,15 +93,26 @@ def main():
         f"{data.gallery.count} of {data.gallery_split}, queries {data.queries.count} of {data.query_split}\n"
     )
     sys.stdout.flush()
+    if earlier:
+        common.note(f"taking what {target} holds of these weights, data and settings")
     reports = []
     if features:
         layers = _LAYERS.value or ("penultimate", "outputs")
         reports.append(
             evaluate.evaluate(
-                model, experiment, data, features, layers, _SEED.value, common.note, _POOL.value, _UNTRAINED.value
+                model,
+                experiment,
+                data,
+                features,
+                layers,
+                _SEED.value,
+                common.note,
+                _POOL.value,
+                _UNTRAINED.value,
+                earlier,
+                keep,
             )
         )
-        keep(reports[-1])
     if transfers:
         other_size = _EDGE.value not in (0, experiment.crop_size)
         reports.append(

@@ -119,6 +119,35 @@ def test_the_paper_s_number_is_found_and_printed(report):
     assert f"{rows[0]['accuracy']:.2f}" in table(report)
 
 
+def test_an_interrupted_evaluation_goes_on_after_its_last_result(digits_dir):
+    experiment = tiny()
+    data = open_evaluation_data(experiment, data_dir=str(digits_dir))
+    game = tiny_game()
+    game.estimate_statistics(data.gallery.training_batches(128, 0), 2)
+    settings = {"names": ("linear", "knn", "reconstruction"), "layers": ("penultimate",)}
+    kept, said = [], []
+
+    def until_untrained(line):
+        if "untrained" in line:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(game, experiment, data, **settings, say=until_untrained, keep=kept.append)
+    assert [row["encoder"] for row in kept[-1]["results"]["linear"]] == ["trained"]
+    whole = evaluate(game, experiment, data, **settings, earlier=kept[-1], keep=kept.append, say=said.append)
+    assert said == ["features: penultimate of untrained (42)", "features: raw pixels", "reconstruction"]
+    assert kept[-1] == whole
+    said.clear()
+    assert evaluate(game, experiment, data, **settings, earlier=whole, say=said.append) == whole and not said
+
+    # Other features, of another setting or data, are measured anew.
+    evaluate(game, experiment, data, ("knn",), ("penultimate",), pool=2, earlier=whole, say=said.append)
+    assert said == ["features: penultimate of trained (42)", "features: penultimate of untrained (42)"]
+    said.clear()
+    evaluate(game, experiment, data, ("knn",), ("penultimate",), seed=1, earlier=whole, say=said.append)
+    assert len(said) == 3
+
+
 def test_what_cannot_be_measured_is_said(digits_dir, tmp_path):
     from PIL import Image
 

@@ -95,12 +95,23 @@ def open_evaluation_data(
 
 
 def evaluate(
-    model, experiment, data, names=METRICS, layers=("penultimate", "outputs"), seed=0, say=print, pool=0, untrained=1
+    model,
+    experiment,
+    data,
+    names=METRICS,
+    layers=("penultimate", "outputs"),
+    seed=0,
+    say=print,
+    pool=0,
+    untrained=1,
+    earlier=None,
+    keep=lambda report: None,
 ):
     """Measures a model.
 
     The feature metrics are also taken of untrained encoders (the same networks from the run's seed and the seeds after
-    it, with inference statistics from training batches) and of raw pixels.
+    it, with inference statistics from training batches) and of raw pixels. Each result is handed to `keep` at once, and
+    those that `earlier` holds are not measured again.
 
     Args:
       model: a trained Game.
@@ -112,6 +123,8 @@ def evaluate(
       say: called with a line as each measurement begins.
       pool: average larger feature maps down to pool x pixels of as many before knn and linear; 0 = as they are.
       untrained: how many untrained encoders.
+      earlier: a report of the same weights; of its results, those of the same data and settings are taken.
+      keep: called with the report after each result.
 
     Returns:
       A report that can be written as JSON: what was measured, on what, by which protocol, and "results". The features
@@ -127,29 +140,43 @@ def evaluate(
     for layer in layers:
         if layer != "code":
             model.layer_name(layer)  # raises for an unknown one
-    by_features = [name for name in names if name in ("knn", "linear")]
+    by_features = {"knn": metrics.knn, "linear": lambda *features: [metrics.linear_probe(*features)]}
+    by_features = {name: by_features[name] for name in names if name in by_features}
+    by_images = {"reconstruction": metrics.reconstruction, "nnd": metrics.nearest_samples}
+    by_images = {name: by_images[name] for name in names if name in by_images}
     if by_features:
         _check_labels(data, by_features)
         data.gallery.check()
     data.queries.check()
 
-    results = {name: [] for name in by_features}
-    if by_features:
-        for space, gallery, queries in _feature_spaces(model, experiment, data, layers, pool, untrained, say):
-            arguments = gallery[0], gallery[1], queries[0], queries[1]
-            if "knn" in results:
-                results["knn"] += [{**space, **row} for row in metrics.knn(*arguments)]
-            if "linear" in results:
-                results["linear"].append({**space, **metrics.linear_probe(*arguments)})
-    if "reconstruction" in names or "nnd" in names:
-        images, _ = data.queries.arrays()
-    if "reconstruction" in names:
-        say("reconstruction")
-        results["reconstruction"] = metrics.reconstruction(model, images, seed)
-    if "nnd" in names:
-        say("nearest samples")
-        results["nnd"] = metrics.nearest_samples(model, images, seed)
-    return {**describe(experiment, data, seed), **_results(results)}
+    header = describe(experiment, data, seed)
+    held = _held(earlier, header)
+    results = {}
+
+    def report():
+        return {**header, **_results(results)}
+
+    spaces = _feature_spaces(model, experiment, data, layers, pool, untrained) if by_features else ()
+    for title, space, function in spaces:
+        done = {name: [row for row in held.get(name, []) if _has(row, space)] for name in by_features}
+        if not all(done.values()):
+            say(f"features: {title}")
+            features = _features(function(), data)
+        for name, measure in by_features.items():
+            if not done[name]:
+                dimensions = features[0].shape[1]
+                done[name] = [{**space, "dimensions": dimensions, **row} for row in measure(*features)]
+            results[name] = results.get(name, []) + done[name]
+            keep(report())
+    images = data.queries.arrays()[0] if by_images.keys() - held.keys() else None
+    for name, measure in by_images.items():
+        if name in held:
+            results[name] = held[name]
+        else:
+            say(name)
+            results[name] = measure(model, images, seed)
+        keep(report())
+    return report()
 
 
 def evaluate_transfer(
@@ -220,15 +247,13 @@ def evaluate_transfer(
         )
 
     header = describe(experiment, data, settings.seed)
-    if not earlier or any(earlier.get(key) != value for key, value in header.items()):
-        earlier = {"results": {}}
+    held = _held(earlier, header)
     found = {}
     for encoder, init, game in _encoders(model, experiment, statistics, untrained):
         for (name, layer), (chosen, measure) in todo.items():
             key = {"encoder": encoder, "seed": init, "layer": layer, "edge": edge}
             key["settings"] = dataclasses.asdict(chosen)
-            rows = earlier["results"].get(name, [])
-            done = next((row for row in rows if key == {name: row.get(name) for name in key}), None)
+            done = next((row for row in held.get(name, []) if _has(row, key)), None)
             found[name, encoder, init, layer] = (done, key, game, measure)
     for place, (done, key, game, measure) in found.items():
         if done is None:
@@ -286,6 +311,17 @@ def _check_labels(data, names):
         )
 
 
+def _held(earlier, header):
+    """The results of an earlier report, if it is of the same data."""
+    same = earlier and all(earlier.get(key) == value for key, value in header.items())
+    return earlier["results"] if same else {}
+
+
+def _has(row, key):
+    """Whether a row was measured of what `key` describes, with its settings."""
+    return all(row.get(name) == value for name, value in key.items())
+
+
 def _list(names):
     return ", ".join(names[:5]) + (f" ... ({len(names)})" if len(names) > 5 else "")
 
@@ -309,28 +345,37 @@ def _untrained(experiment, images, seed):
     return game
 
 
-def _feature_spaces(model, experiment, data, layers, pool, untrained, say):
-    """(what it is of, (gallery's features, labels), (queries' features, labels)) of each space, pixels last."""
+def _feature_spaces(model, experiment, data, layers, pool, untrained):
+    """(title, what it is of, function that gives its function of images) of each space, pixels last."""
     for encoder, seed, game in _encoders(model, experiment, data.gallery, untrained):
         for layer in layers:
-            say(f"features: {layer} of {encoder}")
-            features = game().feature_function(layer)
-            yield _space(encoder, layer, lambda x, f=features: _pooled(f(x), pool), data, seed=seed, pool=pool)
-    say("features: pixels")
-    yield _space("pixels", "pixels", lambda x: x, data)
+            space = {"encoder": encoder, "layer": layer, "seed": seed, "pool": pool}
+            function = functools.partial(_layer_function, game, layer, pool)
+            yield f"{layer} of {encoder} ({seed})", space, function
+    yield "raw pixels", {"encoder": "pixels", "layer": "pixels"}, lambda: _identity
 
 
-def _space(encoder, layer, function, data, **more):
+def _features(function, data):
+    """Gallery's features [N, D] and labels [N], queries' features and labels."""
     columns = []
     for split in (data.gallery, data.queries):
         parts = [(np.asarray(function(images)), labels.numpy()) for images, labels in split.batches(_BATCH)]
         features, labels = (np.concatenate(column) for column in zip(*parts, strict=True))
-        columns.append((features.reshape(len(features), -1), labels))
-    space = {"encoder": encoder, "layer": layer, **more, "dimensions": columns[0][0].shape[1]}
-    return space, *columns
+        columns += [features.reshape(len(features), -1), labels]
+    return columns
 
 
-def _pooled(features, size):
-    if not size or len(features.shape) != 4 or max(features.shape[1:3]) <= size:
-        return features
-    return tf.image.resize(features, (size, size), "area")
+def _identity(images):
+    return images
+
+
+def _layer_function(game, layer, pool):
+    function = game().feature_function(layer)
+
+    def pooled(images):
+        features = function(images)
+        if not pool or len(features.shape) != 4 or max(features.shape[1:3]) <= pool:
+            return features
+        return tf.image.resize(features, (pool, pool), "area")
+
+    return pooled

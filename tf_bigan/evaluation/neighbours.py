@@ -104,7 +104,7 @@ def _search(queries, chunks, k, metric, centre):
     for rows in chunks:
         chunk = tf.constant(prepare(np.asarray(rows, np.float32)))
         # The nearest g to q has the largest q.g - |g|^2 / 2; the largest cosine needs no second term.
-        half_norms = 0.0 if metric == "cosine" else tf.reduce_sum(tf.square(chunk), axis=1) / 2.0
+        half_norms = tf.zeros([1]) if metric == "cosine" else tf.reduce_sum(tf.square(chunk), axis=1) / 2.0
         parts = []
         with _full_precision():
             for row in range(0, len(queries), _QUERIES):
@@ -119,7 +119,10 @@ def _search(queries, chunks, k, metric, centre):
     return indices
 
 
-@tf.function(reduce_retracing=True)
+_ROWS = tf.TensorSpec((None, None), tf.float32)
+
+
+@tf.function(input_signature=[_ROWS, _ROWS, tf.TensorSpec([None], tf.float32), tf.TensorSpec([], tf.int32)])
 def _best_of_chunk(queries, gallery, half_norms, k):
     scores = tf.matmul(queries, gallery, transpose_b=True) - half_norms
     return tf.math.top_k(scores, k=tf.minimum(k, tf.shape(gallery)[0]))
