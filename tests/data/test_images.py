@@ -326,6 +326,36 @@ def test_channels_are_those_of_the_files_unless_asked_for(tmp_path):
     np.testing.assert_allclose(grey[0, 0, 0], [0.299 + 0.114 * 0.2], atol=1 / 255)
 
 
+def test_a_grey_first_file_does_not_take_the_others_colours(tmp_path):
+    save(tmp_path / "a.png", flat(0, 4, 4))
+    save(tmp_path / "b.png", flat(9, 4, 4, 3))
+    assert open_images(str(tmp_path)).image_shape == (4, 4, 3)
+
+
+def test_linked_folders_are_classes_and_loops_end(tmp_path):
+    save(tmp_path / "far" / "a.png", flat(0, 4, 4))
+    save(tmp_path / "photos" / "near" / "b.png", flat(0, 4, 4))
+    (tmp_path / "photos" / "linked").symlink_to(tmp_path / "far")
+    (tmp_path / "photos" / "near" / "loop").symlink_to(tmp_path / "photos")
+    data = open_images(str(tmp_path / "photos"))
+    assert data.class_names == ["linked", "near"] and data.count == 2
+
+
+def test_overlaps_are_of_examples_not_of_names(digits, digits_dir, tmp_path):
+    def split(text):
+        return open_images("digits", text, data_dir=digits_dir)
+
+    assert digits.overlaps(split("train[1400:]")) and split("train[:9]").overlaps(split("train[8:10]"))
+    assert not split("train[:9]").overlaps(split("train[9:]")) and not digits.overlaps(split("test"))
+    for name in ("a", "b"):
+        save(tmp_path / name / "1.png", flat(0, 8, 8))
+    (tmp_path / "c").symlink_to(tmp_path / "a")
+    whole, a, b, c = (open_images(str(path)) for path in (tmp_path, *(tmp_path / name for name in "abc")))
+    assert whole.overlaps(a) and a.overlaps(whole) and a.overlaps(c)
+    assert not a.overlaps(b) and not a.overlaps(digits)
+    assert not whole.without([0, 2]).overlaps(a)
+
+
 def test_transparency_is_dropped(tmp_path):
     save(tmp_path / "a.png", np.concatenate([flat(100, 4, 4, 3), flat(0, 4, 4, 1)], axis=-1))
     images, _ = open_images(str(tmp_path)).arrays()
@@ -387,6 +417,17 @@ def places_of(batches):
     mirrored = pixels[:, 0, 0, 1] > pixels[:, 0, -1, 1]
     left = np.minimum(pixels[:, 0, 0, 1], pixels[:, 0, -1, 1])
     return list(zip(pixels[:, 0, 0, 0], left, mirrored, strict=True))
+
+
+def test_images_stored_at_the_shorter_edge_are_cropped(digits, digits_dir):
+    # Nothing is resized: crops are parts of the stored 8x8 pixels.
+    cropped = open_images("digits", data_dir=digits_dir, image_size=6, shorter_edge=8)
+    stored, _ = digits.arrays(limit=9)
+    np.testing.assert_array_equal(cropped.arrays(limit=9)[0], stored[:, 1:7, 1:7])
+    everywhere = take(cropped.training_batches(128, 1, crop="random"), 1)[0]
+    found = np.lib.stride_tricks.sliding_window_view(digits.arrays()[0][..., 0], (6, 6), (1, 2)).reshape(-1, 36)
+    found = {window.tobytes() for window in found}
+    assert all(crop.tobytes() in found for crop in everywhere.reshape(-1, 36))
 
 
 def test_random_crops_lie_anywhere_and_flips_are_every_other(ramps):

@@ -47,7 +47,7 @@ def open_images(
     channels = channels or stored
     if channels not in (1, 3):
         raise InputError(f"{dataset} has images of {channels} channels; --channels=1 or 3 converts them")
-    resize = bool(image_size)
+    cropped = bool(image_size)
     if shorter_edge and shorter_edge < image_size:
         raise InputError(f"shorter_edge {shorter_edge} is less than the crops' {image_size} pixels")
     if not image_size:
@@ -57,7 +57,7 @@ def open_images(
         image_size = height
     if not source.count:
         raise InputError(f"{dataset} split {split!r} is empty")
-    data = ImageData(dataset, source, image_size, channels, resize, shorter_edge or image_size)
+    data = ImageData(dataset, source, image_size, channels, cropped, shorter_edge or image_size)
     if bad_images == "skip":
         data, left_out = data.checked()
         if len(left_out):
@@ -77,16 +77,16 @@ class ImageData:
       class_names: the labels' names; empty without labels.
     """
 
-    def __init__(self, name, source, image_size, channels, resize=False, shorter_edge=0):
+    def __init__(self, name, source, image_size, channels, cropped=False, shorter_edge=0):
         self.name = name
         self.count = self.stored = source.count
         self.origin = source.origin
         self.image_shape = (image_size, image_size, channels)
         self.class_names = list(source.class_names)
         self._source = source
-        # A folder's files may differ in size even where the first has the one asked for.
         self._shorter_edge = shorter_edge or image_size
-        self._resize = resize and (source.varies or source.stored_shape[:2] != (self._shorter_edge,) * 2)
+        self._cropped = cropped  # to a size that was asked for; else all must be of the first one's
+        self._resized = cropped and (source.varies or source.stored_shape[:2] != (self._shorter_edge,) * 2)
         self._memory = None
         self._tried = False  # whether every image was decoded once, if only by an earlier process
         self._kept = None  # int64 [count]: the examples' numbers in the source, where some are left out
@@ -165,7 +165,7 @@ class ImageData:
         """Turns the error of a read within it into an InputError that names the images at fault."""
         try:
             yield
-        except (tf.errors.InvalidArgumentError, tf.errors.UnknownError, OSError):
+        except (tf.errors.InvalidArgumentError, tf.errors.UnknownError):
             bad, _ = self._try_all(keep=False)
             if not len(bad):
                 raise  # it was not the images
@@ -174,6 +174,11 @@ class ImageData:
     def labelled(self) -> bool:
         """Whether every image has a label."""
         return bool(self.class_names) and self._source.labelled()
+
+    def overlaps(self, other: "ImageData") -> bool:
+        """Whether an image is in both."""
+        ours, theirs = (data._source.places(data._numbers_of(np.arange(data.count))) for data in (self, other))
+        return any(np.intersect1d(ours[place], theirs[place]).size for place in ours.keys() & theirs.keys())
 
     def check_batch(self, batch_size: int):
         """Raises InputError if the data set is smaller than a batch."""
@@ -293,7 +298,7 @@ class ImageData:
 
     def _refuse_other_sizes(self, numbers):
         """Raises InputError if one of these can be decoded: then its size is at fault, which no skipping mends."""
-        if self._resize or not self._source.varies:
+        if self._cropped or not self._source.varies:
             return
         for number in numbers:
             with contextlib.suppress(tf.errors.InvalidArgumentError):
@@ -307,7 +312,10 @@ class ImageData:
 
     def _read_source(self, indices, places=None):
         def read(indices):
-            return np.array(self._source.read(self._numbers_of(indices)), dtype=object)
+            try:
+                return np.array(self._source.read(self._numbers_of(indices)), dtype=object)
+            except OSError as error:  # in a graph it would be this one; another OSError is not of the images
+                raise tf.errors.UnknownError(None, None, str(error)) from None
 
         examples = tf.ensure_shape(tf.numpy_function(read, [indices], tf.string, stateful=False), (None,))
         signature = (tf.uint8, tf.int64)
@@ -320,8 +328,9 @@ class ImageData:
 
     def _decode(self, example, place=None):
         image, label = self._pixels(example)
-        if self._resize:
+        if self._resized:
             image = pixels.resized(image, self._shorter_edge)
+        if self._cropped:
             image = pixels.cropped(image, self.image_shape[0], place)
         return tf.ensure_shape(image, self.image_shape), label
 
@@ -332,7 +341,7 @@ class ImageData:
         if image.dtype.is_floating:
             image = tf.cast(tf.round(pixels.in_range(image) * 255.0), tf.uint8)
         image = pixels.with_channels(image, channels)
-        return image if self._resize else tf.ensure_shape(image, self.image_shape), label
+        return image if self._cropped else tf.ensure_shape(image, self.image_shape), label
 
 
 class _Order:

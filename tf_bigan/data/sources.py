@@ -2,8 +2,9 @@
 
 A source has `count`, `class_names`, `stored_shape` (height, width, channels; None where unknown or varying), `varies`
 (whether images may differ from it in size), `origin` (what it reads, as a text), `read(indices)`, which returns that
-many serialised examples, `decode`, which turns one into (image, label) in a TensorFlow graph, and `describe(i)`, which
-names the i-th for a person. Reading costs the same at every index: nothing is replayed to get there.
+many serialised examples, `decode`, which turns one into (image, label) in a TensorFlow graph, `describe(i)`, which
+names the i-th for a person, and `places(indices)`, which tells whether two sources have examples in common. Reading
+costs the same at every index: nothing is replayed to get there.
 """
 
 import contextlib
@@ -22,6 +23,8 @@ from tf_bigan.errors import InputError, nearest
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
 NO_LABEL = -1
+
+_SAMPLED = 32  # files of a folder that are looked at before all are checked
 
 
 def open_source(dataset: str, split: str, data_dir: str | None):
@@ -42,7 +45,7 @@ class FolderSource:
     def __init__(self, path: pathlib.Path):
         if not path.is_dir():
             raise InputError(f"there is no folder {path}; a TFDS name is written without '/' and leading '.'")
-        self.files = sorted(p for p in path.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
+        self.files = sorted(p for p in _files_under(path) if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
         if not self.files:
             raise InputError(f"no images under {path}; looked for {', '.join(IMAGE_SUFFIXES)}")
         classes = [p.relative_to(path).parts[0] if p.parent != path else None for p in self.files]
@@ -52,7 +55,7 @@ class FolderSource:
         self.count = len(self.files)
         self.origin = str(path.resolve())
         self.varies = True
-        self.stored_shape = self._shape_of_first(path)
+        self.stored_shape = self._shape_of_some(path)
 
     def read(self, indices):
         """int64 [N] -> N byte strings: the label's 8 bytes, then the file's."""
@@ -78,16 +81,40 @@ class FolderSource:
         """The file's path."""
         return str(self.files[i])
 
-    def _shape_of_first(self, path):
-        """Of the first that can be decoded; what to do about others is not for here."""
-        for file in self.files:
+    def places(self, indices):
+        """{folder: its files' names}."""
+        found = {}
+        for i in indices:
+            found.setdefault(self.files[i].parent, []).append(self.files[i].name)
+        return {os.path.realpath(folder): names for folder, names in found.items()}
+
+    def _shape_of_some(self, path):
+        """(height, width) of the first that can be decoded, and whether any of a sample over all has colours.
+
+        What to do about those that cannot be decoded is not for here.
+        """
+        step = -(-self.count // _SAMPLED)
+        sample = iter([*self.files[::step], *self.files])
+        shapes = []
+        while len(shapes) < -(-self.count // step) and (file := next(sample, None)):
             with contextlib.suppress(tf.errors.InvalidArgumentError, OSError):
-                image = tf.io.decode_image(file.read_bytes(), expand_animations=False)
-                return (*image.shape[:2], 3 if image.shape[-1] in (3, 4) else 1)
-        raise InputError(
-            f"none of the {self.count} images under {path} can be decoded; the first, {self.files[0]}, is truncated, "
-            "unreadable or no image"
-        )
+                shapes.append(tf.io.decode_image(file.read_bytes(), expand_animations=False).shape)
+        if not shapes:
+            raise InputError(
+                f"none of the {self.count} images under {path} can be decoded; the first, {self.files[0]}, is "
+                "truncated, unreadable or no image"
+            )
+        return (*shapes[0][:2], 3 if any(shape[-1] >= 3 for shape in shapes) else 1)
+
+
+def _files_under(path):
+    """The files in and below a folder. Linked folders are entered, but for those that lead back above themselves."""
+    for folder, names, files in os.walk(path, followlinks=True):
+        inside = os.path.join(os.path.realpath(folder), "")
+        names[:] = [
+            name for name in names if not inside.startswith(os.path.join(os.path.realpath(f"{folder}/{name}"), ""))
+        ]
+        yield from (pathlib.Path(folder, name) for name in files)
 
 
 class TFDSSource:
@@ -145,6 +172,12 @@ class TFDSSource:
     def labelled(self):
         """Whether there are labels; a split has them all or none, so that the first tells."""
         return self._label is not None and int(self.decode(tf.constant(self.read([0])[0]), 0)[1]) != NO_LABEL
+
+    def places(self, indices):
+        """{file: offsets in it}."""
+        indices = np.asarray(indices)
+        files = self._file_of[indices]
+        return {self._files[n]: self._offsets[indices[files == n], 0] for n in np.unique(files)}
 
     def describe(self, i):
         """The record's place."""
