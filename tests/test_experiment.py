@@ -8,6 +8,7 @@ from helpers import ROOT, tiny
 
 from tf_bigan.errors import InputError
 from tf_bigan.experiment import Experiment, define_flags, experiment_of, parse_flags
+from tf_bigan.games import make_game
 
 # Every field away from its default.
 CHANGED = Experiment(
@@ -60,13 +61,21 @@ def parsed(*arguments):
 
 
 def test_defaults_are_the_papers_mnist_run():
-    e = Experiment()
+    e = Experiment().sized()
     assert (e.system, e.dataset, e.prior, e.latent_dim, e.width) == ("bigan", "mnist", "uniform", 50, 1024)
     assert (e.batch_size, e.constant_epochs, e.decay_epochs, e.epochs) == (128, 200, 200, 400)
     assert (e.learning_rate, e.final_learning_rate, e.beta_1, e.beta_2, e.epsilon, e.l2) == (
         (2e-4, 0.01, 0.5, 0.999, 1e-8, 2.5e-5)
     )
     assert (e.statistics_steps, e.seed, e.latent_weight, e.generator_skip) == (1000, 42, 0.25, True)
+
+
+def test_sizes_that_are_not_given_are_the_family_s_own():
+    assert Experiment().difference(Experiment().sized()) == ["width", "latent_dim"]
+    conv = Experiment(networks="conv", latent_dim=9).sized()
+    assert (conv.width, conv.latent_dim) == (64, 9) and conv.sized() == conv
+    game = make_game(Experiment(image_size=8, channels=1))
+    assert (game.encoder.get_config()["width"], game.prior.latent_dim) == (1024, 50)
 
 
 def test_every_field_is_explained():
@@ -116,8 +125,8 @@ def test_flags_after_a_flagfile_override_it(tmp_path):
         ({"batch_size": True}, "batch_size must be int, found True"),
         ({"deterministic": 1}, "deterministic must be bool, found 1"),
         ({"dataset": None}, "dataset must be str, found None"),
-        ({"width": 0}, "width must be at least 1, found 0"),
-        ({"latent_dim": 0}, "latent_dim must be at least 1, found 0"),
+        ({"width": -1}, "width must be at least 0, found -1"),
+        ({"latent_dim": -1}, "latent_dim must be at least 0, found -1"),
         ({"image_size": -1}, "image_size must be at least 0, found -1"),
         ({"image_size": 64, "encoder_size": 32}, "encoder_size 32 must be at least image_size 64"),
         ({"encoder_size": 32}, "encoder_size needs image_size"),

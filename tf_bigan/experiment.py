@@ -36,6 +36,9 @@ def _setting(default, text, unit="", source="", choices=None, minimum=None, maxi
 _CODE = "Donahue et al. 2017, code"
 _PAPER = "Donahue et al. 2017, appendix"
 
+# What 0 stands for, by family of networks.
+_SIZES = {"mlp": {"width": 1024, "latent_dim": 50}, "conv": {"width": 64, "latent_dim": 200}}
+
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
@@ -81,13 +84,16 @@ class Experiment:
     # The networks.
     networks: str = _setting("mlp", "the family of E, G and D", choices=("mlp", "conv"))
     width: int = _setting(
-        1024,
-        "mlp: units of the hidden layers; conv: 64 is the paper's, others scale every layer",
+        0,
+        "units of the mlp's hidden layers, channels of the first conv layers, which scale the others; 0 = the paper's: "
+        "1024 for mlp, 64 for conv",
         "units",
         _PAPER,
-        minimum=1,
+        minimum=0,
     )
-    latent_dim: int = _setting(50, "size of the code z", "dimensions", _PAPER, minimum=1)
+    latent_dim: int = _setting(
+        0, "size of the code z; 0 = the paper's: 50 for mlp, 200 for conv", "dimensions", _PAPER, minimum=0
+    )
     prior: str = _setting("uniform", "p(z): U(-1, 1) or N(0, 1)", source=_PAPER, choices=("uniform", "normal"))
     generator_skip: bool = _setting(True, "feed z to G's later hidden layers too", source=_CODE)
     sync_batch_norm: bool = _setting(False, "batch statistics over all replicas instead of each replica's own")
@@ -123,7 +129,7 @@ class Experiment:
         "auto: what the device computes fastest, float32 or mixed_bfloat16",
         choices=(AUTO, "float32", "mixed_bfloat16", "mixed_float16"),
     )
-    xla: str = _setting(AUTO, "auto: where it was measured to help", choices=(AUTO, "on", "off"))
+    xla: str = _setting(AUTO, "auto: float32 MLPs on CPUs, and one GPU", choices=(AUTO, "on", "off"))
     deterministic: bool = _setting(False, "bit-identical repeats and resumes, slower")
     logical_cpus: int = _setting(
         0, "split the CPU into so many devices, to try strategy=mirrored without GPUs; 0 = don't", "devices", minimum=0
@@ -198,6 +204,11 @@ class Experiment:
             value = getattr(self, field.name)
             lines.append(f"--{field.name}={str(value).lower() if isinstance(value, bool) else value}")
         return "\n".join(lines) + "\n"
+
+    def sized(self) -> "Experiment":
+        """Self with the family's own width and latent_dim where they are 0."""
+        own = {name: size for name, size in _SIZES[self.networks].items() if not getattr(self, name)}
+        return dataclasses.replace(self, **own)
 
     def filled_from(self, other: "Experiment") -> "Experiment":
         """Self with the fields that it leaves open (auto; 0 = as stored) taken from `other`."""

@@ -16,7 +16,7 @@ define_flags(flags.FLAGS)
 
 
 def main():
-    """Trains; SIGTERM ends it with status 143 after a checkpoint, the loss of another worker with 1."""
+    """Trains; SIGTERM and Ctrl-C end it with 143 and 130 after a checkpoint, the loss of another worker with 1."""
     experiment: Experiment = experiment_of(flags.FLAGS)
     workdir = common.require(_WORKDIR)
     common.import_tensorflow()
@@ -26,7 +26,7 @@ def main():
         train(experiment, workdir, _DATA_DIR.value)
     except Terminated as stopped:
         print(stopped)
-        return 143  # what a shell reports for SIGTERM
+        return 128 + stopped.signal  # as a shell reports it
     except WorkerLost as lost:
         print(f"error: {lost}", file=sys.stderr)
         return 1

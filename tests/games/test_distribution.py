@@ -137,8 +137,10 @@ def test_a_float16_overflow_on_one_replica_skips_the_step_on_all(mirrored, repli
         assert float(np.squeeze(copy)) == pytest.approx(0.5)
 
 
-def test_what_does_not_work_with_several_replicas_is_switched_off(mirrored):
-    with mirrored.scope():
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_what_does_not_work_under_mirrored_strategies_is_switched_off(mirrored, replicas):
+    strategy = mirrored if replicas == 2 else tf.distribute.MirroredStrategy(["CPU:0"])
+    with strategy.scope():
         game = tiny_game()
         game.compile(steps_per_execution=4, jit_compile=True)
     assert game.steps_per_execution == 1 and not game.jit_compile

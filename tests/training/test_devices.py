@@ -49,6 +49,15 @@ def test_without_a_tpu_strategy_tpu_is_refused():
         devices.make_strategy("tpu")
 
 
+def test_a_gpu_that_tensorflow_does_not_see_is_mentioned(monkeypatch):
+    assert devices.kind() == "CPU" and devices.unused_gpu() == ""
+    monkeypatch.setattr(devices.glob, "glob", lambda pattern: ["/proc/driver/nvidia/gpus/0000:01:00.0"])
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert "an NVIDIA GPU that TensorFlow cannot use" in devices.unused_gpu()
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    assert devices.unused_gpu() == ""
+
+
 @pytest.mark.parametrize("name", ["float32", "mixed_bfloat16"])
 def test_a_precision_that_is_asked_for_is_taken(name):
     assert devices.pick_precision(name, tf.distribute.get_strategy()) == (name, "as asked")
@@ -112,7 +121,7 @@ def test_xla_is_refused_where_it_does_not_work(mirrored):
 
 
 def test_a_batch_that_does_not_divide_over_the_replicas_is_refused(tmp_path, digits_dir):
-    with pytest.raises(InputError, match="batch_size 127 is not divisible by 2 replicas"):
+    with pytest.raises(InputError, match="127 is not divisible by 2 replicas; give a multiple of 2, or"):
         train(tiny(strategy="mirrored", batch_size=127), tmp_path / "run", digits_dir)
     assert not (tmp_path / "run").exists()
 

@@ -164,19 +164,21 @@ def test_a_resumed_run_goes_on_from_its_newest_checkpoint(begun, digits_dir):
     assert steps_kept(workdir) == [12, 18, 24]
 
 
-def test_an_epoch_that_sigterm_cuts_in_two_has_one_record(tmp_path, digits_dir):
-    experiment, before = tiny(checkpoint_every=6), signal.getsignal(signal.SIGTERM)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_an_epoch_that_a_signal_cuts_in_two_has_one_record(tmp_path, digits_dir, number):
+    experiment, before = tiny(checkpoint_every=6), signal.getsignal(number)
     save = Checkpoints.save
 
     def save_and_terminate(checkpoints):
         save(checkpoints)
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), number)
+        assert signal.getsignal(number) == before  # a second one does not wait for a checkpoint
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Checkpoints, "save", save_and_terminate)
-        with pytest.raises(Terminated, match="stopped after step 6 of 24; start again to go on"):
+        with pytest.raises(Terminated, match="stopped after step 6 of 24; start again to go on") as caught:
             train(experiment, tmp_path, digits_dir, say=lambda line: None)
-    assert signal.getsignal(signal.SIGTERM) == before
+    assert signal.getsignal(number) == before and caught.value.signal == number
     assert steps_kept(tmp_path) == [6]
     train(experiment, tmp_path, digits_dir, say=lambda line: None)
     assert [(r["epoch"], r["step"]) for r in read_records(tmp_path / "metrics.jsonl")] == [(1, 12), (2, 24)]

@@ -1,6 +1,7 @@
 """tools/train.py as a user runs it, and `train` as a program calls it."""
 
 import concurrent.futures
+import errno
 import math
 import os
 
@@ -15,7 +16,7 @@ from tf_bigan.errors import InputError
 from tf_bigan.experiment import Experiment
 from tf_bigan.files import verify_checksums
 from tf_bigan.games import BiGAN
-from tf_bigan.training import devices
+from tf_bigan.training import devices, run_directory
 from tf_bigan.training.run_directory import RunDirectory
 from tf_bigan.training.train import train
 
@@ -49,7 +50,7 @@ def finished(tmp_path_factory, digits_dir):
 def test_a_run_ends_with_status_0_and_without_complaints(finished):
     workdir, status, stdout, stderr = finished
     assert status == 0, stderr
-    assert "bigan on digits: 1437 images of 8x8x1; 1 replica(s); float32 (as asked); XLA off" in stdout
+    assert "1437 images of 8x8x1; one_device, 1 replica(s) on CPU; float32 (as asked); XLA off" in stdout
     assert f"finished: {TOTAL} steps; weights in {workdir}" in stdout
     assert "Epoch 3/3" in stdout and "discriminator_loss: " in stdout
     assert "Warning" not in stderr and "Traceback" not in stderr
@@ -259,6 +260,16 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path, digits_dir):
         with pytest.raises(InputError, match=f"cannot write in {workdir}: "):
             ran(tiny(), workdir, digits_dir)
     assert (tmp_path / "file").read_text() == "no folder"
+
+
+def test_a_place_without_locks_is_mentioned(tmp_path, monkeypatch):
+    def flock(file, how):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(run_directory.fcntl, "flock", flock)
+    lines = []
+    with RunDirectory(tmp_path).lock(lines.append):
+        assert lines == [f"{tmp_path} cannot be locked (No locks available); train in it with one process only"]
 
 
 def test_a_directory_that_another_process_trains_in_is_refused(tmp_path, digits_dir):

@@ -51,6 +51,7 @@ def make_game(experiment, dtype="float32") -> Game:
     """
     if not (experiment.image_size and experiment.channels):
         raise InputError("image_size and channels must be known to build networks; training resolves them")
+    experiment = experiment.sized()
     system, arguments = _SYSTEMS[experiment.system]
     makers = FAMILIES[experiment.networks](
         experiment,

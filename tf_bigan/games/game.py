@@ -98,8 +98,8 @@ class Game(PairModel):
         Args:
           optimizer: one Keras optimizer for all players; None = the papers' Adam with L2. float16 networks
             get it wrapped in a loss scale.
-          steps_per_execution: training steps per call of the compiled function; 1 under a strategy with
-            several replicas.
+          steps_per_execution: training steps per call of the compiled function; 1 under mirrored strategies and
+            with several replicas.
           jit_compile: compile the whole step with XLA (one device only).
           **kwargs: as for `keras.Model.compile`, without losses and metrics, which are the game's own.
 
@@ -107,7 +107,8 @@ class Game(PairModel):
           InputError: an optimizer that accumulates gradients, with several replicas.
         """
         replicas = self.distribute_strategy.num_replicas_in_sync
-        if replicas > 1:
+        mirrored = tf.distribute.MirroredStrategy | tf.distribute.MultiWorkerMirroredStrategy
+        if replicas > 1 or isinstance(self.distribute_strategy, mirrored):
             # keras#19246 and keras#18145: neither works in fit under MirroredStrategy.
             steps_per_execution, jit_compile = 1, False
         with self.distribute_strategy.scope():

@@ -171,7 +171,7 @@ class StopOnNonfinite(keras.callbacks.Callback):
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """Checkpoints every so many steps, and on SIGTERM, after which training stops.
+    """Checkpoints every so many steps, and on SIGTERM or SIGINT (Ctrl-C), after which training stops.
 
     Several workers stop together, at the next tenth step after any of them was asked to.
 
@@ -190,22 +190,32 @@ class Checkpoint(keras.callbacks.Callback):
         self._several_workers = self._strategy.extended._in_multi_worker_mode()
         self._asked = False
         self.terminated = False
+        self.signal = signal.SIGTERM  # which asked; of several workers' only this one's own is known
 
     @contextlib.contextmanager
-    def on_sigterm(self):
-        """While this lasts, SIGTERM asks for a checkpoint and the end of training; only the main thread can ask."""
+    def on_signals(self):
+        """While this lasts, SIGTERM and SIGINT ask for a checkpoint and the end of training, once each.
+
+        A second one acts as before. Only the main thread can ask.
+        """
         if threading.current_thread() is not threading.main_thread():
             yield
             return
 
-        def terminate(signum, frame):
-            self._asked = True
+        def ask(number, frame):
+            self._asked, self.signal = True, signal.Signals(number)
+            signal.signal(number, previous[number])
 
-        previous = signal.signal(signal.SIGTERM, terminate)
+        previous = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+        # What the shell has this process ignore, as one in the background SIGINT, stays ignored.
+        previous = {number: handler for number, handler in previous.items() if handler != signal.SIG_IGN}
+        for number in previous:
+            signal.signal(number, ask)
         try:
             yield
         finally:
-            signal.signal(signal.SIGTERM, previous)
+            for number, handler in previous.items():
+                signal.signal(number, handler)
 
     def on_train_batch_end(self, batch, logs=None):
         step = self._game.steps_done

@@ -47,7 +47,7 @@ class Checkpoints:
                 raise InputError(f"cannot write {path}: {error.message}") from None
             write_checksums(temporary, [file.name for file in temporary.iterdir()])
         for old in self._paths()[: -self._keep]:
-            shutil.rmtree(old)
+            shutil.rmtree(old, ignore_errors=True)  # as a file that another machine still has open
 
     def restore_latest(self, say=print) -> bool:
         """Restores the newest undamaged checkpoint.

@@ -1,6 +1,8 @@
 """Which devices a run uses, in which precision, and whether XLA compiles its step."""
 
 import functools
+import glob
+import os
 import time
 
 import tensorflow as tf
@@ -53,6 +55,19 @@ def _multi_worker_strategy():
         raise InputError(
             f"strategy multi_worker needs TF_CONFIG with a cluster of workers and this task: {error}"
         ) from None
+
+
+def kind() -> str:
+    """What replicas run on: "TPU", "GPU" or "CPU"."""
+    return next(kind for kind in ("TPU", "GPU", "CPU") if tf.config.list_logical_devices(kind))
+
+
+def unused_gpu() -> str:
+    """A line that says so if this machine has an NVIDIA GPU that TensorFlow cannot use, else ""."""
+    hidden = "CUDA_VISIBLE_DEVICES" in os.environ  # as asked, whatever it names
+    if hidden or tf.config.list_physical_devices("GPU") or not glob.glob("/proc/driver/nvidia/gpus/*"):
+        return ""
+    return "this machine has an NVIDIA GPU that TensorFlow cannot use; pip install 'tensorflow[and-cuda]' may help"
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
@@ -113,8 +128,8 @@ def pick_precision(name: str, strategy: tf.distribute.Strategy) -> tuple[str, st
 def pick_xla(name: str, policy: str, networks: str, strategy, deterministic: bool) -> bool:
     """Whether to compile the train step with XLA.
 
-    "auto" is on where it was measured to help: on one GPU, and for float32 MLPs on CPUs. Convolutions on
-    CPUs lose by up to 15 times, bfloat16 by less.
+    "auto" is on for float32 MLPs on CPUs, where it was measured to help, and on one GPU, where it was not measured.
+    Convolutions on CPUs lose by up to 15 times, bfloat16 by less.
 
     Raises:
       InputError: "on" under a distribution strategy (keras#18145) or with `deterministic`.

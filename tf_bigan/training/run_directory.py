@@ -101,7 +101,7 @@ class RunDirectory:
         return numbers
 
     @contextlib.contextmanager
-    def lock(self):
+    def lock(self, say=print):
         """Held while a process trains here. Raises InputError if another holds it or `path` is unwritable."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -111,8 +111,10 @@ class RunDirectory:
         with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+            except BlockingIOError:
                 raise InputError(f"another process is training in {self.path}") from None
+            except OSError as error:  # some network file systems
+                say(f"{self.path} cannot be locked ({error.strerror}); train in it with one process only")
             yield
 
     def append_log(self, record: dict):

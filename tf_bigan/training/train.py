@@ -25,7 +25,11 @@ _PICTURED = 50  # fixed samples and reconstructions in the pictures
 
 
 class Terminated(Exception):
-    """SIGTERM ended training after a checkpoint; starting again resumes it."""
+    """A signal, SIGTERM or SIGINT, ended training after a checkpoint; starting again resumes it."""
+
+    def __init__(self, message, number):
+        super().__init__(message)
+        self.signal = number
 
 
 class WorkerLost(Exception):
@@ -48,20 +52,32 @@ def train(experiment: Experiment, workdir, data_dir=None, say=print):
 
     Raises:
       InputError: settings, data, devices or run directory that cannot work, or a loss that is not finite.
-      Terminated: after SIGTERM.
+      Terminated: after SIGTERM or SIGINT.
       WorkerLost: with several workers, if one of the others dies.
     """
     run = RunDirectory(workdir)
-    experiment = run.resolve(experiment)
+    experiment = run.resolve(experiment.sized())
     _set_up_tensorflow(experiment)
     experiment = dataclasses.replace(experiment, strategy=devices.pick_strategy(experiment.strategy))
     strategy = devices.make_strategy(experiment.strategy)
+    try:
+        _train(experiment, run, strategy, data_dir, say if devices.is_chief(strategy) else _silence)
+    except tf.errors.UnavailableError as error:
+        if experiment.strategy != "multi_worker":
+            raise
+        # They hold a thread pool that complains when it is first freed as Python ends (tensorflow#50487).
+        traceback.clear_frames(error.__traceback__)
+        raise WorkerLost("another worker is gone; start all again to resume from the last checkpoint") from None
+
+
+def _train(experiment, run, strategy, data_dir, say):
     chief = devices.is_chief(strategy)
-    if not chief:
-        say = _silence
     replicas = strategy.num_replicas_in_sync
     if experiment.batch_size % replicas:
-        raise InputError(f"batch_size {experiment.batch_size} is not divisible by {replicas} replicas")
+        raise InputError(
+            f"batch_size {experiment.batch_size} is not divisible by {replicas} replicas; give a multiple of "
+            f"{replicas}, or --strategy=one_device"
+        )
     policy, why = devices.pick_precision(experiment.precision, strategy)
     xla = devices.pick_xla(experiment.xla, policy, experiment.networks, strategy, experiment.deterministic)
     data, left_out = _open_data(experiment, run, strategy, data_dir, say)
@@ -75,10 +91,12 @@ def train(experiment: Experiment, workdir, data_dir=None, say=print):
     )
     say(
         f"{experiment.system} on {experiment.dataset}: {data.count} images of {size}x{size}x{channels}; "
-        f"{replicas} replica(s); {policy} ({why}); XLA {experiment.xla}"
+        f"{experiment.strategy}, {replicas} replica(s) on {devices.kind()}; {policy} ({why}); XLA {experiment.xla}"
     )
+    if hint := devices.unused_gpu():
+        say(hint)
 
-    with run.lock() if chief else contextlib.nullcontext():
+    with run.lock(say) if chief else contextlib.nullcontext():
         steps_per_epoch = math.ceil(data.count / experiment.batch_size)
         with strategy.scope():
             game = make_game(experiment, policy)
@@ -107,16 +125,9 @@ def train(experiment: Experiment, workdir, data_dir=None, say=print):
             raise InputError("the workers found different checkpoints; they must share one --workdir")
         if chief:
             run.rewind_log(game.steps_done)
-        try:
-            with data.naming_damage():
-                _fit(game, experiment, data, run, checkpoints, schedule, chief)
-                _finish(game, experiment, data, run, chief)
-        except tf.errors.UnavailableError as error:
-            if experiment.strategy != "multi_worker":
-                raise
-            # They hold a thread pool that complains when it is first freed as Python ends (tensorflow#50487).
-            traceback.clear_frames(error.__traceback__)
-            raise WorkerLost("another worker is gone; start all again to resume from the last checkpoint") from None
+        with data.naming_damage():
+            _fit(game, experiment, data, run, checkpoints, schedule, chief)
+            _finish(game, experiment, data, run, chief)
         say(f"finished: {total_steps} steps; weights in {pathlib.Path(run.path)}")
 
 
@@ -169,7 +180,7 @@ def _fit(game, experiment, data, run, checkpoints, schedule, chief):
         callbacks.append(Pictures(game, run, batches, images, experiment.images_every))
 
     # fit begins at whole epochs only: what is left of an interrupted one is a fit of its own.
-    with keep.on_sigterm():
+    with keep.on_signals():
         while (step := game.steps_done) < total_steps:
             epoch, done = divmod(step, steps_per_epoch)
             game.fit(
@@ -182,7 +193,9 @@ def _fit(game, experiment, data, run, checkpoints, schedule, chief):
                 verbose=1 if sys.stdout.isatty() else 2,
             )
             if keep.stopped():
-                raise Terminated(f"stopped after step {game.steps_done} of {total_steps}; start again to go on")
+                raise Terminated(
+                    f"stopped after step {game.steps_done} of {total_steps}; start again to go on", keep.signal
+                )
     keep.save()
 
 
