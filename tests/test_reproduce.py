@@ -1,7 +1,9 @@
 import json
+import subprocess
+import sys
 
 import pytest
-from helpers import run_tool, tiny, tiny_game
+from helpers import ROOT, run_tool, tiny, tiny_game
 
 from tf_bigan import zoo
 from tf_bigan.training.run_directory import RunDirectory
@@ -84,3 +86,31 @@ def test_the_paper_s_numbers_are_there_without_runs(tmp_path, table, paper):
     lines = lines_of(tmp_path, f"--table={table}", "--seeds=7")
     assert any(paper in line for line in lines) and "D not run" in lines
     assert list(tmp_path.iterdir()) == []
+
+
+def commands_of(runs, *arguments):
+    """What reproduce would run first, and the rest it prints."""
+    code = (
+        "import sys; sys.path.insert(0, 'tools'); import common, reproduce\n"
+        "def told(*words): sys.exit(' '.join(words))\n"
+        "reproduce._run_tool = told\n"
+        "common.run(reproduce.main, '')"
+    )
+    command = [sys.executable, "-c", code, f"--runs={runs}", *arguments]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    return result.stderr.strip().splitlines()[-1] if result.returncode else ""
+
+
+def test_what_is_there_is_not_made_again_unless_flags_change_it(runs):
+    flagfile = f"--flagfile={zoo.zoo_path()}/{{}}/train.flags --seed={{}}"
+    arguments = ["--table=imagenet_linear", "--seeds=142"]
+    # bigan_imagenet is there with these flags, so that the next row is what is missing.
+    missing = f"train {flagfile.format('bigan_imagenet_112', 142)} {{}}--workdir={runs}/bigan_imagenet_112-seed142"
+    assert commands_of(runs, *arguments) == missing.format("")
+    assert commands_of(runs, *arguments, "--flags=--width=4") == missing.format("--width=4 ")
+    anew = f"train {flagfile.format('bigan_imagenet', 142)} --width=8 --workdir={runs}/bigan_imagenet-seed142"
+    assert commands_of(runs, *arguments, "--flags=--width=8") == anew
+    assert commands_of(runs, "--table=mnist_1nn") == ""
+    longer = "--flags=--constant_epochs=200 --decay_epochs=200"
+    anew = f"train {flagfile.format('bigan_mnist', 42)} --constant_epochs=200 --decay_epochs=200 --workdir="
+    assert commands_of(runs, "--table=mnist_1nn", longer).startswith(anew)

@@ -11,6 +11,7 @@ from helpers import ROOT, images, run_tool, tiny, tiny_game
 import tf_bigan
 from tf_bigan import zoo
 from tf_bigan.errors import InputError
+from tf_bigan.evaluation.report import values
 from tf_bigan.training.run_directory import RunDirectory
 
 PUBLISHED = [name for name in zoo.list_models() if RunDirectory(zoo.zoo_path() / name).has_weights()]
@@ -194,24 +195,47 @@ def test_only_finished_evaluated_runs_are_published(tmp_path):
 
 def test_reports_of_the_same_evaluation_add_up(tmp_path):
     path = tmp_path / "metrics.json"
-    zoo.write_report(path, {"dataset": "a", "protocols": {"knn": "p"}, "results": {"knn": [1]}})
+    row = {"encoder": "trained", "seed": 1, "layer": "conv1"}
+    zoo.write_report(path, {"dataset": "a", "protocols": {"knn": "p"}, "results": {"knn": [row]}})
     zoo.write_report(path, {"dataset": "a", "protocols": {"nnd": "q"}, "results": {"nnd": {}}})
-    assert zoo.read_report(path)["results"] == {"knn": [1], "nnd": {}}
+    assert zoo.read_report(path)["results"] == {"knn": [row], "nnd": {}}
+    assert zoo.read_report(path)["protocols"] == {"knn": "p", "nnd": "q"}
     zoo.write_report(path, {"dataset": "b", "protocols": {"nnd": "q"}, "results": {"nnd": {}}})
     assert zoo.read_report(path)["results"] == {"nnd": {}}
 
-    def written(*rows, pool=4):
+    def written(command, *rows, pool=4):
         rows = [{"encoder": e, "seed": 1, "layer": layer, "pool": pool, "accuracy": a} for e, layer, a in rows]
-        zoo.write_report(path, {"dataset": "b", "protocols": {}, "results": {"linear": rows}})
-        return [(row["layer"], row["accuracy"]) for row in zoo.read_report(path)["results"]["linear"]]
+        report = {"dataset": "b", "protocols": {}, "results": {"linear": rows}, "commands": {"linear": [command]}}
+        zoo.write_report(path, report)
+        report = zoo.read_report(path)
+        found = [(row["layer"], row["pool"], row["accuracy"]) for row in report["results"]["linear"]]
+        return found, report["commands"]["linear"]
 
-    assert written(("trained", "conv1", 1.0), ("trained", "conv2", 2.0)) == [("conv1", 1.0), ("conv2", 2.0)]
-    # Other layers stay, the same one is replaced, and what was made otherwise goes.
-    assert written(("trained", "conv2", 3.0)) == [("conv1", 1.0), ("conv2", 3.0)]
-    assert written(("trained", "conv2", 4.0), pool=2) == [("conv2", 4.0)]
-    # Pixels are not pooled.
-    assert written(("trained", "conv2", 5.0), ("pixels", "pixels", 6.0), pool=2) == [("conv2", 5.0), ("pixels", 6.0)]
-    assert written(("trained", "conv1", 7.0), pool=3) == [("pixels", 6.0), ("conv1", 7.0)]
+    both = ("trained", "conv1", 1.0), ("trained", "conv2", 2.0)
+    assert written("1", *both) == ([("conv1", 4, 1.0), ("conv2", 4, 2.0)], ["1"])
+    # Other layers and settings stay, the same one is replaced; every command that gave a row is told.
+    assert written("2", ("trained", "conv2", 3.0)) == ([("conv1", 4, 1.0), ("conv2", 4, 3.0)], ["1", "2"])
+    found, commands = written("3", ("trained", "conv2", 5.0), pool=2)
+    assert found == [("conv1", 4, 1.0), ("conv2", 4, 3.0), ("conv2", 2, 5.0)] and commands == ["1", "2", "3"]
+    path.unlink()
+    assert written("4", *both) == ([("conv1", 4, 1.0), ("conv2", 4, 2.0)], ["4"])
+    assert written("5", *both) == ([("conv1", 4, 1.0), ("conv2", 4, 2.0)], ["5"])
+
+
+def test_features_pooled_and_not_are_lines_of_their_own():
+    from tf_bigan.evaluation.report import table
+
+    space = {"encoder": "trained", "layer": "conv5", "seed": 1, "dimensions": 8, "converged": True}
+    rows = [{**space, "pool": 0, "accuracy": 10.0}, {**space, "pool": 4, "accuracy": 20.0}]
+    rows.append({**rows[1], "seed": 2, "accuracy": 22.0})
+    lines = [" ".join(line.split()) for line in table({"results": {"linear": rows}}).splitlines()]
+    assert lines[1:] == ["trained conv5 (8) 10.00", "trained conv5 (8, pooled) 21.00 ± 1.41"]
+
+
+def test_entries_of_the_zoo_are_known_by_any_path(monkeypatch, tmp_path):
+    monkeypatch.chdir(ROOT)
+    assert zoo.is_entry("zoo/bigan_digits") and zoo.is_entry(zoo.zoo_path() / "bigan_digits")
+    assert not zoo.is_entry(tmp_path) and not zoo.is_entry("zoo")
 
 
 def test_an_installed_wheel_loads_published_weights(tmp_path):
@@ -294,6 +318,10 @@ def test_the_tools_one_after_another(digits_dir, tmp_path):
 def test_reproduce_prints_published_rows():
     status, stdout, stderr = run_tool("reproduce.py", "--table=mnist_1nn", "--notrain", "--seeds=42,43")
     assert status == 0, stderr
-    for method, paper in (("BiGAN", "97.39"), ("D", "97.30"), ("JLR", "97.13"), ("AE (l1)", "97.63")):
-        assert any(line.startswith(method) and paper in line for line in stdout.splitlines())
+    lines = [" ".join(line.split()) for line in stdout.splitlines()]
+    for method, paper, name in (("BiGAN", "97.39", "bigan"), ("AE (l1)", "97.63", "autoencoder_l1")):
+        report = zoo.read_report(zoo.zoo_path() / f"{name}_mnist" / zoo.METRICS)
+        (ours,) = values(report, "knn", "trained", "penultimate", metric="euclidean", k=1)
+        assert f"{method}, paper {paper}" in lines
+        assert f"{method}, mnist {ours:.2f} {report['epochs']} 1" in lines
     assert "seeds takes whole numbers" in run_tool("reproduce.py", "--seeds=a")[2]

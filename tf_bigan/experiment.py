@@ -197,6 +197,13 @@ class Experiment:
         parse_flags(values, ["", f"--flagfile={os.fspath(path)}"])
         return experiment_of(values)
 
+    def changed_by(self, arguments: list[str]) -> "Experiment":
+        """Self with flags, as `--seed=1`, applied. Raises InputError as `from_flagfile`."""
+        values = flags.FlagValues()
+        define_flags(values)
+        parse_flags(values, ["", *self.to_flagfile().splitlines(), *arguments])
+        return experiment_of(values)
+
     def to_flagfile(self) -> str:
         """The text of a flagfile that names every field."""
         lines = []

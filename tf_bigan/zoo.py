@@ -54,6 +54,11 @@ def run_path(name) -> pathlib.Path:
     )
 
 
+def is_entry(path) -> bool:
+    """Whether a directory is an entry of the zoo, which nothing but `publish` writes to."""
+    return pathlib.Path(path).resolve().parent == zoo_path().resolve()
+
+
 def load(name, weights="published", dtype="float32"):
     """Loads a model: a zoo model by name, or a run directory by path.
 
@@ -79,11 +84,10 @@ def load(name, weights="published", dtype="float32"):
     run = RunDirectory(path)
     experiment = run.experiment()
     if weights and not run.weight_files():
-        published = path.parent == zoo_path()
         flagfile = path / FLAGFILE
         how = (
             f"Train it, in a checkout: python tools/train.py --flagfile={flagfile} --workdir=DIR, then load DIR"
-            if published
+            if is_entry(path)
             else "Start tools/train.py there again: weights are written with the first pictures and at the end"
         )
         raise InputError(f"{name} has no weights yet; weights=None gives fresh ones.\n{how}")
@@ -160,11 +164,13 @@ def card(name, experiment, report, last, terms, weights, notes, state) -> str:
     done = f"{experiment.epochs} epochs"
     if state["epochs"] < experiment.epochs:
         done = f"interim weights, after {state['epochs']} of {experiment.epochs} epochs"
-    told = report.get("commands") or {"": f"--metrics={','.join(report['results'])}"}
+    told = report.get("commands") or {"": [f"--metrics={','.join(report['results'])}"]}
     evaluate = f"python tools/evaluate.py --model={name if weights else 'DIR'}"
-    commands = "\n    ".join(f"{evaluate} {flags}" for flags in dict.fromkeys(told.values()))
+    commands = "\n    ".join(f"{evaluate} {flags}" for flags in dict.fromkeys(sum(told.values(), [])))
     notes = f"\n## Notes\n\n{notes}\n" if notes else ""
     edge, channels = experiment.crop_size, experiment.channels
+    queries = report["queries"]
+    of_gallery = ", images of the gallery" if queries.get("of_gallery") else ""
     if weights:
         use = (
             "```python\nimport tf_bigan\n"
@@ -190,8 +196,9 @@ Losses over epoch {state["epochs"]}: {losses}. Inference statistics over {state[
 
 ## Numbers
 
-Gallery: all {report["gallery"]["images"]} images of {report["gallery"]["split"]}; queries: all \
-{report["queries"]["images"]} of {report["queries"]["split"]}; evaluation seed {report["evaluation_seed"]}.
+Gallery: all {report["gallery"]["images"]} images of {report["dataset"]} {report["gallery"]["split"]}; queries: all \
+{queries["images"]} of {queries.get("dataset", report["dataset"])} {queries["split"]}{of_gallery}; evaluation seed \
+{report["evaluation_seed"]}.
 "untrained" is the same encoder before training, with its own inference statistics; ± is the standard deviation over
 several of them.
 
@@ -214,30 +221,34 @@ Code and weights: Apache-2.0. Training data: {terms}
 def write_report(path, report: dict):
     """Writes an evaluation report as JSON, adding its results to those of an earlier one of the same model and data.
 
-    Of a metric's earlier rows, those made with other settings or of the same layer of the same encoder go.
+    Rows of the same layer of the same encoder and setting replace the earlier ones; "commands", the list that gave a
+    metric's rows, grows while it has earlier rows.
     """
     path = pathlib.Path(path)
     earlier = read_report(path) if path.exists() else None
     parts = {"protocols", "commands", "results"}
     if earlier and all(earlier.get(key) == report[key] for key in report.keys() - parts):
-        results = {name: _merged(earlier["results"].get(name), rows) for name, rows in report["results"].items()}
-        report = {**report, "results": results}
-        report |= {part: {**earlier.get(part, {}), **report[part]} for part in parts & report.keys()}
+        results, commands = dict(earlier["results"]), dict(earlier.get("commands", {}))
+        for name, rows in report["results"].items():
+            kept = _rows_beside(earlier["results"].get(name), rows)
+            results[name] = kept + rows if isinstance(rows, list) else rows
+            told = [*(commands.get(name, []) if kept else []), *report.get("commands", {}).get(name, [])]
+            commands[name] = list(dict.fromkeys(told))
+        report = {**report, "results": results, "protocols": {**earlier.get("protocols", {}), **report["protocols"]}}
+        report["commands"] = {name: told for name, told in commands.items() if told}
     write_text(path, json.dumps(report, indent=1) + "\n")
 
 
-def _merged(earlier, rows):
-    if not (isinstance(earlier, list) and isinstance(rows, list) and rows):
-        return rows
+def _rows_beside(earlier, rows):
+    """The earlier rows that none of the new ones replaces."""
+    if not (isinstance(earlier, list) and isinstance(rows, list)):
+        return []
 
-    def values(row, *names):
-        return [row.get(name) for name in names]
+    def place(row):
+        return [row.get(name) for name in ("encoder", "seed", "layer", "metric", "k", "pool", "edge", "settings")]
 
-    settings, place = ("pool", "edge", "settings"), ("encoder", "seed", "layer", "metric", "k")
-    now = values(rows[0], *settings)
-    made = [values(row, *place) for row in rows]
-    kept = [row for row in earlier if row["encoder"] == "pixels" or values(row, *settings) == now]  # pixels have none
-    return [row for row in kept if values(row, *place) not in made] + rows
+    made = [place(row) for row in rows]
+    return [row for row in earlier if place(row) not in made]
 
 
 def read_report(path) -> dict:

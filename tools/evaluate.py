@@ -50,6 +50,7 @@ _EDGE = flags.DEFINE_integer(
     "transfer_size", 0, "edge of the classifiers' images [pixels]; 0 = the encoder's; the paper: 227", lower_bound=0
 )
 _EPOCHS = flags.DEFINE_integer("transfer_epochs", 10, "of a classifier, for frozen_prefix and fine_tuning [epochs]")
+_RATE = flags.DEFINE_float("transfer_learning_rate", 0.01, "of a classifier, for frozen_prefix and fine_tuning")
 _UNITS = flags.DEFINE_integer("transfer_units", 4096, "of the classifiers' fc6 and fc7 [units]")
 _VOC_STEPS = flags.DEFINE_integer("voc_steps", 80_000, "of a classifier, for voc2007, at 16 images [steps]")
 
@@ -73,7 +74,7 @@ def main():
 
     run = RunDirectory(zoo.run_path(name))
     model, experiment, epochs = tf_bigan.load(name), run.experiment(), run.weights_are()["epochs"]
-    target = _JSON.value or (None if run.path.parent == zoo.zoo_path() else run.path / zoo.METRICS)
+    target = _JSON.value or (None if zoo.is_entry(run.path) else run.path / zoo.METRICS)
     about = {"epochs": epochs, "weights": run.weights_digest()}
     if transfers and not target:
         raise InputError(f"{', '.join(transfers)} can take hours; give --json=FILE, where results are kept")
@@ -85,7 +86,7 @@ def main():
 
     def keep(report):
         if target:
-            commands = {metric: _command() for metric in report["results"]}
+            commands = {metric: [_command()] for metric in report["results"]}
             zoo.write_report(target, {**about, **report, "commands": commands})
 
     print(
@@ -93,6 +94,8 @@ def main():
         f"{data.gallery.count} of {data.gallery_split}, queries {data.queries.count} of {data.query_split}\n"
     )
     sys.stdout.flush()
+    if data.overlap:
+        common.note("queries are images of the gallery: reconstruction and nnd are of images seen in training")
     if earlier:
         common.note(f"taking what {target} holds of these weights, data and settings")
     reports = []
@@ -114,12 +117,12 @@ def main():
             )
         )
     if transfers:
-        other_size = _EDGE.value not in (0, experiment.crop_size)
+        edge = evaluate.transfer_edge(experiment, _EDGE.value)
         reports.append(
             evaluate.evaluate_transfer(
                 model,
                 experiment,
-                _open_data(experiment, _EDGE.value) if other_size else data,
+                _open_data(experiment, edge) if edge else data,
                 transfers,
                 settings[0],
                 data.gallery,
@@ -143,7 +146,7 @@ def _settings():
     from tf_bigan.evaluation.voc import VOCTransfer
 
     return (
-        Transfer(epochs=_EPOCHS.value, units=_UNITS.value, seed=_SEED.value),
+        Transfer(epochs=_EPOCHS.value, learning_rate=_RATE.value, units=_UNITS.value, seed=_SEED.value),
         VOCTransfer(steps=_VOC_STEPS.value, units=_UNITS.value, seed=_SEED.value),
     )
 
@@ -180,7 +183,7 @@ def _earlier(target, about, header):
 
 def _command():
     """The flags that decide results and are not at their defaults."""
-    measured = (_LAYERS, _POOL, _UNTRAINED, _SEED, _EDGE, _EPOCHS, _UNITS, _VOC_STEPS)
+    measured = (_LAYERS, _POOL, _UNTRAINED, _SEED, _EDGE, _EPOCHS, _RATE, _UNITS, _VOC_STEPS)
     data = (_DATASET, _QUERY_DATASET, _GALLERY_SPLIT, _QUERY_SPLIT, _BAD_IMAGES)
     given = [flag for flag in (*measured, *data) if flag.value != flag.default]
     words = [f"--{flag.name}={','.join(flag.value) if isinstance(flag.value, list) else flag.value}" for flag in given]

@@ -146,7 +146,7 @@ def main():
 
 
 def _rows(block, runs, reports):
-    from tf_bigan.evaluation.report import setting, spread, values
+    from tf_bigan.evaluation.report import describe_setting, newest_setting, spread, values
 
     def row(head, cells, epochs="", seeds=""):
         cells = [*cells, *[""] * (len(block.columns) - len(cells))]
@@ -159,7 +159,8 @@ def _rows(block, runs, reports):
         found = reports[name]
         data = "/".join(sorted({report["dataset"] for report in found}))
         epochs = "/".join(sorted({str(report["epochs"]) for report in found}))
-        made = "; ".join(sorted({setting(report, block.metric) for report in found} - {""}))
+        settings = [made for report in found if (made := newest_setting(report, block.metric))]
+        made = "; ".join(sorted({describe_setting(made) for made in settings}))
         trained = _cells(block, found, "trained")
         yield row(f"{method}, {data}" if data else method, trained or ["not run"], epochs, str(len(found) or ""))
         if found:
@@ -173,16 +174,23 @@ def _rows(block, runs, reports):
 
 
 def _cells(block, reports, encoder):
-    from tf_bigan.evaluation.report import rows, spread
+    from tf_bigan.evaluation.report import spread
 
     cells = []
     for column in block.columns if reports else ():
-        found = [row for report in reports for row in rows(report, block.metric, encoder, column, **block.more)]
+        found = [row for report in reports for row in _found(block, report, encoder, column)]
         # Several reports can have the same untrained encoder.
         by_seed = {row.get("seed"): row[block.value] for row in found} if encoder == "untrained" else None
         seeds = list(by_seed.values()) if by_seed is not None else [row[block.value] for row in found]
         cells.append(spread(seeds) if seeds else "")
     return cells
+
+
+def _found(block, report, encoder, column):
+    """The report's rows of a cell; of a transfer evaluated with several settings, those of the newest."""
+    from tf_bigan.evaluation.report import newest_setting, rows
+
+    return rows(report, block.metric, encoder, column, **block.more, **newest_setting(report, block.metric))
 
 
 def _report(name, seed, table):
@@ -197,11 +205,12 @@ def _report(name, seed, table):
         if path.exists():
             report = zoo.read_report(path)
             usable = report["training_seed"] == seed and _covers(report, table) and _is_of(report, of, entry)
-            if usable and not (_TRAIN.value and _EVALUATE.value):  # evaluate knows whether it was made as asked
+            # evaluate knows whether it was made as asked.
+            if usable and _is_as_asked(of) and not (_TRAIN.value and _EVALUATE.value):
                 return report
     if not _TRAIN.value:
         return None
-    if entry.has_weights() and entry.experiment().seed == seed and not _FLAGS.value:
+    if entry.has_weights() and entry.experiment().seed == seed and _is_as_asked(entry):
         run.path.parent.mkdir(parents=True, exist_ok=True)
         _run_tool("evaluate", f"--model={name}", *table.flags, *_EVALUATE.value.split(), f"--json={own}")
         return zoo.read_report(own)
@@ -213,10 +222,8 @@ def _report(name, seed, table):
 
 def _covers(report, table):
     """Whether the report has a value for every column, of the trained encoder and of untrained ones."""
-    from tf_bigan.evaluation.report import values
-
     return all(
-        values(report, block.metric, encoder, column, block.value, **block.more)
+        _found(block, report, encoder, column)
         for block in table.blocks
         for column in block.columns
         for encoder in ("trained", "untrained")
@@ -224,10 +231,16 @@ def _covers(report, table):
 
 
 def _is_of(report, run, entry):
-    """Whether the report is of the weights that are there. A zoo entry's own may come without weights."""
-    if run is entry and not entry.has_weights():
-        return True
+    """Whether the report is of the weights that are there. A zoo entry's may be interim, or stay away."""
+    if run is entry:
+        return not entry.has_weights() or report.get("weights", entry.weights_digest()) == entry.weights_digest()
     return run.is_finished() and report.get("weights", run.weights_digest()) == run.weights_digest()
+
+
+def _is_as_asked(run):
+    """Whether --flags would change nothing about a run."""
+    experiment = run.experiment()
+    return not experiment.changed_by(_FLAGS.value.split()).filled_from(experiment).difference(experiment)
 
 
 def _run_tool(tool, *arguments):
@@ -237,7 +250,13 @@ def _run_tool(tool, *arguments):
     script = pathlib.Path(__file__).with_name(f"{tool}.py")
     command = [sys.executable, str(script), *arguments, *data_dir]
     common.note("$ " + " ".join(command))
-    status = subprocess.run(command).returncode
+    with subprocess.Popen(command) as process:
+        while True:
+            try:
+                status = process.wait()
+                break
+            except KeyboardInterrupt:
+                pass  # the tool has it, too, and may have a checkpoint to write
     if status:
         raise InputError(f"tools/{tool}.py ended with status {status}; start again to go on")
 

@@ -69,6 +69,8 @@ def main():
         for role, network in model.networks.items():
             sheets[f"filters_{role}"] = figures.filters(network, 10 * rows)
     if "neighbours" in wanted:
+        if data.overlap:
+            common.note("images shown are among those searched, so that each finds itself; see --query_dataset")
         sheets["neighbours"] = figures.neighbours(model, images[:rows], data.gallery, _LAYER.value, _METRIC.value)
     for figure, sheet in sheets.items():
         figures.save_png(output / f"{figure}.png", sheet)

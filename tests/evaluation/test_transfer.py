@@ -8,7 +8,7 @@ from helpers import images, run_tool, small_encoder, tiny, tiny_game
 from tf_bigan.data import open_images
 from tf_bigan.errors import InputError
 from tf_bigan.evaluation import evaluate, transfer
-from tf_bigan.evaluation.report import table, values
+from tf_bigan.evaluation.report import newest_setting, table, values
 from tf_bigan.evaluation.transfer import Transfer
 from tf_bigan.networks import MLPEncoder
 from tf_bigan.networks.alexnet import LAYERS
@@ -156,6 +156,17 @@ def test_evaluation_goes_on_after_the_last_result(photos, monkeypatch):
         say=(lines := []).append,
     ) and len(lines) == 2  # fmt: skip
 
+    # Another setting is another classifier, which takes the place of none.
+    other = evaluate.evaluate_transfer(
+        model, experiment, data, ("fine_tuning",), Transfer(epochs=2, batch_size=20, units=8), earlier=report,
+        say=(lines := []).append,
+    )  # fmt: skip
+    assert len(lines) == 2 and other["results"].keys() == {"fine_tuning"}
+    both = {"results": {"fine_tuning": report["results"]["fine_tuning"] + other["results"]["fine_tuning"]}}
+    text = table(both)
+    assert "(classifiers: 48 px, 1 epochs)" in text and "(classifiers: 48 px, 2 epochs)" in text
+    assert newest_setting(both, "fine_tuning")["settings"]["epochs"] == 2
+
     # Killed after four results: those are not made again, and none is lost meanwhile.
     again, said, kept = run(untrained=2, earlier=kept[3])
     assert len(said) == 5 and again == report
@@ -177,8 +188,34 @@ def test_classifiers_of_another_size_than_the_encoder_s(photos, monkeypatch):
 
 def test_a_classifier_that_diverges_is_an_error(encoder, splits):
     settings = dataclasses.replace(SETTINGS, learning_rate=1e9, momentum=0.0)
-    with pytest.raises(InputError, match="the classifier diverged in epoch 1: its loss is"):
+    with pytest.raises(transfer.Diverged, match="the loss is .* in epoch 1; lower the learning rate"):
         transfer.fine_tune(encoder, *splits, settings, say=lambda line: None)
+
+
+def test_a_classifier_that_diverges_does_not_keep_the_others_from_being_measured(splits, monkeypatch):
+    def trained(network, training, test, layer, *settings):
+        if layer == "conv2":
+            raise transfer.Diverged("the loss is nan")
+        return {"accuracy": 50.0, "accuracy_10_crop": 60.0}
+
+    monkeypatch.setattr(transfer, "frozen_prefix", trained)
+    data = evaluate.EvaluationData("a", "b", "train", "test", *splits)
+    game, kept = tiny_game(**CONV, statistics_steps=2), []
+    with pytest.raises(InputError, match="2 of 6 classifiers diverged; frozen_prefix of trained .42., conv2: the"):
+        evaluate.evaluate_transfer(
+            game, tiny(batch_size=16, statistics_steps=2, **CONV), data, ("frozen_prefix",), SETTINGS,
+            layers=("conv1", "conv2", "conv3"), keep=kept.append, say=lambda line: None,
+        )  # fmt: skip
+    assert [row["layer"] for row in kept[-1]["results"]["frozen_prefix"]] == ["conv1", "conv3"] * 2
+
+
+def test_classifiers_have_room_for_their_crops(photos):
+    with_room, without = tiny(**CONV), tiny(**{**CONV, "shorter_edge": 0})
+    assert [evaluate.transfer_edge(with_room, edge) for edge in (0, 48, 64)] == [0, 0, 64]
+    assert [evaluate.transfer_edge(without, edge) for edge in (0, 48, 64)] == [48, 48, 64]
+    data = evaluate.open_evaluation_data(without, str(photos / "train"), str(photos / "test"), edge=48)
+    crops, _ = data.queries.read(np.zeros(2, np.int64), np.array([[0.0, 0.0], [0.99, 0.99]], np.float32))
+    assert crops.shape == (2, 48, 48, 3) and np.abs(crops[0] - crops[1]).mean() > 0.05
 
 
 def test_a_bad_image_is_named_before_anything_is_trained(photos, tmp_path):
@@ -223,7 +260,7 @@ def test_errors(encoder, splits, digits_dir):
         evaluate.evaluate_transfer(game, experiment, data, ("frozen_prefix",), SETTINGS, layers=("conv6",))
     with pytest.raises(InputError, match="unknown metric 'fine_tunin'. Did you mean 'fine_tuning'"):
         evaluate.evaluate_transfer(game, experiment, data, ("fine_tunin",), SETTINGS)
-    with pytest.raises(InputError, match="gallery and queries are both"):
+    with pytest.raises(InputError, match="are in the gallery, .*: every image would be its own nearest"):
         same = evaluate.EvaluationData("a", "a", "train", "train", splits[0], splits[0])
         evaluate.evaluate_transfer(game, experiment, same, ("fine_tuning",), SETTINGS)
 

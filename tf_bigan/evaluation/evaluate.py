@@ -41,6 +41,11 @@ class EvaluationData:
     gallery: object  # ImageData
     queries: object  # ImageData
 
+    @functools.cached_property
+    def overlap(self) -> bool:
+        """Whether a query is in the gallery, as where both are one folder."""
+        return self.gallery.overlaps(self.queries)
+
 
 def open_evaluation_data(
     experiment,
@@ -64,7 +69,7 @@ def open_evaluation_data(
       data_dir: the TFDS directory.
       bad_images: as `open_images` takes it; None = the experiment's.
       say: called with a line of news for data with images left out.
-      edge: of the crops, if not the model's, in pixels; shorter edges are resized to 256 / 227 of it.
+      edge: of the crops, as `transfer_edge` has it; shorter edges are resized to 256 / 227 of it. 0 = as the model's.
 
     Raises:
       InputError: as `open_images`.
@@ -72,7 +77,7 @@ def open_evaluation_data(
     dataset = dataset or experiment.dataset
     query_dataset = query_dataset or dataset
     size, shorter_edge = experiment.crop_size, experiment.shorter_edge
-    if edge not in (0, size):
+    if edge:
         size, shorter_edge = edge, round(edge * 256 / 227)
 
     def open_split(name, split):
@@ -92,6 +97,12 @@ def open_evaluation_data(
         if queries is None or (queries.class_names and not queries.labelled() and gallery.labelled()):
             query_split, queries = "validation", open_split(query_dataset, "validation")
     return EvaluationData(dataset, query_dataset, gallery_split, query_split, gallery, queries)
+
+
+def transfer_edge(experiment, edge=0) -> int:
+    """The edge to open a transfer's data at; 0 = the model's own data has it, and room for other crops."""
+    size = experiment.crop_size
+    return 0 if edge in (0, size) and experiment.shorter_edge > size else edge or size
 
 
 def evaluate(
@@ -216,7 +227,7 @@ def evaluate_transfer(
 
     Raises:
       InputError: an unknown metric or layer, a network without convolutions to transfer, data without labels, images
-        that cannot be decoded, or a classifier that diverges.
+        that cannot be decoded, or classifiers that diverged, after the others.
     """
     check_transfer(model, names, layers)
     if set(names) - {"voc2007"}:
@@ -224,6 +235,8 @@ def evaluate_transfer(
         data.gallery.check()
         data.queries.check()
     statistics = statistics or data.gallery
+    if untrained:
+        statistics.check()
     voc_settings = voc_settings or voc.VOCTransfer(seed=settings.seed)
     edge = data.gallery.image_shape[0]
     # Metric, layer -> (its settings, function of the network and of what to call with news).
@@ -255,13 +268,23 @@ def evaluate_transfer(
             key["settings"] = dataclasses.asdict(chosen)
             done = next((row for row in held.get(name, []) if _has(row, key)), None)
             found[name, encoder, init, layer] = (done, key, game, measure)
+    diverged = []
     for place, (done, key, game, measure) in found.items():
         if done is None:
-            say("{} of {} ({}), {}".format(*place))
-            found[place] = ({**key, **measure(game().feature_network, say)}, key, game, measure)
+            title = "{} of {} ({}), {}".format(*place)
+            say(title)
+            try:
+                done = {**key, **measure(game().feature_network, say)}
+            except transfer.Diverged as error:  # the others need not wait for it
+                diverged.append(f"{title}: {error}")
+                say(diverged[-1])
+                continue
+            found[place] = (done, key, game, measure)
         results = {name: [row for (of, *_), (row, *_) in found.items() if of == name and row] for name in names}
         report = {**header, **_results(results)}
         keep(report)
+    if diverged:
+        raise InputError(f"{len(diverged)} of {len(found)} classifiers diverged; {diverged[0]}")
     return report
 
 
@@ -280,7 +303,12 @@ def describe(experiment, data, seed) -> dict:
         "system": experiment.system,
         "dataset": data.dataset,
         "gallery": {"split": data.gallery_split, "images": data.gallery.count},
-        "queries": {"dataset": data.query_dataset, "split": data.query_split, "images": data.queries.count},
+        "queries": {
+            "dataset": data.query_dataset,
+            "split": data.query_split,
+            "images": data.queries.count,
+            **({"of_gallery": True} if data.overlap else {}),
+        },
         "training_precision": experiment.precision,
         "training_seed": experiment.seed,
         "evaluation_seed": seed,
@@ -304,10 +332,10 @@ def _check_labels(data, names):
             f"the gallery's classes are {_list(data.gallery.class_names)}, the queries' "
             f"{_list(data.queries.class_names)}; they must be the same"
         )
-    if data.gallery.origin == data.queries.origin:
+    if data.overlap:
         raise InputError(
-            f"gallery and queries are both {data.gallery.origin}: every image would be its own nearest neighbour.\n"
-            "Give another --query_dataset or --query_split"
+            f"queries, {data.queries.origin}, are in the gallery, {data.gallery.origin}: every image would be its own "
+            "nearest neighbour.\nGive another --query_dataset, --query_split or --gallery_split"
         )
 
 
@@ -327,6 +355,7 @@ def _list(names):
 
 
 def _results(results):
+    results = {name: found for name, found in results.items() if found}
     return {"protocols": {name: PROTOCOLS[name] for name in results}, "results": results}
 
 

@@ -28,11 +28,20 @@ def values(report, name, encoder, layer, value="accuracy", **more) -> list[float
     return [row[value] for row in rows(report, name, encoder, layer, **more)]
 
 
-def setting(report, name) -> str:
-    """How a transfer's classifiers were trained, as "64 px, 10 epochs"; "" for another metric."""
-    found = report["results"].get(name, []) if name in _TRANSFERS else []
-    made = dict.fromkeys((row["edge"], row["settings"]["epochs"], row["settings"].get("steps")) for row in found)
-    return "; ".join(f"{edge} px, {f'{steps} steps' if steps else f'{epochs} epochs'}" for edge, epochs, steps in made)
+def setting(row) -> dict:
+    """How a row of a report was made: {"pool": ...} of features, {"edge": ..., "settings": ...} of a transfer."""
+    return {key: row[key] for key in ("pool", "edge", "settings") if key in row}
+
+
+def newest_setting(report, name) -> dict:
+    """The `setting` of a transfer's row that was written last; {} without any."""
+    return setting(report["results"][name][-1]) if name in _TRANSFERS and report["results"].get(name) else {}
+
+
+def describe_setting(made) -> str:
+    """A transfer's setting as text, as "64 px, 10 epochs"."""
+    steps, epochs = made["settings"].get("steps"), made["settings"]["epochs"]
+    return f"{made['edge']} px, " + (f"{steps} steps" if steps else f"{epochs} epochs")
 
 
 def spread(found: list[float]) -> str:
@@ -47,24 +56,26 @@ def table(report) -> str:
     if knn := report["results"].get("knn"):
         columns = sorted({(row["metric"], row["k"]) for row in knn}, key=lambda c: (c[0] != "euclidean", c[1]))
         lines.append(f"{'k-NN accuracy, %':34}" + "".join(f"{f'{metric} k={k}':>16}" for metric, k in columns))
-        for space in dict.fromkeys((row["encoder"], row["layer"], row["dimensions"]) for row in knn):
-            found = [values(report, "knn", *space[:2], metric=metric, k=k) for metric, k in columns]
-            lines.append(_space(space) + "".join(f"{spread(seeds):>16}" for seeds in found))
+        for head, space in _spaces(knn):
+            found = [values(report, "knn", **space, metric=metric, k=k) for metric, k in columns]
+            lines.append(head + "".join(f"{spread(seeds):>16}" for seeds in found))
         lines.append("")
     if linear := report["results"].get("linear"):
         lines.append("linear probe accuracy, %")
-        for space in dict.fromkeys((row["encoder"], row["layer"], row["dimensions"]) for row in linear):
-            converged = all(values(report, "linear", *space[:2], value="converged"))
+        for head, space in _spaces(linear):
+            converged = all(values(report, "linear", **space, value="converged"))
             mark = "" if converged else "  (stopped at the iteration limit)"
-            lines.append(_space(space) + f"{spread(values(report, 'linear', *space[:2])):>16}{mark}")
+            lines.append(f"{head}{spread(values(report, 'linear', **space)):>16}{mark}")
         lines.append("")
     for metric, (title, columns, heads) in _TRANSFERS.items():
-        if found := report["results"].get(metric):
-            lines.append(f"{title} (classifiers: {setting(report, metric)})")
+        found = report["results"].get(metric, [])
+        settings = [setting(row) for row in found]
+        for made in [made for i, made in enumerate(settings) if made not in settings[:i]]:
+            lines.append(f"{title} (classifiers: {describe_setting(made)})")
             lines.append(" " * 34 + "".join(f"{head:>16}" for head in heads))
-            for encoder, layer in dict.fromkeys((row["encoder"], row["layer"]) for row in found):
-                found = [values(report, metric, encoder, layer, column) for column in columns]
-                lines.append(f"  {f'{encoder} {layer}':32}" + "".join(f"{spread(seeds):>16}" for seeds in found))
+            for encoder, layer in dict.fromkeys((r["encoder"], r["layer"]) for r in found if setting(r) == made):
+                seeds = [values(report, metric, encoder, layer, column, **made) for column in columns]
+                lines.append(f"  {f'{encoder} {layer}':32}" + "".join(f"{spread(each):>16}" for each in seeds))
             lines.append("")
     if errors := report["results"].get("reconstruction"):
         lines.append(f"{'reconstruction error':34}{'paired':>16}{'shuffled':>16}")
@@ -78,7 +89,11 @@ def table(report) -> str:
     return "\n".join(lines).rstrip()
 
 
-def _space(space):
-    encoder, layer, dimensions = space
-    name = encoder if encoder == "pixels" else f"{encoder} {layer}"
-    return f"  {f'{name} ({dimensions})':32}"
+def _spaces(found):
+    """(head of its line, what `rows` knows it by) of each feature space, in order."""
+    known = ("encoder", "layer", "dimensions", "pool")
+    for values_ in dict.fromkeys(tuple(row.get(key) for key in known) for row in found):
+        space = dict(zip(known, values_, strict=True))
+        name = "pixels" if space["encoder"] == "pixels" else f"{space['encoder']} {space['layer']}"
+        size = f"{space['dimensions']}, pooled" if space["pool"] else space["dimensions"]
+        yield f"  {f'{name} ({size})':32}", space

@@ -17,6 +17,11 @@ from tf_bigan.errors import InputError
 from tf_bigan.networks.alexnet import CONVOLUTIONS, LAYERS, AlexNet
 from tf_bigan.networks.folding import fold_batch_norms
 
+
+class Diverged(InputError):
+    """A classifier's loss was no longer finite."""
+
+
 CROPS = 10  # the four corners and the centre, each mirrored too
 _CORNERS = ((0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0))
 _PIXELS = 100 * 64 * 64  # of the images classified at a time, in ten crops each
@@ -59,6 +64,7 @@ def frozen_prefix(network, training, test, through, settings, say=print):
 
     Raises:
       InputError: a network without such convolutions, or images too small for AlexNet.
+      Diverged: the loss is no longer finite.
     """
     above = LAYERS[LAYERS.index(through) + 1]
     return _classify(network, training, test, CONVOLUTIONS.index(through) + 1, above, settings, say)
@@ -124,7 +130,7 @@ def freeze_before(alexnet, train_from):
 
 
 def train(alexnet, batches, steps_per_epoch, loss, settings, say):
-    """Trains on endless `batches` of (images, targets) for settings.epochs. InputError if it diverges."""
+    """Trains on endless `batches` of (images, targets) for settings.epochs. Raises Diverged."""
     rate = keras.optimizers.schedules.CosineDecay(settings.learning_rate, settings.epochs * steps_per_epoch)
     # Clipped as in the authors' VOC training; the first steps after zeros in fc8 can be long.
     alexnet.compile(keras.optimizers.SGD(rate, settings.momentum, global_clipnorm=10.0), loss)
@@ -132,7 +138,7 @@ def train(alexnet, batches, steps_per_epoch, loss, settings, say):
     def tell(epoch, logs):
         say(f"  epoch {epoch + 1}/{settings.epochs}: loss {logs['loss']:.3f}")
         if not np.isfinite(logs["loss"]):
-            raise InputError(f"the classifier diverged in epoch {epoch + 1}: its loss is {logs['loss']}")
+            raise Diverged(f"the loss is {logs['loss']} in epoch {epoch + 1}; lower the learning rate")
 
     news = keras.callbacks.LambdaCallback(on_epoch_end=tell)
     alexnet.fit(
