@@ -61,14 +61,12 @@ def main():
     common.import_tensorflow()
     import tf_bigan
     from tf_bigan import zoo
-    from tf_bigan.errors import InputError, nearest
+    from tf_bigan.errors import InputError
     from tf_bigan.evaluation import evaluate
     from tf_bigan.evaluation.report import table
     from tf_bigan.training.run_directory import RunDirectory
 
-    for metric in _METRICS.value:
-        if metric not in (*evaluate.METRICS, *evaluate.TRANSFERS):
-            raise InputError(f"unknown metric {metric!r}.{nearest(metric, [*evaluate.METRICS, *evaluate.TRANSFERS])}")
+    evaluate.check_names(_METRICS.value, (*evaluate.METRICS, *evaluate.TRANSFERS))
     features = [metric for metric in _METRICS.value if metric in evaluate.METRICS]
     transfers = [metric for metric in _METRICS.value if metric in evaluate.TRANSFERS]
 

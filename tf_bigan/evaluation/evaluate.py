@@ -145,7 +145,7 @@ def evaluate(
       InputError: an unknown metric or layer, a metric that the system or the data cannot have, or images that cannot
         be decoded.
     """
-    _check_names(names, METRICS)
+    check_names(names, METRICS)
     if "reconstruction" in names and model.encoder is None:
         raise InputError(f"{experiment.system} has no encoder, so it has no reconstruction metric")
     for layer in layers:
@@ -290,7 +290,7 @@ def evaluate_transfer(
 
 def check_transfer(model, names, layers):
     """Raises InputError unless `evaluate_transfer` can take these."""
-    _check_names(names, TRANSFERS)
+    check_names(names, TRANSFERS)
     transfer.check_transferable(model.feature_network)
     for layer in layers:
         if layer not in CONVOLUTIONS:
@@ -315,7 +315,8 @@ def describe(experiment, data, seed) -> dict:
     }
 
 
-def _check_names(names, possible):
+def check_names(names, possible):
+    """Raises InputError for the first of the metrics `names` that is not `possible`."""
     for name in names:
         if name not in possible:
             raise InputError(f"unknown metric {name!r}.{nearest(name, possible)}")

@@ -17,14 +17,13 @@ from tf_bigan.errors import InputError
 from tf_bigan.networks.alexnet import CONVOLUTIONS, LAYERS, AlexNet
 from tf_bigan.networks.folding import fold_batch_norms
 
-
-class Diverged(InputError):
-    """A classifier's loss was no longer finite."""
-
-
 CROPS = 10  # the four corners and the centre, each mirrored too
 _CORNERS = ((0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0))
 _PIXELS = 100 * 64 * 64  # of the images classified at a time, in ten crops each
+
+
+class Diverged(InputError):
+    """A classifier's loss was no longer finite."""
 
 
 @dataclasses.dataclass(frozen=True)

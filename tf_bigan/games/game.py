@@ -11,6 +11,9 @@ from tf_bigan.games.optimizer import Adam
 from tf_bigan.games.pair_model import PairModel, Stream
 from tf_bigan.networks.layers import BatchNorm
 
+# Under these, whatever their number of replicas, Keras runs single steps without XLA.
+MIRRORED = tf.distribute.MirroredStrategy | tf.distribute.MultiWorkerMirroredStrategy
+
 
 class Game(PairModel):
     """A model in training: networks, a prior, and the players' losses; subclasses say what the losses are.
@@ -107,8 +110,7 @@ class Game(PairModel):
           InputError: an optimizer that accumulates gradients, with several replicas.
         """
         replicas = self.distribute_strategy.num_replicas_in_sync
-        mirrored = tf.distribute.MirroredStrategy | tf.distribute.MultiWorkerMirroredStrategy
-        if replicas > 1 or isinstance(self.distribute_strategy, mirrored):
+        if replicas > 1 or isinstance(self.distribute_strategy, MIRRORED):
             # keras#19246 and keras#18145: neither works in fit under MirroredStrategy.
             steps_per_execution, jit_compile = 1, False
         with self.distribute_strategy.scope():

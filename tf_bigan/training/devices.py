@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tf_bigan.errors import InputError
 from tf_bigan.experiment import AUTO
+from tf_bigan.games.game import MIRRORED
 
 
 def pick_strategy(name: str) -> str:
@@ -134,7 +135,7 @@ def pick_xla(name: str, policy: str, networks: str, strategy, deterministic: boo
     Raises:
       InputError: "on" under a distribution strategy (keras#18145) or with `deterministic`.
     """
-    distributed = isinstance(strategy, tf.distribute.MirroredStrategy | tf.distribute.MultiWorkerMirroredStrategy)
+    distributed = isinstance(strategy, MIRRORED)
     if name == "on" and (distributed or deterministic):
         raise InputError(f"xla=on does not go with {'mirrored strategies' if distributed else 'deterministic'}")
     if name != AUTO:
