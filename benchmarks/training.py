@@ -154,7 +154,9 @@ def measure_pipeline(model, seconds, flags):
     from tf_bigan.data import open_images
 
     e = experiment_of_flags(model, flags)
-    data = open_images(e.dataset, e.split, e.crop_size, e.channels, shorter_edge=e.shorter_edge)
+    data = open_images(
+        e.dataset, e.split, e.crop_size, e.channels, shorter_edge=e.shorter_edge, max_labels=e.max_labels
+    )
     stream = iter(data.training_batches(BATCH, e.seed, crop=e.crop, flip=e.flip))
     resident = []
 

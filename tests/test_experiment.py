@@ -15,6 +15,7 @@ CHANGED = Experiment(
     system="joint_latent_regressor",
     dataset="./my photos",
     split="train[:50%]",
+    max_labels=5,
     image_size=64,
     channels=3,
     bad_images="skip",

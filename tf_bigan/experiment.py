@@ -65,6 +65,9 @@ class Experiment:
         "mnist", "a TFDS name, 'digits' (8x8, needs no download), 'tiny_imagenet' or a folder of images"
     )
     split: str = _setting("train", "the TFDS split to train on, as 'train[:50000]'; ignored for folders")
+    max_labels: int = _setting(
+        0, "use the images of the data set's first so many classes; 0 = of all", "classes", _CODE, minimum=0
+    )
     image_size: int = _setting(
         0, "edge of the square images; 0 = as stored. Others are resized and centre-cropped", "pixels", minimum=0
     )

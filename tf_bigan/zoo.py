@@ -8,7 +8,7 @@ import re
 import shutil
 
 from tf_bigan.errors import InputError, nearest
-from tf_bigan.evaluation.report import table
+from tf_bigan.evaluation.report import describe_dataset, table
 from tf_bigan.experiment import Experiment
 from tf_bigan.files import replacing, write_checksums, write_text
 from tf_bigan.training.run_directory import FLAGFILE, WEIGHTS, RunDirectory
@@ -169,6 +169,7 @@ def card(name, experiment, report, last, terms, weights, notes, state) -> str:
     commands = "\n    ".join(f"{evaluate} {flags}" for flags in dict.fromkeys(sum(told.values(), [])))
     notes = f"\n## Notes\n\n{notes}\n" if notes else ""
     edge, channels = experiment.crop_size, experiment.channels
+    classes = f"first {experiment.max_labels} classes, " if experiment.max_labels else ""
     queries = report["queries"]
     of_gallery = ", images of the gallery" if queries.get("of_gallery") else ""
     if weights:
@@ -181,7 +182,7 @@ def card(name, experiment, report, last, terms, weights, notes, state) -> str:
         use = "The weights are not published; training gives them."
     return f"""# {name}
 
-{experiment.system} with {experiment.networks} networks on {experiment.dataset} ({experiment.split}, \
+{experiment.system} with {experiment.networks} networks on {experiment.dataset} ({experiment.split}, {classes}\
 {edge}x{edge}x{channels}): {done} ({experiment.constant_epochs} at {experiment.learning_rate:g}, \
 {experiment.decay_epochs} of decay to {experiment.final_learning_rate:.0%} of it), batch {experiment.batch_size}, \
 seed {experiment.seed}, {report["training_precision"]}. One run.
@@ -196,7 +197,7 @@ Losses over epoch {state["epochs"]}: {losses}. Inference statistics over {state[
 
 ## Numbers
 
-Gallery: all {report["gallery"]["images"]} images of {report["dataset"]} {report["gallery"]["split"]}; queries: all \
+Gallery: all {report["gallery"]["images"]} images of {describe_dataset(report)} {report["gallery"]["split"]}; queries: all \
 {queries["images"]} of {queries.get("dataset", report["dataset"])} {queries["split"]}{of_gallery}; evaluation seed \
 {report["evaluation_seed"]}.
 "untrained" is the same encoder before training, with its own inference statistics; ± is the standard deviation over

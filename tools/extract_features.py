@@ -50,6 +50,7 @@ def main():
         run = RunDirectory(zoo.run_path(_MODEL.value))
         experiment = run.experiment()
         dataset = _DATASET.value or experiment.dataset
+        max_labels = experiment.max_labels if dataset == experiment.dataset else 0
         size, channels, shorter_edge = experiment.crop_size, experiment.channels, experiment.shorter_edge
         network = model.feature_function(_LAYER.value)
         name, fingerprint = f"{_MODEL.value} {_LAYER.value}", run.weights_digest()
@@ -61,12 +62,11 @@ def main():
             channels = int(module.input_channels())
         except (OSError, ValueError, AttributeError) as error:
             raise InputError(f"{_MODULE.value} is no exported image module: {str(error).splitlines()[0]}") from None
-        dataset, size, shorter_edge = common.require(_DATASET), _IMAGE_SIZE.value, 0
+        dataset, size, shorter_edge, max_labels = common.require(_DATASET), _IMAGE_SIZE.value, 0, 0
         network, name = module, _MODULE.value
         fingerprint = sha256(pathlib.Path(_MODULE.value) / "variables" / "variables.data-00000-of-00001")
-    data = open_images(
-        dataset, _SPLIT.value, size, channels, _DATA_DIR.value, shorter_edge, _BAD_IMAGES.value, common.note
-    )
+    crop = size, channels, _DATA_DIR.value, shorter_edge
+    data = open_images(dataset, _SPLIT.value, *crop, _BAD_IMAGES.value, common.note, max_labels)
     description = f"{name} of {data.origin} at {data.image_shape[0]} pixels, weights {fingerprint[:16]}"
     count, shape = extract(network, data, output, description, _SHARD.value, _BATCH_SIZE.value)
     print(f"{count} examples, features {list(shape)}, in {output}{'' if output.endswith('.npz') else '-*'}")

@@ -341,6 +341,35 @@ def test_linked_folders_are_classes_and_loops_end(tmp_path):
     assert data.class_names == ["linked", "near"] and data.count == 2
 
 
+@pytest.mark.parametrize("split", ["train", "test[100:200]"])
+def test_the_first_classes_can_be_had_alone(digits_dir, split):
+    whole, some = (open_images("digits", split, data_dir=digits_dir, max_labels=n) for n in (0, 3))
+    images, labels = whole.arrays()
+    found, found_labels = some.arrays()
+    np.testing.assert_array_equal(found, images[labels < 3])
+    np.testing.assert_array_equal(found_labels, labels[labels < 3])
+    assert some.class_names == ["0", "1", "2"] and some.labelled() and whole.overlaps(some) and some.overlaps(whole)
+    assert some.origin == f"digits {split}, 3 classes"
+
+
+def test_the_first_folders_can_be_had_alone(tmp_path):
+    for place, level in (("a/1", 10), ("b/2", 20), ("c/3", 30), ("4", 40)):
+        save(tmp_path / f"{place}.png", flat(level, 4, 4))
+    (tmp_path / "b" / "0.png").write_bytes(b"no image")
+    data = open_images(str(tmp_path), max_labels=2, bad_images="skip")
+    images, labels = data.arrays()
+    assert list(labels) == [0, 1] and list(numbers(images)) == [1, 2] and data.stored == 3
+    with pytest.raises(InputError, match=f"(?s)1 of 3 images .*It is {tmp_path / 'b' / '0.png'}"):
+        open_images(str(tmp_path), max_labels=2).load()
+
+
+def test_more_classes_than_there_are_cannot_be_had(digits_dir, levels):
+    with pytest.raises(InputError, match="digits has 10 classes, fewer than max_labels 11"):
+        open_images("digits", data_dir=digits_dir, max_labels=11)
+    with pytest.raises(InputError, match="has 0 classes, fewer than max_labels 1"):
+        open_images(str(levels), max_labels=1)
+
+
 def test_overlaps_are_of_examples_not_of_names(digits, digits_dir, tmp_path):
     def split(text):
         return open_images("digits", text, data_dir=digits_dir)

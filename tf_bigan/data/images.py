@@ -19,7 +19,15 @@ _NAMED = 3  # images that a line of news names
 
 
 def open_images(
-    dataset, split="train", image_size=0, channels=0, data_dir=None, shorter_edge=0, bad_images="refuse", say=print
+    dataset,
+    split="train",
+    image_size=0,
+    channels=0,
+    data_dir=None,
+    shorter_edge=0,
+    bad_images="refuse",
+    say=print,
+    max_labels=0,
 ) -> "ImageData":
     """Opens a data set of images.
 
@@ -35,14 +43,15 @@ def open_images(
       bad_images: "skip" tries every image at once (see `ImageData.checked`) and leaves out those that cannot be
         decoded. "refuse": `ImageData.load` and `ImageData.check` raise InputError where there are any.
       say: called with a line of news if images are left out.
+      max_labels: keep the images of the first so many classes; 0 = all. Every label is read for that, at once.
 
     Raises:
-      InputError: no such data set or split, not on disk and no network, no images, or images that need
-        `image_size`.
+      InputError: no such data set or split, not on disk and no network, no images, fewer classes than `max_labels`,
+        or images that need `image_size`.
     """
     if bad_images not in BAD_IMAGES:
         raise InputError(f"unknown bad_images {bad_images!r}.{nearest(bad_images, BAD_IMAGES)}")
-    source = open_source(dataset, split, data_dir)
+    source = open_source(dataset, split, data_dir, max_labels)
     height, width, stored = source.stored_shape
     channels = channels or stored
     if channels not in (1, 3):

@@ -3,8 +3,8 @@
 A source has `count`, `class_names`, `stored_shape` (height, width, channels; None where unknown or varying), `varies`
 (whether images may differ from it in size), `origin` (what it reads, as a text), `read(indices)`, which returns that
 many serialised examples, `decode`, which turns one into (image, label) in a TensorFlow graph, `describe(i)`, which
-names the i-th for a person, and `places(indices)`, which tells whether two sources have examples in common. Reading
-costs the same at every index: nothing is replayed to get there.
+names the i-th for a person, `labels()` of all, and `places(indices)`, which tells whether two sources have examples in
+common. Reading costs the same at every index: nothing is replayed to get there.
 """
 
 import contextlib
@@ -25,10 +25,16 @@ IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
 NO_LABEL = -1
 
 _SAMPLED = 32  # files of a folder that are looked at before all are checked
+_PARSED_AT_ONCE = 1024  # records
 
 
-def open_source(dataset: str, split: str, data_dir: str | None):
-    """The source called `dataset`: a folder if it is written as a path, else a TFDS name."""
+def open_source(dataset: str, split: str, data_dir: str | None, max_labels: int = 0):
+    """The source called `dataset`: a folder if it is written as a path, else a TFDS name.
+
+    With `max_labels`, only what is of its first classes, so many.
+    """
+    if max_labels:
+        return FirstClasses(dataset, open_source(dataset, split, data_dir), max_labels)
     if dataset.startswith((".", "~")) or os.sep in dataset and not dataset.count(":"):
         path = pathlib.Path(dataset).expanduser()
         if path.is_dir() or dataset.startswith((".", "~", os.sep)):
@@ -76,6 +82,10 @@ class FolderSource:
     def labelled(self):
         """Whether every file lies in a class' folder."""
         return bool((self._labels != NO_LABEL).all())
+
+    def labels(self):
+        """int64 [count]; -1 = none."""
+        return self._labels
 
     def describe(self, i):
         """The file's path."""
@@ -173,6 +183,15 @@ class TFDSSource:
         """Whether there are labels; a split has them all or none, so that the first tells."""
         return self._label is not None and int(self.decode(tf.constant(self.read([0])[0]), 0)[1]) != NO_LABEL
 
+    def labels(self):
+        """int64 [count]; -1 = none. Reads every record, but decodes no image."""
+        labels = np.full(self.count, NO_LABEL, np.int64)
+        for indices in np.split(np.arange(self.count), range(_PARSED_AT_ONCE, self.count, _PARSED_AT_ONCE)):
+            if self._label:
+                spec = {self._label: tf.io.FixedLenFeature((), tf.int64)}
+                labels[indices] = tf.io.parse_example(self.read(indices), spec)[self._label]
+        return labels
+
     def places(self, indices):
         """{file: offsets in it}."""
         indices = np.asarray(indices)
@@ -182,6 +201,40 @@ class TFDSSource:
     def describe(self, i):
         """The record's place."""
         return f"the record at byte {self._offsets[i][0]} of {self._files[self._file_of[i]]}"
+
+
+class FirstClasses:
+    """The examples of another source that are of its first `max_labels` classes."""
+
+    def __init__(self, dataset: str, source, max_labels: int):
+        if max_labels > len(source.class_names):
+            raise InputError(f"{dataset} has {len(source.class_names)} classes, fewer than max_labels {max_labels}")
+        labels = source.labels()
+        self._source, self._numbers = source, np.flatnonzero((labels >= 0) & (labels < max_labels))
+        self.count = len(self._numbers)
+        self.class_names = source.class_names[:max_labels]
+        self.stored_shape, self.varies, self.decode = source.stored_shape, source.varies, source.decode
+        self.origin = f"{source.origin}, {max_labels} classes"
+
+    def read(self, indices):
+        """int64 [N] -> N serialised examples."""
+        return self._source.read(self._numbers[np.asarray(indices)])
+
+    def labels(self):
+        """int64 [count]."""
+        return self._source.labels()[self._numbers]
+
+    def labelled(self):
+        """True: what has no label is of no class."""
+        return True
+
+    def describe(self, i):
+        """As the other source."""
+        return self._source.describe(self._numbers[i])
+
+    def places(self, indices):
+        """As the other source."""
+        return self._source.places(self._numbers[np.asarray(indices)])
 
 
 def prepared_builder(dataset: str, data_dir: str | None):

@@ -40,6 +40,7 @@ class EvaluationData:
     query_split: str
     gallery: object  # ImageData
     queries: object  # ImageData
+    max_labels: int = 0  # the classes that both are of; 0 = all
 
     @functools.cached_property
     def overlap(self) -> bool:
@@ -62,7 +63,7 @@ def open_evaluation_data(
 
     Args:
       experiment: of the model.
-      dataset: of gallery and queries; None = the experiment's.
+      dataset: of gallery and queries; None = the experiment's, of whose classes those trained on are taken.
       query_dataset: of the queries, if another (as a second folder).
       gallery_split: TFDS split of the gallery.
       query_split: of the queries; None = "test" or, where there is none or it has no labels, "validation".
@@ -77,12 +78,13 @@ def open_evaluation_data(
     dataset = dataset or experiment.dataset
     query_dataset = query_dataset or dataset
     size, shorter_edge = experiment.crop_size, experiment.shorter_edge
+    max_labels = experiment.max_labels if dataset == experiment.dataset else 0
     if edge:
         size, shorter_edge = edge, round(edge * 256 / 227)
 
     def open_split(name, split):
         crop = size, experiment.channels, data_dir, shorter_edge
-        return open_images(name, split, *crop, bad_images or experiment.bad_images, say)
+        return open_images(name, split, *crop, bad_images or experiment.bad_images, say, max_labels)
 
     gallery = open_split(dataset, gallery_split)
     if query_split:
@@ -96,7 +98,7 @@ def open_evaluation_data(
             queries = None
         if queries is None or (queries.class_names and not queries.labelled() and gallery.labelled()):
             query_split, queries = "validation", open_split(query_dataset, "validation")
-    return EvaluationData(dataset, query_dataset, gallery_split, query_split, gallery, queries)
+    return EvaluationData(dataset, query_dataset, gallery_split, query_split, gallery, queries, max_labels)
 
 
 def transfer_edge(experiment, edge=0) -> int:
@@ -302,6 +304,7 @@ def describe(experiment, data, seed) -> dict:
     return {
         "system": experiment.system,
         "dataset": data.dataset,
+        **({"max_labels": data.max_labels} if data.max_labels else {}),
         "gallery": {"split": data.gallery_split, "images": data.gallery.count},
         "queries": {
             "dataset": data.query_dataset,

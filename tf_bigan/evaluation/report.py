@@ -44,6 +44,12 @@ def describe_setting(made) -> str:
     return f"{made['edge']} px, " + (f"{steps} steps" if steps else f"{epochs} epochs")
 
 
+def describe_dataset(report) -> str:
+    """The name of the data evaluated on, and how many of its classes, if not all."""
+    classes = report.get("max_labels")
+    return report["dataset"] + (f" (first {classes} classes)" if classes else "")
+
+
 def spread(found: list[float]) -> str:
     """Values as text: their mean, and the standard deviation if there are several."""
     text = f"{statistics.mean(found):.2f}"

@@ -140,6 +140,7 @@ def _open_data(experiment, run, strategy, data_dir, say):
         experiment.channels,
         data_dir,
         experiment.shorter_edge,
+        max_labels=experiment.max_labels,
     )
     data.check_batch(experiment.batch_size)
     load = experiment.crop == "centre"
