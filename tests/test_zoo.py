@@ -200,6 +200,9 @@ def test_reports_of_the_same_evaluation_add_up(tmp_path):
     zoo.write_report(path, {"dataset": "a", "protocols": {"nnd": "q"}, "results": {"nnd": {}}})
     assert zoo.read_report(path)["results"] == {"knn": [row], "nnd": {}}
     assert zoo.read_report(path)["protocols"] == {"knn": "p", "nnd": "q"}
+    other = row | {"layer": "conv2"}  # by another protocol they do not stand side by side
+    zoo.write_report(path, {"dataset": "a", "protocols": {"knn": "r"}, "results": {"knn": [other]}})
+    assert zoo.read_report(path)["results"] == {"knn": [other], "nnd": {}}
     zoo.write_report(path, {"dataset": "b", "protocols": {"nnd": "q"}, "results": {"nnd": {}}})
     assert zoo.read_report(path)["results"] == {"nnd": {}}
 

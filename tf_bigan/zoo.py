@@ -197,8 +197,8 @@ Losses over epoch {state["epochs"]}: {losses}. Inference statistics over {state[
 
 ## Numbers
 
-Gallery: all {report["gallery"]["images"]} images of {describe_dataset(report)} {report["gallery"]["split"]}; queries: all \
-{queries["images"]} of {queries.get("dataset", report["dataset"])} {queries["split"]}{of_gallery}; evaluation seed \
+Gallery: all {report["gallery"]["images"]} images of {describe_dataset(report)} {report["gallery"]["split"]}; queries: \
+all {queries["images"]} of {queries.get("dataset", report["dataset"])} {queries["split"]}{of_gallery}; evaluation seed \
 {report["evaluation_seed"]}.
 "untrained" is the same encoder before training, with its own inference statistics; ± is the standard deviation over
 several of them.
@@ -222,8 +222,8 @@ Code and weights: Apache-2.0. Training data: {terms}
 def write_report(path, report: dict):
     """Writes an evaluation report as JSON, adding its results to those of an earlier one of the same model and data.
 
-    Rows of the same layer of the same encoder and setting replace the earlier ones; "commands", the list that gave a
-    metric's rows, grows while it has earlier rows.
+    Rows of the same layer of the same encoder and setting replace the earlier ones, and rows of another protocol all of
+    them; "commands", the list that gave a metric's rows, grows while it has earlier rows.
     """
     path = pathlib.Path(path)
     earlier = read_report(path) if path.exists() else None
@@ -231,11 +231,12 @@ def write_report(path, report: dict):
     if earlier and all(earlier.get(key) == report[key] for key in report.keys() - parts):
         results, commands = dict(earlier["results"]), dict(earlier.get("commands", {}))
         for name, rows in report["results"].items():
-            kept = _rows_beside(earlier["results"].get(name), rows)
+            same = earlier["protocols"].get(name) == report["protocols"].get(name)
+            kept = _rows_beside(earlier["results"].get(name), rows) if same else []
             results[name] = kept + rows if isinstance(rows, list) else rows
             told = [*(commands.get(name, []) if kept else []), *report.get("commands", {}).get(name, [])]
             commands[name] = list(dict.fromkeys(told))
-        report = {**report, "results": results, "protocols": {**earlier.get("protocols", {}), **report["protocols"]}}
+        report = {**report, "results": results, "protocols": {**earlier["protocols"], **report["protocols"]}}
         report["commands"] = {name: told for name, told in commands.items() if told}
     write_text(path, json.dumps(report, indent=1) + "\n")
 

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 from helpers import tiny, tiny_game
@@ -6,7 +8,7 @@ from tf_bigan.data import open_images
 from tf_bigan.errors import InputError
 from tf_bigan.evaluation import metrics
 from tf_bigan.evaluation.evaluate import evaluate, open_evaluation_data
-from tf_bigan.evaluation.report import table, values
+from tf_bigan.evaluation.report import describe_dataset, table, values
 
 
 class ConstantModel:
@@ -53,7 +55,7 @@ def test_nearest_samples_by_hand(monkeypatch):
     assert found == {"NND/100": 0.5, "NND/10": 0.25, "NND": 0.0}
 
 
-def test_knn_and_linear_probe_on_separable_features():
+def test_knn_on_separable_features():
     rng = np.random.default_rng(0)
     labels = np.arange(60) % 3
     features = np.eye(3)[labels] * 10 + rng.normal(size=(60, 3))
@@ -61,7 +63,6 @@ def test_knn_and_linear_probe_on_separable_features():
     rows = metrics.knn(*split)
     assert {(row["metric"], row["k"]) for row in rows} == {(m, k) for m in ("euclidean", "cosine") for k in (1, 5)}
     assert all(row["accuracy"] == 100.0 for row in rows)
-    assert metrics.linear_probe(*split) == {"accuracy": 100.0, "converged": True}
 
 
 def test_knn_counts_wrong_labels():
@@ -146,6 +147,24 @@ def test_an_interrupted_evaluation_goes_on_after_its_last_result(digits_dir):
     said.clear()
     evaluate(game, experiment, data, ("knn",), ("penultimate",), seed=1, earlier=whole, say=said.append)
     assert len(said) == 3
+    said.clear()
+    of_old = whole | {"protocols": whole["protocols"] | {"knn": "another"}}
+    evaluate(game, experiment, data, ("knn", "reconstruction"), ("penultimate",), earlier=of_old, say=said.append)
+    assert len(said) == 3 and "reconstruction" not in said
+
+
+def test_some_classes_are_evaluated_on_the_same_classes(digits_dir):
+    experiment = tiny(max_labels=3)
+    data = open_evaluation_data(experiment, data_dir=str(digits_dir))
+    game = tiny_game()
+    game.estimate_statistics(data.gallery.training_batches(128, 0), 2)
+    report = evaluate(game, experiment, data, ("knn",), say=lambda line: None)
+    assert report["gallery"]["images"] == data.gallery.count < 500 and set(data.queries.arrays()[1]) == {0, 1, 2}
+    assert describe_dataset(report) == "digits (first 3 classes)"
+    assert values(report, "knn", "pixels", "pixels", metric="euclidean", k=1) > [90.0]
+    # Other data has its own classes.
+    other = open_evaluation_data(dataclasses.replace(experiment, dataset="mnist"), "digits", data_dir=str(digits_dir))
+    assert other.gallery.count == 1437 and other.max_labels == 0
 
 
 def test_what_cannot_be_measured_is_said(digits_dir, tmp_path):

@@ -1,9 +1,7 @@
-"""The measures of Donahue et al. 2017: features by neighbours or a linear probe, reconstruction, samples.
+"""The measures of Donahue et al. 2017: features by neighbours, reconstruction, samples.
 
 Each returns plain numbers for one encoder; `evaluate` puts them beside their baselines.
 """
-
-import warnings
 
 import numpy as np
 
@@ -12,7 +10,6 @@ from tf_bigan.evaluation.neighbours import METRICS, nearest, vote
 NEIGHBOURS = (1, 5)  # the k of k-NN
 SAMPLES = (1_000, 10_000, 100_000)  # G's samples behind NND/100, NND/10 and NND
 _SAMPLES_AT_ONCE = 10_000
-_PROBE_ITERATIONS = 200
 
 
 def knn(gallery, gallery_labels, queries, query_labels):
@@ -34,28 +31,6 @@ def knn(gallery, gallery_labels, queries, query_labels):
             right = vote(gallery_labels, indices, k) == query_labels
             rows.append({"metric": metric, "k": k, "accuracy": _percent(right)})
     return rows
-
-
-def linear_probe(gallery, gallery_labels, queries, query_labels):
-    """Accuracy of multinomial logistic regression (L2, C = 1) on standardised features.
-
-    Args as for `knn`.
-
-    Returns:
-      {"accuracy": percent, "converged": whether the solver met its tolerance within 200 iterations}.
-    """
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    gallery, queries = gallery.reshape(len(gallery), -1), queries.reshape(len(queries), -1)
-    probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=_PROBE_ITERATIONS))
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", ConvergenceWarning)
-        probe.fit(gallery, gallery_labels)
-    converged = not any(issubclass(w.category, ConvergenceWarning) for w in caught)
-    return {"accuracy": _percent(probe.predict(queries) == query_labels), "converged": converged}
 
 
 def reconstruction(model, images, seed=0):

@@ -1,0 +1,81 @@
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from tf_bigan.evaluation import linear
+
+
+def clusters(count, noise, dimensions=0, seed=0):
+    """(features [count, 3 + dimensions] whose first three tell the label with Gaussian noise, labels)."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(count) % 3
+    telling = np.eye(3)[labels] + noise * rng.normal(size=(count, 3))
+    return np.concatenate([telling, rng.normal(size=(count, dimensions))], 1).astype(np.float32), labels
+
+
+@pytest.mark.parametrize("scaled", [True, False])
+@pytest.mark.parametrize("l2", [1.0, 1e-2, 1e-4])
+def test_the_solver_finds_scikit_learns_optimum(l2, scaled):
+    x, y = clusters(300, 0.4, 5)
+    x -= x.mean(0)
+    x[:, 4] += 3 * x[:, 3]  # of different scales, and nearly the same
+    products = x.T @ x if scaled else None
+    weights, converged = linear._Problem(x, y, 3, products).solve(l2)
+    expected = LogisticRegression(C=1 / (300 * l2), tol=1e-8, max_iter=5000).fit(x.astype(np.float64), y)
+    assert converged
+
+    def loss(w, b):
+        logits = x @ w + b
+        likely = logits[np.arange(300), y] - np.log(np.exp(logits).sum(1))
+        return l2 / 2 * np.sum(w**2) - likely.mean()
+
+    best = loss(expected.coef_.T, expected.intercept_)
+    assert best - 1e-6 < loss(weights[:-1], weights[-1]) < best + 1e-3
+
+
+def test_a_start_elsewhere_ends_at_the_same_weights():
+    x, y = clusters(300, 0.4)
+    problem = linear._Problem(x, y, 3, x.T @ x)
+    first, _ = problem.solve(0.1)
+    second, _ = problem.solve(0.1, first + np.float32(1.0))
+    np.testing.assert_allclose(second[:-1], first[:-1], atol=0.02)
+
+
+def test_separable_features_are_told_apart():
+    (x, y), (queries, labels) = clusters(60, 0.02), clusters(30, 0.02, seed=1)
+    found = linear.linear_probe(x, y, queries, labels)
+    assert found["accuracy"] == 100.0 and found["converged"] and found["l2"] in linear.L2
+
+
+def test_labels_need_not_be_numbers_in_a_row():
+    (x, y), (queries, labels) = clusters(60, 0.02), clusters(30, 0.02, seed=1)
+    assert linear.linear_probe(x, 7 * y + 5, queries, 7 * labels + 5)["accuracy"] == 100.0
+    assert linear.linear_probe(x, 7 * y + 5, queries, labels)["accuracy"] == 0.0
+
+
+def test_the_weight_is_chosen_without_the_queries():
+    """Features that tell nothing want a strong weight, whatever the queries' labels are."""
+    x, y = clusters(450, 0.7, 200)
+    queries, labels = clusters(600, 0.7, 200, seed=1)
+    found = linear.linear_probe(x, y, queries, labels)
+    other = linear.linear_probe(x, y, queries, (labels + 1) % 3)
+    assert found["l2"] == other["l2"] >= 0.1
+    assert other["accuracy"] < 34.0 < 45.0 < found["accuracy"]
+
+
+def test_without_scaling_the_probe_is_the_same(monkeypatch):
+    data = (*clusters(300, 0.5, 20), *clusters(300, 0.5, 20, seed=1))
+    whole = linear.linear_probe(*data)
+    monkeypatch.setattr(linear, "_MOST_SCALED", 10)
+    assert linear.linear_probe(*data) == whole | {"accuracy": pytest.approx(whole["accuracy"], abs=0.7)}
+
+
+@pytest.mark.parametrize("count", [2, 3, 4])
+def test_few_images_are_enough(count):
+    x, y = np.arange(count, dtype=np.float32)[:, None] // 2, np.arange(count) // 2
+    assert linear.linear_probe(x, y, x, y)["accuracy"] == 100.0
+
+
+def test_constant_features_say_nothing():
+    x, y = np.ones((30, 4), np.float32), np.arange(30) % 3
+    assert linear.linear_probe(x, y, x, y)["accuracy"] == pytest.approx(100 / 3)
