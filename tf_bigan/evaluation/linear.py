@@ -29,11 +29,12 @@ def linear_probe(gallery, gallery_labels, queries, query_labels):
       {"accuracy": percent, "l2": the weight chosen, "converged": whether the solver met its tolerance within 200
       iterations}.
     """
+    from sklearn.preprocessing import StandardScaler
+
     gallery, queries = gallery.reshape(len(gallery), -1), queries.reshape(len(queries), -1)
     order = np.random.RandomState(0).permutation(len(gallery))  # NumPy has frozen its stream
-    mean, scale = gallery.mean(0, dtype=np.float64), gallery.std(0, dtype=np.float64)
-    scale[scale == 0.0] = 1.0
-    x, queries = (_standardised(features, mean, scale) for features in (gallery[order], queries))
+    scaler = StandardScaler(copy=False)
+    x, queries = scaler.fit_transform(gallery[order]), scaler.transform(queries.copy())
     classes, y = np.unique(gallery_labels[order], return_inverse=True)
 
     kept = len(x) - len(x) // _HELD_OUT
@@ -106,10 +107,6 @@ class _Problem:
         options = {"maxiter": _ITERATIONS, "ftol": _TOLERANCE, "gtol": _TOLERANCE}
         found = minimize(loss, scaled(start), jac=True, method="L-BFGS-B", options=options)
         return unscaled(found.x), bool(found.success)
-
-
-def _standardised(features, mean, scale):
-    return ((features - mean.astype(np.float32)) / scale.astype(np.float32)).astype(np.float32)
 
 
 def _predicted(weights, x):
