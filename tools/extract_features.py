@@ -3,9 +3,9 @@
   python tools/extract_features.py --model=bigan_mnist --dataset=mnist --split=test --output=/tmp/test.npz
   python tools/extract_features.py --module=/tmp/module --dataset=./photos --output=/tmp/photos.tfrecord
 
-Output ending in .npz is one file with "features" float32 [N, D] and "labels" int64 [N] (-1 = none); any other is
-the prefix of TFRecord shards, a tf.train.Example with "features" and "label" for each image. Started again, it goes on
-where it stopped.
+Output ending in .npz is one file with "features" float32 [N, D], "labels" int64 [N] (-1 = none) and "description", of
+what they are; any other is the prefix of TFRecord shards, a tf.train.Example with "features" and "label" for each
+image. Started again, it goes on where it stopped.
 """
 
 import pathlib

@@ -72,6 +72,19 @@ def test_another_extraction_in_the_same_place_is_refused(data, tmp_path):
         extract(double, data, tmp_path / "f", "treble")
 
 
+def test_a_file_of_something_else_is_not_overwritten(data, tmp_path):
+    file = tmp_path / "f.npz"
+    for _ in range(2):
+        extract(double, data, file, "double")
+    with pytest.raises(InputError, match="f.npz holds double"):
+        extract(double, data, file, "treble")
+    for save in (np.save, np.savez, lambda f, _: f.write(b"PK\3\4"), lambda f, _: f.write(b"notes")):
+        with open(file, "wb") as opened:
+            save(opened, np.zeros(3))
+        with pytest.raises(InputError, match="f.npz holds something else"):
+            extract(double, data, file, "double")
+
+
 def test_a_full_disk_is_one_line(data, tmp_path, monkeypatch):
     def full(*arguments):
         raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")

@@ -3,6 +3,7 @@
 import json
 import pathlib
 import shutil
+import zipfile
 
 import keras
 import numpy as np
@@ -20,10 +21,10 @@ def extract(network, data, output, description, shard=10_000, batch_size=256):
     Args:
       network: float32 images [n, H, W, C] in [0, 1] -> float32 [n, ...].
       data: an `ImageData`.
-      output: "*.npz" for one file ("features" float32 [N, D], "labels" int64 [N]; held in memory at the
-        end), else the prefix of files "<output>-00000-of-00007" of tf.train.Examples ("features", "label"),
-        described by "<output>.json".
-      description: what is extracted from what; a half-done output of something else is refused.
+      output: "*.npz" for one file ("features" float32 [N, D], "labels" int64 [N], "description" str; held in
+        memory at the end), else the prefix of files "<output>-00000-of-00007" of tf.train.Examples ("features",
+        "label"), described by "<output>.json".
+      description: what is extracted from what; an output of something else, half-done or whole, is refused.
       shard: examples a shard.
       batch_size: images at a time.
 
@@ -31,7 +32,7 @@ def extract(network, data, output, description, shard=10_000, batch_size=256):
       (number of examples, shape of one example's features).
 
     Raises:
-      InputError: images that cannot be decoded, an unwritable place, or one with parts of another extraction.
+      InputError: images that cannot be decoded, an unwritable place, or one with another extraction.
     """
     output = pathlib.Path(output)
     npz = output.suffix == ".npz"
@@ -42,6 +43,8 @@ def extract(network, data, output, description, shard=10_000, batch_size=256):
     else:
         plan = output.with_name(f"{output.name}.json")
         shards = [output.with_name(f"{output.name}-{i:05d}-of-{count:05d}") for i in range(count)]
+    if npz and output.exists() and (found := _described(output)) != description:
+        raise InputError(f"{output} holds {found}.\nDelete it, or give another --output")
     if not plan.exists():
         data.check()  # now rather than hours later
     _claim(plan, {"description": description, "examples": data.count, "shard": shard})
@@ -70,7 +73,8 @@ def extract(network, data, output, description, shard=10_000, batch_size=256):
     shape = _width(shards[0], npz)
     if npz:
         parts = [np.load(path) for path in shards]
-        _write_npz(output, *(np.concatenate([part[key] for part in parts]) for key in ("features", "labels")))
+        whole = (np.concatenate([part[key] for part in parts]) for key in ("features", "labels"))
+        _write_npz(output, *whole, description=description)
         shutil.rmtree(folder)
     return data.count, shape
 
@@ -87,9 +91,17 @@ def _claim(plan, content):
         write_text(plan, json.dumps(content))
 
 
-def _write_npz(path, features, labels):
+def _described(path):
+    try:
+        with np.load(path) as found:
+            return f"{found['description']}" if "description" in found else "something else"
+    except (OSError, ValueError, TypeError, zipfile.BadZipFile):  # TypeError: an array alone
+        return "something else"
+
+
+def _write_npz(path, features, labels, **more):
     with replacing(path) as temporary, open(temporary, "wb") as file:
-        np.savez(file, features=features, labels=labels)
+        np.savez(file, features=features, labels=labels, **more)
 
 
 def _write_records(path, features, labels):
