@@ -55,12 +55,28 @@ def test_labels_need_not_be_numbers_in_a_row():
 
 def test_the_weight_is_chosen_without_the_queries():
     """Features that tell nothing want a strong weight, whatever the queries' labels are."""
-    x, y = clusters(450, 0.7, 200)
-    queries, labels = clusters(600, 0.7, 200, seed=1)
+    x, y = clusters(1000, 0.7, 400)
+    queries, labels = clusters(600, 0.7, 400, seed=1)
     found = linear.linear_probe(x, y, queries, labels)
     other = linear.linear_probe(x, y, queries, (labels + 1) % 3)
     assert found["l2"] == other["l2"] >= 0.1
     assert other["accuracy"] < 34.0 < 45.0 < found["accuracy"]
+
+
+def test_the_best_weight_is_found_behind_a_dip(monkeypatch):
+    tried = []
+
+    def solve(self, l2, weights=None):
+        tried.append(l2)
+        return l2, True
+
+    held_out = dict(zip(linear.L2, (90, 88, 91, 89, 80, 100), strict=True))  # right of 100; a standard error is 3
+    monkeypatch.setattr(linear._Problem, "solve", solve)
+    monkeypatch.setattr(linear, "_predicted", lambda l2, x: (np.arange(len(x)) >= held_out[l2]).astype(int))
+    labels = np.zeros(500, int)
+    labels[np.random.RandomState(0).permutation(500)[0]] = 1  # not one of the held out
+    found = linear.linear_probe(np.eye(500, 4, dtype=np.float32), labels, np.ones((100, 4)), np.zeros(100))
+    assert found["l2"] == linear.L2[2] and tried == [*linear.L2[:5], linear.L2[2]]
 
 
 def test_without_scaling_the_probe_is_the_same(monkeypatch):

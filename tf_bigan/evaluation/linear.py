@@ -19,7 +19,8 @@ def linear_probe(gallery, gallery_labels, queries, query_labels):
     """Accuracy of multinomial logistic regression on standardised features.
 
     The L2 weight, of `L2`, is the one with the best accuracy on a random fifth of the gallery, held out; weaker ones
-    are tried until the accuracy falls. The classifier with that weight then learns from the whole gallery.
+    are tried until the accuracy has fallen by more than chance: twice its standard error. The classifier with that
+    weight then learns from the whole gallery.
 
     Args:
       gallery, queries: float32 [N, ...] and [Q, ...] features, flattened here.
@@ -41,19 +42,19 @@ def linear_probe(gallery, gallery_labels, queries, query_labels):
     scaled = x.shape[1] <= _MOST_SCALED
     products = x[:kept].T @ x[:kept] if scaled else None
     some = _Problem(x[:kept], y[:kept], len(classes), products)
-    weights, best = None, (-1.0, None, None)
+    held, weights, tried = len(x) - kept, None, []
     for l2 in L2:
         weights, _ = some.solve(l2, weights)
-        right = float(np.mean(_predicted(weights, x[kept:]) == y[kept:])) if kept < len(x) else 0.0
-        if right < best[0]:
+        right = float(np.mean(_predicted(weights, x[kept:]) == y[kept:])) if held else 0.0
+        tried.append((right, l2, weights))
+        best, l2_best, start = max(tried, key=lambda one: one[0])  # of equals the strongest
+        if right < best - 2 * (best * (1 - best) / max(held, 1)) ** 0.5:
             break
-        best = (right, l2, weights) if right > best[0] else best
-    _, l2, weights = best
     if scaled:
         products += x[kept:].T @ x[kept:]
-    weights, converged = _Problem(x, y, len(classes), products).solve(l2, weights)
+    weights, converged = _Problem(x, y, len(classes), products).solve(l2_best, start)
     right = classes[_predicted(weights, queries)] == query_labels
-    return {"accuracy": 100.0 * float(np.mean(right)), "l2": l2, "converged": converged}
+    return {"accuracy": 100.0 * float(np.mean(right)), "l2": l2_best, "converged": converged}
 
 
 class _Problem:
