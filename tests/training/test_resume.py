@@ -164,8 +164,18 @@ def test_a_resumed_run_goes_on_from_its_newest_checkpoint(begun, digits_dir):
     assert steps_kept(workdir) == [12, 18, 24]
 
 
+@pytest.fixture
+def heard():
+    """Both signals have handlers, as in a terminal; in the background a shell has its commands ignore SIGINT."""
+    handlers = {signal.SIGTERM: signal.SIG_DFL, signal.SIGINT: signal.default_int_handler}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_an_epoch_that_a_signal_cuts_in_two_has_one_record(tmp_path, digits_dir, number):
+def test_an_epoch_that_a_signal_cuts_in_two_has_one_record(tmp_path, digits_dir, number, heard):
     experiment, before = tiny(checkpoint_every=6), signal.getsignal(number)
     save = Checkpoints.save
 
