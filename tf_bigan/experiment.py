@@ -183,6 +183,10 @@ class Experiment:
         """Edge of the images that the data gives, in pixels; 0 = as stored."""
         return self.encoder_size or self.image_size
 
+    def max_labels_of(self, dataset: str) -> int:
+        """How many of a data set's classes to use: those trained on of the run's own, 0 = all of another."""
+        return self.max_labels if dataset == self.dataset else 0
+
     @classmethod
     def default(cls, name: str):
         """The default of the field called `name`."""

@@ -230,13 +230,14 @@ def write_report(path, report: dict):
     parts = {"protocols", "commands", "results"}
     if earlier and all(earlier.get(key) == report[key] for key in report.keys() - parts):
         results, commands = dict(earlier["results"]), dict(earlier.get("commands", {}))
+        protocols = earlier.get("protocols", {})
         for name, rows in report["results"].items():
-            same = earlier["protocols"].get(name) == report["protocols"].get(name)
+            same = protocols.get(name) == report["protocols"].get(name)
             kept = _rows_beside(earlier["results"].get(name), rows) if same else []
             results[name] = kept + rows if isinstance(rows, list) else rows
             told = [*(commands.get(name, []) if kept else []), *report.get("commands", {}).get(name, [])]
             commands[name] = list(dict.fromkeys(told))
-        report = {**report, "results": results, "protocols": {**earlier["protocols"], **report["protocols"]}}
+        report = {**report, "results": results, "protocols": {**protocols, **report["protocols"]}}
         report["commands"] = {name: told for name, told in commands.items() if told}
     write_text(path, json.dumps(report, indent=1) + "\n")
 

@@ -50,7 +50,7 @@ def main():
         run = RunDirectory(zoo.run_path(_MODEL.value))
         experiment = run.experiment()
         dataset = _DATASET.value or experiment.dataset
-        max_labels = experiment.max_labels if dataset == experiment.dataset else 0
+        max_labels = experiment.max_labels_of(dataset)
         size, channels, shorter_edge = experiment.crop_size, experiment.channels, experiment.shorter_edge
         network = model.feature_function(_LAYER.value)
         name, fingerprint = f"{_MODEL.value} {_LAYER.value}", run.weights_digest()

@@ -3,8 +3,8 @@
 A source has `count`, `class_names`, `stored_shape` (height, width, channels; None where unknown or varying), `varies`
 (whether images may differ from it in size), `origin` (what it reads, as a text), `read(indices)`, which returns that
 many serialised examples, `decode`, which turns one into (image, label) in a TensorFlow graph, `describe(i)`, which
-names the i-th for a person, `labels()` of all, and `places(indices)`, which tells whether two sources have examples in
-common. Reading costs the same at every index: nothing is replayed to get there.
+names the i-th for a person, and `places(indices)`, which tells whether two sources have examples in common. Reading
+costs the same at every index: nothing is replayed to get there.
 """
 
 import contextlib
@@ -184,13 +184,10 @@ class TFDSSource:
         return self._label is not None and int(self.decode(tf.constant(self.read([0])[0]), 0)[1]) != NO_LABEL
 
     def labels(self):
-        """int64 [count]; -1 = none. Reads every record, but decodes no image."""
-        labels = np.full(self.count, NO_LABEL, np.int64)
-        for indices in np.split(np.arange(self.count), range(_PARSED_AT_ONCE, self.count, _PARSED_AT_ONCE)):
-            if self._label:
-                spec = {self._label: tf.io.FixedLenFeature((), tf.int64)}
-                labels[indices] = tf.io.parse_example(self.read(indices), spec)[self._label]
-        return labels
+        """int64 [count], of data that has classes; -1 = none. Reads every record, but decodes no image."""
+        spec = {self._label: tf.io.FixedLenFeature((), tf.int64)}
+        parts = np.split(np.arange(self.count), range(_PARSED_AT_ONCE, self.count, _PARSED_AT_ONCE))
+        return np.concatenate([tf.io.parse_example(self.read(part), spec)[self._label] for part in parts])
 
     def places(self, indices):
         """{file: offsets in it}."""
@@ -219,10 +216,6 @@ class FirstClasses:
     def read(self, indices):
         """int64 [N] -> N serialised examples."""
         return self._source.read(self._numbers[np.asarray(indices)])
-
-    def labels(self):
-        """int64 [count]."""
-        return self._source.labels()[self._numbers]
 
     def labelled(self):
         """True: what has no label is of no class."""

@@ -80,7 +80,7 @@ def open_evaluation_data(
     dataset = dataset or experiment.dataset
     query_dataset = query_dataset or dataset
     size, shorter_edge = experiment.crop_size, experiment.shorter_edge
-    max_labels = experiment.max_labels if dataset == experiment.dataset else 0
+    max_labels = experiment.max_labels_of(dataset)
     if edge:
         size, shorter_edge = edge, round(edge * 256 / 227)
 
@@ -349,7 +349,8 @@ def _held(earlier, header):
     """The results of an earlier report that are of the same data and of today's protocols."""
     if not earlier or any(earlier.get(key) != value for key, value in header.items()):
         return {}
-    return {name: rows for name, rows in earlier["results"].items() if earlier["protocols"][name] == PROTOCOLS[name]}
+    told = earlier.get("protocols", {})
+    return {name: rows for name, rows in earlier["results"].items() if told.get(name) == PROTOCOLS.get(name)}
 
 
 def _has(row, key):
