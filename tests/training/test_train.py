@@ -8,7 +8,7 @@ import os
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers import SYSTEMS, finish, read_h5, read_records, run_tool, start_training, tiny, tiny_game
+from helpers import ROOT, SYSTEMS, finish, read_h5, read_records, run_tool, start_training, tiny, tiny_game
 from PIL import Image
 
 import tf_bigan
@@ -307,6 +307,23 @@ def test_several_replicas_train_and_save_what_one_device_loads(tmp_path, digits_
     for role, network in game.networks.items():
         run.load_weights(role, network)
     assert np.isfinite(game.reconstruct(np.ones((2, 8, 8, 1)))).all()
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+def test_the_flags_of_two_sizes_train_on_two_replicas(precision, tmp_path, digits_dir):
+    # As published, but for the data, the length and, for the tests' time, the width.
+    flagfile = ROOT / "zoo" / "bigan_imagenet_112" / "train.flags"
+    data = ["--dataset=digits", f"--data_dir={digits_dir}", "--split=train[:32]", "--channels=1"]
+    short = ["--constant_epochs=1", "--decay_epochs=0", "--batch_size=16", "--statistics_steps=1", "--width=8"]
+    replicas = ["--strategy=mirrored", "--logical_cpus=2", f"--precision={precision}"]
+    status, stdout, stderr = run_tool(
+        "train.py", f"--flagfile={flagfile}", *data, *short, *replicas, f"--workdir={tmp_path}"
+    )
+    assert status == 0, stderr
+    assert "2 replica(s)" in stdout and precision in stdout and "finished: 2 steps" in stdout
+    experiment = Experiment.from_flagfile(tmp_path / "train.flags")
+    assert (experiment.crop_size, experiment.image_size) == (112, 64)
+    assert all(np.isfinite(a).all() for a in read_h5(tmp_path / "encoder.weights.h5").values())
 
 
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
