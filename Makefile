@@ -16,7 +16,8 @@ demo: .venv/ready
 	$(BIN)/python tools/visualize.py --model=$(RUN) --output=demo/pictures $(DATA)
 
 test: .venv/ready lint
-	$(BIN)/python -m pytest
+# Most tests keep one core busy. loadfile: the tests of a file share its fixtures.
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
 
 lint: .venv/ready
 	$(BIN)/ruff check .
