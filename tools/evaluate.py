@@ -52,6 +52,9 @@ _EDGE = flags.DEFINE_integer(
 _EPOCHS = flags.DEFINE_integer("transfer_epochs", 10, "of a classifier, for frozen_prefix and fine_tuning [epochs]")
 _RATE = flags.DEFINE_float("transfer_learning_rate", 0.01, "of a classifier, for frozen_prefix and fine_tuning")
 _UNITS = flags.DEFINE_integer("transfer_units", 4096, "of the classifiers' fc6 and fc7 [units]")
+_PRECISION = flags.DEFINE_enum(
+    "transfer_precision", "float32", ["float32", "mixed_bfloat16"], "of the classifiers' training"
+)
 _VOC_STEPS = flags.DEFINE_integer("voc_steps", 80_000, "of a classifier, for voc2007, at 16 images [steps]")
 
 
@@ -143,9 +146,10 @@ def _settings():
     from tf_bigan.evaluation.transfer import Transfer
     from tf_bigan.evaluation.voc import VOCTransfer
 
+    both = {"units": _UNITS.value, "precision": _PRECISION.value, "seed": _SEED.value}
     return (
-        Transfer(epochs=_EPOCHS.value, learning_rate=_RATE.value, units=_UNITS.value, seed=_SEED.value),
-        VOCTransfer(steps=_VOC_STEPS.value, units=_UNITS.value, seed=_SEED.value),
+        Transfer(epochs=_EPOCHS.value, learning_rate=_RATE.value, **both),
+        VOCTransfer(steps=_VOC_STEPS.value, **both),
     )
 
 
@@ -181,7 +185,7 @@ def _earlier(target, about, header):
 
 def _command():
     """The flags that decide results and are not at their defaults."""
-    measured = (_LAYERS, _POOL, _UNTRAINED, _SEED, _EDGE, _EPOCHS, _RATE, _UNITS, _VOC_STEPS)
+    measured = (_LAYERS, _POOL, _UNTRAINED, _SEED, _EDGE, _EPOCHS, _RATE, _UNITS, _PRECISION, _VOC_STEPS)
     data = (_DATASET, _QUERY_DATASET, _GALLERY_SPLIT, _QUERY_SPLIT, _BAD_IMAGES)
     given = [flag for flag in (*measured, *data) if flag.value != flag.default]
     words = [f"--{flag.name}={','.join(flag.value) if isinstance(flag.value, list) else flag.value}" for flag in given]

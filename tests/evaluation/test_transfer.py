@@ -83,12 +83,15 @@ def test_a_frozen_prefix_does_not_learn_and_the_rest_does(encoder, splits, monke
     assert found["accuracy"] >= 90.0 and found["accuracy_10_crop"] >= 90.0
 
 
-def test_fine_tuning_trains_everything(encoder, splits, monkeypatch):
+@pytest.mark.parametrize("precision", transfer.PRECISIONS)
+def test_fine_tuning_trains_everything(precision, encoder, splits, monkeypatch):
     made, said = [], []
     monkeypatch.setattr(transfer, "freeze_before", _recording(transfer.freeze_before, made))
-    found = transfer.fine_tune(encoder, *splits, SETTINGS, say=said.append)
+    settings = dataclasses.replace(SETTINGS, precision=precision)
+    found = transfer.fine_tune(encoder, *splits, settings, say=said.append)
     ((alexnet, before),) = made
     assert not any(np.array_equal(before[name], alexnet.get_layer(f"{name}_linear").kernel) for name in LAYERS)
+    assert alexnet.get_layer("conv2_linear").dtype_policy.name == precision
     assert found["accuracy"] >= 90.0
     assert [line.split(":")[0] for line in said] == [f"  epoch {n}/15" for n in range(1, 16)]
 
@@ -157,14 +160,15 @@ def test_evaluation_goes_on_after_the_last_result(photos, monkeypatch):
     ) and len(lines) == 2  # fmt: skip
 
     # Another setting is another classifier, which takes the place of none.
+    changed = Transfer(epochs=2, batch_size=20, units=8, precision="mixed_bfloat16")
     other = evaluate.evaluate_transfer(
-        model, experiment, data, ("fine_tuning",), Transfer(epochs=2, batch_size=20, units=8), earlier=report,
+        model, experiment, data, ("fine_tuning",), changed, earlier=report,
         say=(lines := []).append,
     )  # fmt: skip
     assert len(lines) == 2 and other["results"].keys() == {"fine_tuning"}
     both = {"results": {"fine_tuning": report["results"]["fine_tuning"] + other["results"]["fine_tuning"]}}
     text = table(both)
-    assert "(classifiers: 48 px, 1 epochs)" in text and "(classifiers: 48 px, 2 epochs)" in text
+    assert "(classifiers: 48 px, 1 epochs)" in text and "(classifiers: 48 px, 2 epochs, mixed_bfloat16)" in text
     assert newest_setting(both, "fine_tuning")["settings"]["epochs"] == 2
 
     # Killed after four results: those are not made again, and none is lost meanwhile.
@@ -253,6 +257,8 @@ def test_errors(encoder, splits, digits_dir):
         transfer.check_transferable(MLPEncoder((8, 8, 1), latent_dim=4, width=16))
     with pytest.raises(InputError, match="epochs must be at least 1, found 0"):
         Transfer(epochs=0)
+    with pytest.raises(InputError, match="precision must be float32 or mixed_bfloat16, found 'float16'"):
+        Transfer(precision="float16")
     experiment = tiny(**CONV)
     data = evaluate.EvaluationData("a", "b", "train", "test", *splits)
     game = tiny_game(**CONV)

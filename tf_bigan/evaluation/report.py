@@ -39,9 +39,11 @@ def newest_setting(report, name) -> dict:
 
 
 def describe_setting(made) -> str:
-    """A transfer's setting as text, as "64 px, 10 epochs"."""
-    steps, epochs = made["settings"].get("steps"), made["settings"]["epochs"]
-    return f"{made['edge']} px, " + (f"{steps} steps" if steps else f"{epochs} epochs")
+    """A transfer's setting as text, as "64 px, 10 epochs, mixed_bfloat16"."""
+    settings = made["settings"]
+    length = f"{settings['steps']} steps" if "steps" in settings else f"{settings['epochs']} epochs"
+    precision = settings.get("precision", "float32")
+    return ", ".join([f"{made['edge']} px", length] + ([precision] if precision != "float32" else []))
 
 
 def describe_dataset(report) -> str:

@@ -17,6 +17,7 @@ from tf_bigan.errors import InputError
 from tf_bigan.networks.alexnet import CONVOLUTIONS, LAYERS, AlexNet
 from tf_bigan.networks.folding import fold_batch_norms
 
+PRECISIONS = ("float32", "mixed_bfloat16")
 CROPS = 10  # the four corners and the centre, each mirrored too
 _CORNERS = ((0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0))
 _PIXELS = 100 * 64 * 64  # of the images classified at a time, in ten crops each
@@ -40,12 +41,15 @@ class Transfer:
     l2: float = 5e-4
     units: int = 4096  # of fc6 and fc7
     dropout: float = 0.5
+    precision: str = "float32"  # or "mixed_bfloat16"
     seed: int = 0
 
     def __post_init__(self):
         for name in ("epochs", "batch_size", "units"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} must be at least 1, found {getattr(self, name)}")
+        if self.precision not in PRECISIONS:
+            raise InputError(f"precision must be {' or '.join(PRECISIONS)}, found {self.precision!r}")
 
 
 def frozen_prefix(network, training, test, through, settings, say=print):
@@ -101,7 +105,7 @@ def transplant(network, image_shape, outputs, copied, settings, examples):
         dropout=settings.dropout,
         l2=settings.l2,
         seed=settings.seed,
-        dtype="float32",
+        dtype=settings.precision,
     )
     folded = fold_batch_norms(network)
     for name in CONVOLUTIONS[:copied]:
@@ -163,6 +167,7 @@ def _initialise(alexnet, name, examples, seed):
     kernel = np.random.default_rng([seed, *name.encode()]).normal(size=kernel.shape).astype(np.float32)
     layer.set_weights([kernel, np.zeros_like(bias)])
     outputs = keras.Model(alexnet.inputs[0], layer.output)(examples, training=False)
+    outputs = keras.ops.cast(outputs, "float32")
     mean, variance = keras.ops.moments(outputs, axes=list(range(len(outputs.shape) - 1)))
     scale = 1.0 / np.maximum(np.sqrt(keras.ops.convert_to_numpy(variance)), 1e-6)
     layer.set_weights([kernel * scale, -keras.ops.convert_to_numpy(mean) * scale])
