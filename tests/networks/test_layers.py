@@ -192,3 +192,15 @@ def test_the_fused_kernel_gives_what_the_formula_does(policy, tolerance):
         results.append([tf.cast(y, tf.float32), *gradients, norm.mean, norm.variance])
     for fused, formula in zip(*results, strict=True):
         np.testing.assert_allclose(fused, formula, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("synchronized", [False, True], ids=["fused", "formula"])
+@pytest.mark.parametrize("training", [False, True])
+def test_gain_and_bias_are_not_rounded_to_the_layers_precision(training, synchronized):
+    norm = BatchNorm(affine=True, synchronized=synchronized, dtype="mixed_bfloat16")
+    norm.build((None, 2, 2, 1))
+    norm.gain.assign([1.001])  # bfloat16 has 1 and 1.0078
+    norm.bias.assign([-1.002])
+    x = np.array([1.0, -1.0, 1.0, -1.0], np.float32).reshape(1, 2, 2, 1)  # of mean 0 and variance 1
+    y = tf.cast(norm(x, training=training), tf.float32)
+    np.testing.assert_allclose(np.unique(y), [-2.003, -0.001], rtol=0.005)

@@ -37,7 +37,7 @@ class BatchNorm(keras.layers.Layer):
     equal-weight averages, over the training-mode calls made while `estimating` is true, of the batch mean
     and the unbiased batch variance (the "deploy" pass of Donahue et al.'s code). Until then they are 0 and 1.
 
-    Statistics are computed in float32 whatever the layer's precision.
+    Statistics, gain and bias are float32 whatever the layer's precision.
 
     Args:
       affine: whether a learned gain (init 1) and bias (init 0) follow.
@@ -54,9 +54,10 @@ class BatchNorm(keras.layers.Layer):
 
     def build(self, input_shape):
         shape = (input_shape[-1],)
+        # Not autocast: half precision would round a gain near 1 by more than many steps of training change it.
         if self.affine:
-            self.gain = self.add_weight(name="gain", shape=shape, initializer="ones")
-            self.bias = self.add_weight(name="bias", shape=shape, initializer="zeros")
+            self.gain = self.add_weight(name="gain", shape=shape, initializer="ones", autocast=False)
+            self.bias = self.add_weight(name="bias", shape=shape, initializer="zeros", autocast=False)
         statistic = {"shape": shape, "trainable": False, "autocast": False, "dtype": "float32"}
         self.mean = self.add_weight(name="mean", initializer="zeros", **statistic)
         self.variance = self.add_weight(name="variance", initializer="ones", **statistic)
