@@ -171,6 +171,8 @@ def card(name, experiment, report, last, terms, weights, notes, state) -> str:
     edge, channels = experiment.crop_size, experiment.channels
     classes = f"first {experiment.max_labels} classes, " if experiment.max_labels else ""
     queries = report["queries"]
+    gallery = f"{describe_dataset(report)} {report['gallery']['split']}".rstrip()  # a folder has no split
+    judged = f"{queries.get('dataset', report['dataset'])} {queries['split']}".rstrip()
     of_gallery = ", images of the gallery" if queries.get("of_gallery") else ""
     if weights:
         use = (
@@ -197,9 +199,8 @@ Losses over epoch {state["epochs"]}: {losses}. Inference statistics over {state[
 
 ## Numbers
 
-Gallery: all {report["gallery"]["images"]} images of {describe_dataset(report)} {report["gallery"]["split"]}; queries: \
-all {queries["images"]} of {queries.get("dataset", report["dataset"])} {queries["split"]}{of_gallery}; evaluation seed \
-{report["evaluation_seed"]}.
+Gallery: all {report["gallery"]["images"]} images of {gallery}; queries: all {queries["images"]} of \
+{judged}{of_gallery}; evaluation seed {report["evaluation_seed"]}.
 "untrained" is the same encoder before training, with its own inference statistics; ± is the standard deviation over
 several of them.
 

@@ -92,7 +92,7 @@ def main():
 
     print(
         f"{name}: {experiment.system}, {epochs} epochs on {experiment.dataset}; gallery "
-        f"{data.gallery.count} of {data.gallery_split}, queries {data.queries.count} of {data.query_split}\n"
+        f"{data.gallery.count} of {data.gallery.origin}, queries {data.queries.count} of {data.queries.origin}\n"
     )
     sys.stdout.flush()
     if data.overlap:

@@ -91,7 +91,7 @@ def test_every_image_comes_first_about_as_often(levels):
 class Counted:
     """A source of 1x1 images that hold their own number in two of their channels."""
 
-    origin = "numbers"
+    origin, split = "numbers", ""
     class_names = ()
     stored_shape = (1, 1, 3)
     varies = False

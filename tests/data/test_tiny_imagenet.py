@@ -11,8 +11,10 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from tf_bigan.data import open_images
+from tf_bigan.data import default_query_split, open_images
 from tf_bigan.errors import InputError
+from tf_bigan.evaluation.evaluate import open_evaluation_data
+from tf_bigan.experiment import Experiment
 
 CLASSES = ["n02", "n01", "n03"]  # not sorted: labels follow wnids.txt
 ARCHIVE = "tiny-imagenet-200.zip"
@@ -92,6 +94,24 @@ def test_images_and_classes_are_the_archives(data_dir, split, expected):
     assert dict(zip(levels(images), names, strict=True)) == expected
     # A grey JPEG has the same three channels as others.
     np.testing.assert_allclose(images, np.broadcast_to(images[..., :1], images.shape), atol=2 / 255)
+
+
+def test_queries_are_of_the_split_with_labels(data_dir, digits_dir):
+    assert default_query_split("tiny_imagenet", data_dir) == "validation"
+    assert default_query_split("digits", digits_dir) == "test"
+    experiment = Experiment(dataset="tiny_imagenet", max_labels=2, image_size=64, channels=3)
+    data = open_evaluation_data(experiment, data_dir=data_dir)
+    assert [(d.split, d.count) for d in (data.gallery, data.queries)] == [("train", 4), ("validation", 1)]
+
+
+def test_labels_that_some_images_lack_are_no_labels(data_dir):
+    assert open_images("tiny_imagenet", "train+validation", data_dir=data_dir).labelled()
+    assert not open_images("tiny_imagenet", "train+test", data_dir=data_dir).labelled()
+
+
+def test_a_split_without_images_is_named(data_dir):
+    with pytest.raises(InputError, match=r"tiny_imagenet split 'train\[:0\]' is empty"):
+        open_images("tiny_imagenet", "train[:0]", data_dir=data_dir, max_labels=2)
 
 
 def test_the_jpegs_are_stored_as_they_are(data_dir):

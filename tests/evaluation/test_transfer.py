@@ -153,7 +153,7 @@ def test_evaluation_goes_on_after_the_last_result(photos, monkeypatch):
     assert "frozen prefix, top-1 accuracy, %" in text and "untrained conv5" in text and "±" in text
 
     # Other queries are another evaluation.
-    elsewhere = dataclasses.replace(data, query_split="other")
+    elsewhere = dataclasses.replace(data, query_dataset="other")
     assert evaluate.evaluate_transfer(
         model, experiment, elsewhere, ("fine_tuning",), Transfer(epochs=1, batch_size=20, units=8), earlier=report,
         say=(lines := []).append,
@@ -203,7 +203,7 @@ def test_a_classifier_that_diverges_does_not_keep_the_others_from_being_measured
         return {"accuracy": 50.0, "accuracy_10_crop": 60.0}
 
     monkeypatch.setattr(transfer, "frozen_prefix", trained)
-    data = evaluate.EvaluationData("a", "b", "train", "test", *splits)
+    data = evaluate.EvaluationData("a", "b", *splits)
     game, kept = tiny_game(**CONV, statistics_steps=2), []
     with pytest.raises(InputError, match="2 of 6 classifiers diverged; frozen_prefix of trained .42., conv2: the"):
         evaluate.evaluate_transfer(
@@ -248,7 +248,7 @@ def test_classes_and_labels_must_fit(photos, tmp_path):
     shutil.copytree(photos / "test", tmp_path / "two")
     shutil.copy(photos / "test" / "b" / "1.png", tmp_path / "two" / "1.png")  # in no class
     data = evaluate.open_evaluation_data(experiment, query_dataset=str(tmp_path / "two"))
-    with pytest.raises(InputError, match="images of .*two .* have no labels, which fine_tuning need"):
+    with pytest.raises(InputError, match="images of .*two have no labels, which fine_tuning need"):
         evaluate.evaluate_transfer(tiny_game(**CONV), experiment, data, ("fine_tuning",), SETTINGS)
 
 
@@ -260,14 +260,14 @@ def test_errors(encoder, splits, digits_dir):
     with pytest.raises(InputError, match="precision must be float32 or mixed_bfloat16, found 'float16'"):
         Transfer(precision="float16")
     experiment = tiny(**CONV)
-    data = evaluate.EvaluationData("a", "b", "train", "test", *splits)
+    data = evaluate.EvaluationData("a", "b", *splits)
     game = tiny_game(**CONV)
     with pytest.raises(InputError, match="unknown layer 'conv6' for transfer. Did you mean 'conv5'"):
         evaluate.evaluate_transfer(game, experiment, data, ("frozen_prefix",), SETTINGS, layers=("conv6",))
     with pytest.raises(InputError, match="unknown metric 'fine_tunin'. Did you mean 'fine_tuning'"):
         evaluate.evaluate_transfer(game, experiment, data, ("fine_tunin",), SETTINGS)
     with pytest.raises(InputError, match="are in the gallery, .*: every image would be its own nearest"):
-        same = evaluate.EvaluationData("a", "a", "train", "train", splits[0], splits[0])
+        same = evaluate.EvaluationData("a", "a", splits[0], splits[0])
         evaluate.evaluate_transfer(game, experiment, same, ("fine_tuning",), SETTINGS)
 
 

@@ -82,6 +82,7 @@ class ImageData:
       count: number of examples, without those left out.
       stored: number of examples, with those left out.
       origin: where they are read from.
+      split: the TFDS split; empty for a folder.
       image_shape: (height, width, channels).
       class_names: the labels' names; empty without labels.
     """
@@ -89,7 +90,7 @@ class ImageData:
     def __init__(self, name, source, image_size, channels, cropped=False, shorter_edge=0):
         self.name = name
         self.count = self.stored = source.count
-        self.origin = source.origin
+        self.origin, self.split = source.origin, source.split
         self.image_shape = (image_size, image_size, channels)
         self.class_names = list(source.class_names)
         self._source = source
@@ -186,8 +187,8 @@ class ImageData:
 
     def overlaps(self, other: "ImageData") -> bool:
         """Whether an image is in both."""
-        ours, theirs = (data._source.places(data._numbers_of(np.arange(data.count))) for data in (self, other))
-        return any(np.intersect1d(ours[place], theirs[place]).size for place in ours.keys() & theirs.keys())
+        ours, theirs = (data._source.identities(data._numbers_of(np.arange(data.count))) for data in (self, other))
+        return any(np.intersect1d(ours[file], theirs[file]).size for file in ours.keys() & theirs.keys())
 
     def check_batch(self, batch_size: int):
         """Raises InputError if the data set is smaller than a batch."""

@@ -1,10 +1,10 @@
 """Where encoded examples lie, and how to read the i-th of them.
 
 A source has `count`, `class_names`, `stored_shape` (height, width, channels; None where unknown or varying), `varies`
-(whether images may differ from it in size), `origin` (what it reads, as a text), `read(indices)`, which returns that
-many serialised examples, `decode`, which turns one into (image, label) in a TensorFlow graph, `describe(i)`, which
-names the i-th for a person, and `places(indices)`, which tells whether two sources have examples in common. Reading
-costs the same at every index: nothing is replayed to get there.
+(whether images may differ from it in size), `split` (empty where there are none), `origin` (what it reads, as a text),
+`read(indices)`, which returns that many serialised examples, `decode`, which turns one into (image, label) in a
+TensorFlow graph, `describe(i)`, which names the i-th for a person, and `identities(indices)`, which tells whether two
+sources have examples in common. Reading costs the same at every index: nothing is replayed to get there.
 """
 
 import contextlib
@@ -35,18 +35,38 @@ def open_source(dataset: str, split: str, data_dir: str | None, max_labels: int 
     """
     if max_labels:
         return FirstClasses(dataset, open_source(dataset, split, data_dir), max_labels)
+    folder = _folder(dataset)
+    return FolderSource(folder) if folder else TFDSSource(dataset, split, data_dir)
+
+
+def default_query_split(dataset: str, data_dir: str | None) -> str:
+    """The split to judge features on: "test", or "validation" where that has labels and "test" has none."""
+    if _folder(dataset):
+        return ""
+    splits = prepared_builder(dataset, data_dir).info.splits
+    if "test" in splits:
+        test = TFDSSource(dataset, "test", data_dir)
+        if "validation" not in splits or not test.class_names or test.labelled():
+            return "test"
+    return "validation"
+
+
+def _folder(dataset):
+    """The path of a data set that is a folder; None for a TFDS name."""
     if dataset.startswith((".", "~")) or os.sep in dataset and not dataset.count(":"):
         path = pathlib.Path(dataset).expanduser()
         if path.is_dir() or dataset.startswith((".", "~", os.sep)):
-            return FolderSource(path)
-    return TFDSSource(dataset, split, data_dir)
+            return path
+    return None
 
 
 class FolderSource:
     """Image files under a folder, in sorted order; a file's class is the first folder below `path`.
 
-    Files that lie directly in `path` have no label. `split` has no meaning here.
+    Files that lie directly in `path` have no label.
     """
+
+    split = ""
 
     def __init__(self, path: pathlib.Path):
         if not path.is_dir():
@@ -91,7 +111,7 @@ class FolderSource:
         """The file's path."""
         return str(self.files[i])
 
-    def places(self, indices):
+    def identities(self, indices):
         """{folder: its files' names}."""
         found = {}
         for i in indices:
@@ -157,6 +177,7 @@ class TFDSSource:
         self._file_of = np.repeat(np.arange(len(files), dtype=np.int32), [len(o) for o in offsets])
         self._offsets = np.concatenate(offsets) if offsets else np.zeros((0, 2), np.int64)
         self.count = len(self._offsets)
+        self.split = split
         self.origin = f"{dataset} {split}"
 
     def read(self, indices):
@@ -180,16 +201,20 @@ class TFDSSource:
         return parsed[self._image], label
 
     def labelled(self):
-        """Whether there are labels; a split has them all or none, so that the first tells."""
-        return self._label is not None and int(self.decode(tf.constant(self.read([0])[0]), 0)[1]) != NO_LABEL
+        """Whether there are labels; a file has them all or none, so that its first record tells."""
+        return self._label is not None and NO_LABEL not in self._labels(np.unique(self._file_of, return_index=True)[1])
 
     def labels(self):
         """int64 [count], of data that has classes; -1 = none. Reads every record, but decodes no image."""
-        spec = {self._label: tf.io.FixedLenFeature((), tf.int64)}
-        parts = np.split(np.arange(self.count), range(_PARSED_AT_ONCE, self.count, _PARSED_AT_ONCE))
-        return np.concatenate([tf.io.parse_example(self.read(part), spec)[self._label] for part in parts])
+        return self._labels(np.arange(self.count))
 
-    def places(self, indices):
+    def _labels(self, indices):
+        spec = {self._label: tf.io.FixedLenFeature((), tf.int64)}
+        starts = range(0, len(indices), _PARSED_AT_ONCE)
+        parts = (self.read(indices[start : start + _PARSED_AT_ONCE]) for start in starts)
+        return np.concatenate([[], *(tf.io.parse_example(part, spec)[self._label] for part in parts)]).astype(np.int64)
+
+    def identities(self, indices):
         """{file: offsets in it}."""
         indices = np.asarray(indices)
         files = self._file_of[indices]
@@ -211,7 +236,7 @@ class FirstClasses:
         self.count = len(self._numbers)
         self.class_names = source.class_names[:max_labels]
         self.stored_shape, self.varies, self.decode = source.stored_shape, source.varies, source.decode
-        self.origin = f"{source.origin}, {max_labels} classes"
+        self.split, self.origin = source.split, f"{source.origin}, {max_labels} classes"
 
     def read(self, indices):
         """int64 [N] -> N serialised examples."""
@@ -225,9 +250,9 @@ class FirstClasses:
         """As the other source."""
         return self._source.describe(self._numbers[i])
 
-    def places(self, indices):
+    def identities(self, indices):
         """As the other source."""
-        return self._source.places(self._numbers[np.asarray(indices)])
+        return self._source.identities(self._numbers[np.asarray(indices)])
 
 
 def prepared_builder(dataset: str, data_dir: str | None):

@@ -6,7 +6,7 @@ import functools
 import numpy as np
 import tensorflow as tf
 
-from tf_bigan.data import open_images
+from tf_bigan.data import default_query_split, open_images
 from tf_bigan.errors import InputError, nearest
 from tf_bigan.evaluation import metrics, transfer, voc
 from tf_bigan.evaluation.linear import linear_probe
@@ -38,8 +38,6 @@ class EvaluationData:
 
     dataset: str
     query_dataset: str
-    gallery_split: str
-    query_split: str
     gallery: object  # ImageData
     queries: object  # ImageData
     max_labels: int = 0  # the classes that both are of; 0 = all
@@ -68,7 +66,7 @@ def open_evaluation_data(
       dataset: of gallery and queries; None = the experiment's, of whose classes those trained on are taken.
       query_dataset: of the queries, if another (as a second folder).
       gallery_split: TFDS split of the gallery.
-      query_split: of the queries; None = "test" or, where there is none or it has no labels, "validation".
+      query_split: of the queries; None = "test" or, where that is missing or has no labels, "validation".
       data_dir: the TFDS directory.
       bad_images: as `open_images` takes it; None = the experiment's.
       say: called with a line of news for data with images left out.
@@ -89,18 +87,8 @@ def open_evaluation_data(
         return open_images(name, split, *crop, bad_images or experiment.bad_images, say, max_labels)
 
     gallery = open_split(dataset, gallery_split)
-    if query_split:
-        queries = open_split(query_dataset, query_split)
-    else:
-        try:
-            query_split, queries = "test", open_split(query_dataset, "test")
-        except InputError as error:
-            if "has no split" not in str(error):
-                raise
-            queries = None
-        if queries is None or (queries.class_names and not queries.labelled() and gallery.labelled()):
-            query_split, queries = "validation", open_split(query_dataset, "validation")
-    return EvaluationData(dataset, query_dataset, gallery_split, query_split, gallery, queries, max_labels)
+    queries = open_split(query_dataset, query_split or default_query_split(query_dataset, data_dir))
+    return EvaluationData(dataset, query_dataset, gallery, queries, max_labels)
 
 
 def transfer_edge(experiment, edge=0) -> int:
@@ -307,10 +295,10 @@ def describe(experiment, data, seed) -> dict:
         "system": experiment.system,
         "dataset": data.dataset,
         **({"max_labels": data.max_labels} if data.max_labels else {}),
-        "gallery": {"split": data.gallery_split, "images": data.gallery.count},
+        "gallery": {"split": data.gallery.split, "images": data.gallery.count},
         "queries": {
             "dataset": data.query_dataset,
-            "split": data.query_split,
+            "split": data.queries.split,
             "images": data.queries.count,
             **({"of_gallery": True} if data.overlap else {}),
         },
@@ -330,9 +318,9 @@ def check_names(names, possible):
 def _check_labels(data, names):
     if not data.gallery.class_names:
         raise InputError(f"{data.dataset} has no labels, which {' and '.join(names)} need")
-    for split, images in ((data.gallery_split, data.gallery), (data.query_split, data.queries)):
+    for images in (data.gallery, data.queries):
         if not images.labelled():
-            raise InputError(f"images of {images.name} {split} have no labels, which {' and '.join(names)} need")
+            raise InputError(f"images of {images.origin} have no labels, which {' and '.join(names)} need")
     if data.gallery.class_names != data.queries.class_names:
         raise InputError(
             f"the gallery's classes are {_list(data.gallery.class_names)}, the queries' "
