@@ -7,6 +7,7 @@ from helpers import images, tiny_game
 from tf_bigan import exporting
 from tf_bigan.errors import InputError
 from tf_bigan.exporting import export
+from tf_bigan.games import BiGAN
 
 
 def trained(system="bigan", dtype="float32"):
@@ -130,6 +131,20 @@ def test_mixed_precision_models_are_exported_in_float32(tmp_path):
     assert all(v.dtype == tf.float32 for v in module.variables)
 
 
+def test_mixed_precision_networks_of_ones_own_are_exported_in_float32(tmp_path):
+    x = keras.Input((8, 8, 1))
+    h = keras.layers.Flatten()(x)
+    for units, name in ((5, "h"), (4, "a")):
+        h = keras.layers.Dense(units, name=name, dtype="mixed_bfloat16")(h)
+    encoder = keras.Model(x, h)
+    model = tiny_game()
+    own = BiGAN(encoder, model.generator, model.discriminator, model.prior)
+    module = tf.saved_model.load(export(own, tmp_path / "m"))
+    weights = encoder.get_weights()
+    expected = images(4).reshape(4, 64) @ weights[0] + weights[1]
+    np.testing.assert_allclose(module(images(4)), expected, atol=1e-5)
+
+
 def test_code_layer_and_generator(game, tmp_path):
     x = images(4)
     codes = tf.saved_model.load(export(game, tmp_path / "code", layer="code"))(x)
@@ -143,6 +158,8 @@ def test_a_gan_exports_its_discriminator_s_features(tmp_path):
     module = tf.saved_model.load(export(game, tmp_path / "m"))
     np.testing.assert_allclose(module(images(4)), game.features(images(4)), atol=1e-5)
     assert not hasattr(module, "encode")
+    with pytest.raises(InputError, match="gan has no encoder, so it has no code"):
+        export(game, tmp_path / "m", layer="code")
 
 
 def test_a_module_that_disagrees_is_removed(game, tmp_path, monkeypatch):

@@ -12,8 +12,9 @@ import tensorflow as tf
 
 from tf_bigan.errors import InputError, nearest
 from tf_bigan.files import replacing
-from tf_bigan.games.pair_model import PairModel, feature_model
+from tf_bigan.games.pair_model import PairModel, feature_layers, feature_model
 from tf_bigan.networks.folding import fold_batch_norms
+from tf_bigan.networks.layers import Network
 
 TOLERANCE = 1e-5  # between the module, loaded in a fresh process, and the model; of the largest output, if that is > 1
 ROLES = ("encoder", "generator")
@@ -142,7 +143,7 @@ def _encoder_module(model, layer, fold):
     module._network = network
     module.layers = {
         found.name: _layer_function(feature_model(network, found.name), resized)
-        for found in network.layers[1:]
+        for found in feature_layers(network)
         if not isinstance(found, _PLUMBING)
     }
     if model.encoder is not None:
@@ -170,7 +171,15 @@ def _generator_module(model, fold):
 
 
 def _float32_twin(network):
-    twin = type(network).from_config({**network.get_config(), "dtype": "float32"})
+    def in_float32(layer):
+        return type(layer).from_config({**layer.get_config(), "dtype": "float32"})
+
+    # The networks of tf_bigan pass their dtype on to their layers, other models have it in each.
+    twin = (
+        in_float32(network)
+        if isinstance(network, Network)
+        else keras.models.clone_model(network, clone_function=in_float32)
+    )
     twin.set_weights(network.get_weights())
     return twin
 

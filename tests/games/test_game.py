@@ -458,6 +458,26 @@ def test_networks_of_ones_own_need_not_name_their_feature_layer():
     game = BiGAN(encoder, MLPGenerator((8, 8, 1), 3, 16), MLPDiscriminator((8, 8, 1), 3, 16), Uniform(3))
     x = images(4)
     np.testing.assert_array_equal(game.features(x), game.features(x, "mine"))
+    assert game.layer_names == [layer.name for layer in flat]
+    short = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(name="pixels"), keras.layers.Dense(3)])
+    game = BiGAN(short, MLPGenerator((8, 8, 1), 3, 16), MLPDiscriminator((8, 8, 1), 3, 16), Uniform(3))
+    np.testing.assert_array_equal(game.features(x), x.reshape(4, 64))
+
+
+class Subclassed(keras.Model):
+    """What a network of a game cannot be: its shapes are unknown, as its layers' outputs."""
+
+    def call(self, x):
+        return x
+
+
+@pytest.mark.parametrize("unknown", [Subclassed, lambda: keras.Sequential([keras.layers.Dense(3)])])
+def test_networks_of_unknown_shapes_are_refused(unknown):
+    e, g, d = MLPEncoder((8, 8, 1), 3, 16), MLPGenerator((8, 8, 1), 3, 16), MLPDiscriminator((8, 8, 1), 3, 16)
+    with pytest.raises(InputError, match="the encoder must be a functional Keras model, or a Sequential one with a"):
+        BiGAN(unknown(), g, d, Uniform(3))
+    with pytest.raises(InputError, match="the generator must be a functional Keras model"):
+        BiGAN(e, unknown(), d, Uniform(3))
 
 
 @pytest.mark.parametrize(
@@ -577,12 +597,9 @@ def test_neighbouring_seeds_share_no_noise_in_any_stream():
 
 @pytest.mark.parametrize("seed", [2**63 - 1, 2**64], ids=["the largest int64", "larger"])
 def test_seeds_too_large_for_noise_are_refused(seed):
-    try:
-        experiment = tiny(seed=seed)
-    except InputError as error:
-        assert "seed" in str(error)
-    else:
-        assert make_game(experiment).noise(2, 0).shape == (2, 4)
+    with pytest.raises(InputError, match="seed must be at most 4294967295"):
+        tiny(seed=seed)
+    assert make_game(tiny(seed=2**32 - 1)).noise(2, 0).shape == (2, 4)
 
 
 # -- inference statistics

@@ -22,8 +22,13 @@ def feature_model(network: keras.Model, layer: str) -> keras.Model:
     return keras.Model(network.inputs[0], network.get_layer(layer).output)
 
 
+def feature_layers(network: keras.Model) -> list[keras.layers.Layer]:
+    """The layers of a network, from the images up."""
+    return [layer for layer in network.layers if not isinstance(layer, keras.layers.InputLayer)]
+
+
 def _shape(network, side):
-    """A network's one input or output shape without the batch; None if it has no network, or none known yet."""
+    """A network's one input or output shape without the batch; None if it has no network, or none is known."""
     try:
         return tuple(getattr(network, f"{side}_shape")[1:])
     except AttributeError:
@@ -39,7 +44,7 @@ class PairModel(keras.Model):
       seed: of the noise.
 
     Raises:
-      InputError: networks whose shapes do not fit each other or the prior.
+      InputError: networks whose shapes do not fit each other or the prior, or are not known.
     """
 
     # Whether E may take larger images than D and G (the paper's generalised BiGAN).
@@ -60,7 +65,10 @@ class PairModel(keras.Model):
         if latent_dim is None:
             raise InputError(f"prior must be one of tf_bigan.priors, found {self.prior!r}")
         for role, side, what in (("encoder", "output", "gives codes"), ("generator", "input", "takes codes")):
-            shape = _shape(self.networks.get(role), side)
+            network = self.networks.get(role)
+            shape = _shape(network, side)
+            if network is not None and shape is None:
+                raise InputError(f"the {role} must be a functional Keras model, or a Sequential one with a keras.Input")
             if shape not in (None, (latent_dim,)):
                 raise InputError(f"the {role} {what} of shape {shape}, but the prior has {latent_dim} dimensions")
         read, made = _shape(self.encoder, "input"), _shape(self.generator, "output")
@@ -142,7 +150,7 @@ class PairModel(keras.Model):
         """The name of the layer that `features` calls `layer`. Raises InputError for an unknown one."""
         name = layer
         if layer == "penultimate":
-            name = getattr(self.feature_network, "penultimate", self.layer_names[-2])
+            name = getattr(self.feature_network, "penultimate", self.layer_names[-2:][0])
         if name not in self.layer_names:
             raise InputError(f"unknown layer {layer!r}.{nearest(layer, ['penultimate', 'code', *self.layer_names])}")
         return name
@@ -150,7 +158,7 @@ class PairModel(keras.Model):
     @property
     def layer_names(self) -> list[str]:
         """The layers that `features` can return, from the images up."""
-        return [layer.name for layer in self.feature_network.layers[1:]]
+        return [layer.name for layer in feature_layers(self.feature_network)]
 
     def generate(self, count=None, seed=0, z=None, batch_size=512):
         """G(z): float32 images [N, H, W, C] in [0, 1].
