@@ -17,6 +17,7 @@ from tf_bigan.experiment import Experiment
 from tf_bigan.files import verify_checksums
 from tf_bigan.games import BiGAN
 from tf_bigan.training import devices, run_directory
+from tf_bigan.training import train as train_module
 from tf_bigan.training.run_directory import RunDirectory
 from tf_bigan.training.train import train
 
@@ -278,6 +279,19 @@ def test_a_directory_that_another_process_trains_in_is_refused(tmp_path, digits_
     assert not (tmp_path / "train.flags").exists()
     with RunDirectory(tmp_path).lock():
         assert os.listdir(tmp_path) == [".lock"]
+
+
+def test_what_another_process_began_meanwhile_is_not_gone_on_with(tmp_path, digits_dir, monkeypatch):
+    def open_data(*arguments, open_data=train_module._open_data):
+        other = RunDirectory(tmp_path)
+        (other.checkpoints / "step-000000001").mkdir(parents=True)
+        other.write_experiment(tiny(seed=7))
+        return open_data(*arguments)
+
+    monkeypatch.setattr(train_module, "_open_data", open_data)
+    with pytest.raises(InputError, match="holds another experiment. It was started with --seed=7"):
+        ran(tiny(), tmp_path, digits_dir)
+    assert RunDirectory(tmp_path).experiment().seed == 7
 
 
 # -- every way to run

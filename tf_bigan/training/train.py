@@ -97,6 +97,8 @@ def _train(experiment, run, strategy, data_dir, say):
         say(hint)
 
     with run.lock(say) if chief else contextlib.nullcontext():
+        # What another process began here since this one looked, as it stood then, is not ours to go on with.
+        run.resolve(experiment)
         steps_per_epoch = math.ceil(data.count / experiment.batch_size)
         with strategy.scope():
             game = make_game(experiment, policy)
