@@ -1,5 +1,6 @@
 import dataclasses
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -20,7 +21,7 @@ PUBLISHED = [name for name in zoo.list_models() if RunDirectory(zoo.zoo_path() /
 def make_run(path, **changes):
     """A finished run directory, as training and evaluating leave it."""
     experiment = tiny(**changes)
-    game = tiny_game(experiment.system, **changes)
+    game = tiny_game(**changes)
     run = RunDirectory(path)
     run.write_experiment(experiment)
     run.save_weights(game.networks, 2, 3)
@@ -88,6 +89,26 @@ def test_missing_weights_are_not_replaced_by_random_ones(tmp_path):
     assert tf_bigan.load(tmp_path, weights=None).encoder.count_params() > 0
 
 
+def test_other_weights_than_the_published_cannot_be_asked_for():
+    with pytest.raises(InputError, match="weights must be 'published' or None, found 'imagenet'"):
+        tf_bigan.load("bigan_digits", weights="imagenet")
+
+
+def test_a_model_is_known_by_the_weights_it_has(tmp_path, monkeypatch):
+    game = make_run(tmp_path)
+    model, digest = zoo.load_with_digest(tmp_path)
+    np.testing.assert_array_equal(model.encode(images(4)), game.encode(images(4)))
+    assert digest == RunDirectory(tmp_path).weights_digest()
+
+    def load(name, load=zoo.load):
+        RunDirectory(tmp_path).save_weights(tiny_game(seed=3).networks, 2, 3)  # as a training that goes on
+        return load(name)
+
+    monkeypatch.setattr(zoo, "load", load)
+    with pytest.raises(InputError, match="wrote new weights meanwhile; start again"):
+        zoo.load_with_digest(tmp_path)
+
+
 def test_run_directories_load_like_models(tmp_path):
     game = make_run(tmp_path)
     np.testing.assert_array_equal(tf_bigan.load(tmp_path).encode(images(4)), game.encode(images(4)))
@@ -127,7 +148,7 @@ def test_weights_of_another_network_are_refused(tmp_path):
 
 
 def test_publish_copies_the_run_and_writes_its_card(tmp_path):
-    make_run(tmp_path / "run", strategy="one_device", precision="mixed_bfloat16")
+    make_run(tmp_path / "run", strategy="mirrored", logical_cpus=2, precision="mixed_bfloat16")
     entry = zoo.publish(tmp_path / "run", "tiny", "nobody's data.", zoo=tmp_path / "zoo")
     assert {path.name for path in entry.iterdir()} == {
         "README.md",
@@ -143,7 +164,8 @@ def test_publish_copies_the_run_and_writes_its_card(tmp_path):
         tf_bigan.load(entry).encode(images(2)), tf_bigan.load(tmp_path / "run").encode(images(2))
     )
     published = RunDirectory(entry).experiment()
-    assert (published.strategy, published.precision, published.width) == ("auto", "auto", 16)
+    assert (published.strategy, published.logical_cpus, published.precision) == ("auto", 0, "auto")
+    assert published.width == 16
     text = (entry / "README.md").read_text()
     assert "nobody's data." in text and "1.250" in text and "--metrics=reconstruction" in text
 
@@ -190,7 +212,31 @@ def test_only_finished_evaluated_runs_are_published(tmp_path):
     (tmp_path / "metrics.json").unlink()
     with pytest.raises(InputError, match="has no metrics.json; run tools/evaluate.py"):
         zoo.publish(tmp_path, "tiny", "", zoo=tmp_path / "zoo")
+    zoo.write_report(tmp_path / "metrics.json", {"weights": run.weights_digest(), "protocols": {}, "results": {}})
+    run.log.unlink()
+    with pytest.raises(InputError, match="metrics.jsonl is missing or damaged"):
+        zoo.publish(tmp_path, "tiny", "", zoo=tmp_path / "zoo")
+    (tmp_path / "metrics.json").write_text("{")
+    with pytest.raises(InputError, match="metrics.json is damaged or unreadable"):
+        zoo.publish(tmp_path, "tiny", "", zoo=tmp_path / "zoo")
+    for path in run.weight_files():
+        path.unlink()
+    with pytest.raises(InputError, match="has no weights; train it to the end first"):
+        zoo.publish(tmp_path, "tiny", "", zoo=tmp_path / "zoo")
     assert not (tmp_path / "zoo").exists()
+
+
+def test_weights_written_during_publishing_are_not_published(tmp_path, monkeypatch):
+    make_run(tmp_path / "run")
+
+    def copyfile(source, target, copyfile=shutil.copyfile):
+        RunDirectory(tmp_path / "run").save_weights(tiny_game(seed=3).networks, 2, 3)
+        copyfile(source, target)
+
+    monkeypatch.setattr(zoo.shutil, "copyfile", copyfile)
+    with pytest.raises(InputError, match="wrote new weights meanwhile; evaluate and publish those"):
+        zoo.publish(tmp_path / "run", "tiny", "", zoo=tmp_path / "zoo")
+    assert not list((tmp_path / "zoo").iterdir())
 
 
 def test_reports_of_the_same_evaluation_add_up(tmp_path):
@@ -263,6 +309,7 @@ def test_an_installed_wheel_loads_published_weights(tmp_path):
 
 
 def test_tools_name_what_is_wrong_and_exit_2(tmp_path):
+    make_run(tmp_path / "gan", system="gan")
     for tool, arguments, message in [
         ("evaluate.py", ["--model=bigan_digit"], "Did you mean 'bigan_digits'"),
         ("evaluate.py", [], "--model is required"),
@@ -274,6 +321,13 @@ def test_tools_name_what_is_wrong_and_exit_2(tmp_path):
             "Did you mean 'samples'",
         ),
         ("extract_features.py", [f"--output={tmp_path}/f.npz"], "either --model or --module"),
+        ("evaluate.py", ["--model=bigan_imagenet", "--metrics=voc2007"], "can take hours; give --json=FILE"),
+        ("extract_features.py", [f"--module={tmp_path}", f"--output={tmp_path}/f"], "is no exported image module"),
+        (
+            "visualize.py",
+            [f"--model={tmp_path}/gan", f"--output={tmp_path}", "--figures=samples,interpolations"],
+            "has no encoder, so it has no interpolations",
+        ),
         ("publish.py", [f"--run={tmp_path}", "--name=x", "--terms=y"], "no run directory"),
     ]:
         status, stdout, stderr = run_tool(tool, *arguments)

@@ -98,10 +98,24 @@ def load(name, weights="published", dtype="float32"):
     return game
 
 
+def load_with_digest(name):
+    """As `load`, with the SHA-256 of all the weights it has, as `RunDirectory.weights_digest` tells it.
+
+    Raises:
+      InputError: as `load`; or a training there wrote new weights meanwhile.
+    """
+    run = RunDirectory(run_path(name))
+    digest = run.weights_digest() if run.has_weights() else None
+    model = load(name)
+    if run.weights_digest() != digest:
+        raise InputError(f"{run.path} wrote new weights meanwhile; start again")
+    return model, digest
+
+
 def publish(run, name, terms, weights=True, zoo=None, notes="", interim=False):
     """Publishes a run: its directory with the optimizer state left out, plus a card.
 
-    Flags that belong to the machine (strategy, precision, xla, threads) go back to their defaults.
+    Flags that belong to the machine (strategy, logical CPUs, precision, xla, threads) go back to their defaults.
 
     Args:
       run: a run directory with weights and an evaluation (tools/evaluate.py writes it).
@@ -139,9 +153,8 @@ def publish(run, name, terms, weights=True, zoo=None, notes="", interim=False):
     if not log:
         raise InputError(f"{run.log} is missing or damaged")
 
-    machine = {
-        f: Experiment.default(f) for f in ("strategy", "precision", "xla", "inter_op_threads", "intra_op_threads")
-    }
+    names = ("strategy", "logical_cpus", "precision", "xla", "inter_op_threads", "intra_op_threads")
+    machine = {name: Experiment.default(name) for name in names}
     with replacing((zoo or zoo_path()) / name) as entry:
         entry.mkdir()
         published = RunDirectory(entry)

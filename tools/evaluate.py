@@ -55,14 +55,13 @@ _UNITS = flags.DEFINE_integer("transfer_units", 4096, "of the classifiers' fc6 a
 _PRECISION = flags.DEFINE_enum(
     "transfer_precision", "float32", ["float32", "mixed_bfloat16"], "of the classifiers' training"
 )
-_VOC_STEPS = flags.DEFINE_integer("voc_steps", 80_000, "of a classifier, for voc2007, at 16 images [steps]")
+_VOC_STEPS = flags.DEFINE_integer("voc_steps", 80_000, "of a classifier, for voc2007; a multiple of 8 [steps]")
 
 
 def main():
     """Evaluates, prints the table and writes the report."""
     name = common.require(_MODEL)
     common.import_tensorflow()
-    import tf_bigan
     from tf_bigan import zoo
     from tf_bigan.errors import InputError
     from tf_bigan.evaluation import evaluate
@@ -74,9 +73,10 @@ def main():
     transfers = [metric for metric in _METRICS.value if metric in evaluate.TRANSFERS]
 
     run = RunDirectory(zoo.run_path(name))
-    model, experiment, epochs = tf_bigan.load(name), run.experiment(), run.weights_are()["epochs"]
+    model, digest = zoo.load_with_digest(name)
+    experiment, epochs = run.experiment(), run.weights_are()["epochs"]
     target = _JSON.value or (None if zoo.is_entry(run.path) else run.path / zoo.METRICS)
-    about = {"epochs": epochs, "weights": run.weights_digest()}
+    about = {"epochs": epochs, "weights": digest}
     if transfers and not target:
         raise InputError(f"{', '.join(transfers)} can take hours; give --json=FILE, where results are kept")
     settings = _settings() if transfers else None

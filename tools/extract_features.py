@@ -42,18 +42,16 @@ def main():
     if bool(_MODEL.value) == bool(_MODULE.value):
         raise InputError("give either --model or --module")
     if _MODEL.value:
-        import tf_bigan
         from tf_bigan import zoo
         from tf_bigan.training.run_directory import RunDirectory
 
-        model = tf_bigan.load(_MODEL.value)
-        run = RunDirectory(zoo.run_path(_MODEL.value))
-        experiment = run.experiment()
+        model, fingerprint = zoo.load_with_digest(_MODEL.value)
+        experiment = RunDirectory(zoo.run_path(_MODEL.value)).experiment()
         dataset = _DATASET.value or experiment.dataset
         max_labels = experiment.max_labels_of(dataset)
         size, channels, shorter_edge = experiment.crop_size, experiment.channels, experiment.shorter_edge
         network = model.feature_function(_LAYER.value)
-        name, fingerprint = f"{_MODEL.value} {_LAYER.value}", run.weights_digest()
+        name = f"{_MODEL.value} {_LAYER.value}"
     else:
         import tensorflow_hub as hub
 

@@ -85,6 +85,24 @@ def test_a_file_of_something_else_is_not_overwritten(data, tmp_path):
             extract(double, data, file, "double")
 
 
+def test_a_plan_of_something_else_is_not_taken_for_one(data, tmp_path):
+    for content in ("{}", "[1]", "", '{"results": 1}'):
+        (tmp_path / "f.json").write_text(content)
+        with pytest.raises(InputError, match="f.json is damaged, or of something else; delete it, or give another"):
+            extract(double, data, tmp_path / "f", "double")
+
+
+def test_more_shards_than_files_can_be_open(data, tmp_path):
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (150, before[1]))
+    try:
+        extract(double, data, tmp_path / "f.npz", "double", shard=2, batch_size=64)  # 180 shards
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert np.load(tmp_path / "f.npz")["features"].shape == (360, 64)
+
+
 def test_a_full_disk_is_one_line(data, tmp_path, monkeypatch):
     def full(*arguments):
         raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")

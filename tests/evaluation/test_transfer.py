@@ -259,9 +259,15 @@ def test_errors(encoder, splits, digits_dir):
         Transfer(epochs=0)
     with pytest.raises(InputError, match="precision must be float32 or mixed_bfloat16, found 'float16'"):
         Transfer(precision="float16")
+    for rate in (-0.01, 0.0, float("nan"), float("inf")):
+        with pytest.raises(InputError, match="learning_rate must be positive, found"):
+            Transfer(learning_rate=rate)
     experiment = tiny(**CONV)
     data = evaluate.EvaluationData("a", "b", *splits)
     game = tiny_game(**CONV)
+    with pytest.raises(InputError, match="data set 'voc/2007' is not under .* and could not be prepared there"):
+        names = ("fine_tuning", "voc2007")  # before anything is trained
+        evaluate.evaluate_transfer(game, experiment, data, names, SETTINGS, data_dir=str(digits_dir), say=pytest.fail)
     with pytest.raises(InputError, match="unknown layer 'conv6' for transfer. Did you mean 'conv5'"):
         evaluate.evaluate_transfer(game, experiment, data, ("frozen_prefix",), SETTINGS, layers=("conv6",))
     with pytest.raises(InputError, match="unknown metric 'fine_tunin'. Did you mean 'fine_tuning'"):

@@ -6,6 +6,7 @@ from helpers import images, small_encoder
 from tf_bigan.data import sources
 from tf_bigan.errors import InputError
 from tf_bigan.evaluation import voc
+from tf_bigan.networks import ConvEncoder
 from tf_bigan.networks.alexnet import LAYERS
 
 CLASSES = 20
@@ -104,5 +105,7 @@ def test_errors(digits_dir):
         voc.voc_classification(encoder, 48, "fc9", SETTINGS)
     with pytest.raises(InputError, match="data set 'voc/2007' is not under .* and could not be prepared there"):
         voc.voc_classification(encoder, 48, "fc8", SETTINGS, data_dir=str(digits_dir))
-    with pytest.raises(InputError, match="steps must be at least 8, found 3"):
-        voc.VOCTransfer(steps=3)
+    with pytest.raises(InputError, match="VOC2007 needs an encoder of 3 channels, found 1"):
+        voc.voc_classification(ConvEncoder((48, 48, 1), latent_dim=4, width=8), 48, "fc8", SETTINGS)
+    with pytest.raises(InputError, match="steps must be a multiple of 8, found 15"):
+        voc.VOCTransfer(steps=15)

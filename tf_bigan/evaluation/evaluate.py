@@ -219,13 +219,15 @@ def evaluate_transfer(
 
     Raises:
       InputError: an unknown metric or layer, a network without convolutions to transfer, data without labels, images
-        that cannot be decoded, or classifiers that diverged, after the others.
+        that cannot be decoded, no VOC2007 where that is asked for, or classifiers that diverged, after the others.
     """
     check_transfer(model, names, layers)
     if set(names) - {"voc2007"}:
         _check_labels(data, names)
         data.gallery.check()
         data.queries.check()
+    if "voc2007" in names:
+        voc.check_voc(model.feature_network, data_dir)  # rather than after the hours that the others take
     statistics = statistics or data.gallery
     if untrained:
         statistics.check()

@@ -72,20 +72,23 @@ def extract(network, data, output, description, shard=10_000, batch_size=256):
 
     shape = _width(shards[0], npz)
     if npz:
-        parts = [np.load(path) for path in shards]
-        whole = (np.concatenate([part[key] for part in parts]) for key in ("features", "labels"))
-        _write_npz(output, *whole, description=description)
+        parts = zip(*map(_read_npz, shards), strict=True)
+        _write_npz(output, *map(np.concatenate, parts), description=description)
         shutil.rmtree(folder)
     return data.count, shape
 
 
 def _claim(plan, content):
     if plan.exists():
-        found = json.loads(plan.read_text(encoding="utf-8"))
+        try:
+            found = json.loads(plan.read_text(encoding="utf-8"))
+            told = f"{found['description']}, {found['examples']} examples, shards of {found['shard']}"
+        except (OSError, ValueError, KeyError, TypeError):
+            raise InputError(f"{plan} is damaged, or of something else; delete it, or give another --output") from None
         if found != content:
             raise InputError(
-                f"{plan} belongs to another extraction: {found['description']}, {found['examples']} examples, "
-                f"shards of {found['shard']}.\nFinish that one, delete its files, or give another --output"
+                f"{plan} belongs to another extraction: {told}.\nFinish that one, delete its files, or give another "
+                "--output"
             )
     else:
         write_text(plan, json.dumps(content))
@@ -97,6 +100,11 @@ def _described(path):
             return f"{found['description']}" if "description" in found else "something else"
     except (OSError, ValueError, TypeError, zipfile.BadZipFile):  # TypeError: an array alone
         return "something else"
+
+
+def _read_npz(path):
+    with np.load(path) as part:
+        return part["features"], part["labels"]
 
 
 def _write_npz(path, features, labels, **more):
@@ -118,6 +126,6 @@ def _write_records(path, features, labels):
 
 def _width(path, npz):
     if npz:
-        return np.load(path)["features"].shape[1:]
+        return _read_npz(path)[0].shape[1:]
     record = next(tf.data.TFRecordDataset(str(path)).as_numpy_iterator())
     return (len(tf.train.Example.FromString(record).features.feature["features"].float_list.value),)

@@ -48,6 +48,8 @@ class Transfer:
         for name in ("epochs", "batch_size", "units"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} must be at least 1, found {getattr(self, name)}")
+        if not 0.0 < self.learning_rate < float("inf"):
+            raise InputError(f"learning_rate must be positive, found {self.learning_rate}")
         if self.precision not in PRECISIONS:
             raise InputError(f"precision must be {' or '.join(PRECISIONS)}, found {self.precision!r}")
 

@@ -35,8 +35,8 @@ class VOCTransfer(Transfer):
 
     def __post_init__(self):
         super().__post_init__()
-        if self.steps < self.epochs:
-            raise InputError(f"steps must be at least {self.epochs}, found {self.steps}")
+        if self.steps < 1 or self.steps % self.epochs:
+            raise InputError(f"steps must be a multiple of {self.epochs}, found {self.steps}")
 
 
 def voc_classification(network, edge, train_from, settings, data_dir=None, say=print):
@@ -58,9 +58,7 @@ def voc_classification(network, edge, train_from, settings, data_dir=None, say=p
     """
     if train_from not in TRAIN_FROM:
         raise InputError(f"unknown train_from {train_from!r}.{nearest(train_from, TRAIN_FROM)}")
-    if network.input_shape[-1] != 3:
-        raise InputError(f"VOC2007 needs an encoder of 3 channels, found {network.input_shape[-1]}")
-    builder = prepared_builder(DATASET, data_dir)
+    builder = check_voc(network, data_dir)
     batches = _crops(builder, "train+validation", edge, settings.seed).batch(settings.batch_size)
     classes = builder.info.features["labels"].feature.num_classes
     examples = tf.concat([images for images, _ in batches.take(8)], axis=0)
@@ -78,6 +76,13 @@ def voc_classification(network, edge, train_from, settings, data_dir=None, say=p
         first = found if first is None else first
         scores = scores + found
     return {"map": mean_average_precision(targets, first), f"map_{CROPS}_crop": mean_average_precision(targets, scores)}
+
+
+def check_voc(network, data_dir=None):
+    """The TFDS builder of VOC2007, prepared. Raises InputError if it cannot be had, or `network` cannot take it."""
+    if network.input_shape[-1] != 3:
+        raise InputError(f"VOC2007 needs an encoder of 3 channels, found {network.input_shape[-1]}")
+    return prepared_builder(DATASET, data_dir)
 
 
 def mean_average_precision(targets, scores):
