@@ -78,7 +78,7 @@ class ConvEncoder(Network):
         self.penultimate = "conv5"
 
     def image_filters(self):
-        """The first layer's weights as images: float32 [96, 11, 11, C]."""
+        """The first layer's weights as images: float32 [96 * width / 64, 11, 11, C]."""
         return _kernels(self.get_layer("conv1_linear"))
 
 
@@ -113,7 +113,7 @@ class AlexNetDiscriminator(Network):
         self.penultimate = "conv5"
 
     def image_filters(self):
-        """The first layer's weights as images: float32 [96, 11, 11, C]."""
+        """The first layer's weights as images: float32 [96 * width / 64, 11, 11, C]."""
         return _kernels(self.get_layer("conv1_linear"))
 
 
@@ -174,7 +174,7 @@ class ConvGenerator(Network):
         )
 
     def image_filters(self):
-        """The last layer's weights as images: float32 [64, 5, 5, C]."""
+        """The last layer's weights as images: float32 [width, 5, 5, C]."""
         return self.get_layer("outputs_linear").kernel.numpy().transpose(3, 0, 1, 2)
 
 
@@ -224,7 +224,7 @@ class ConvDiscriminator(Network):
         self.penultimate = "conv4"
 
     def image_filters(self):
-        """The first layer's weights as images: float32 [64, 5, 5, C]."""
+        """The first layer's weights as images: float32 [width, 5, 5, C]."""
         return _kernels(self.get_layer("conv1_linear"))
 
 

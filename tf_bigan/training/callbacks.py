@@ -66,7 +66,8 @@ class Log(keras.callbacks.Callback):
     """One record an epoch in metrics.jsonl, and the same scalars in TensorBoard.
 
     An epoch cut short has none. A record has "epoch" (1 = the first), "step", "seconds" (since this process began
-    training), "images_per_second" (null if not known yet), "learning_rate" and each player's mean loss over the epoch.
+    training), "images_per_second" (null if not known yet), "learning_rate" and each player's mean loss over the epoch,
+    or over what was left of it for this process.
     """
 
     def __init__(self, game, run, progress, schedule):
@@ -157,7 +158,7 @@ class StopOnNonfinite(keras.callbacks.Callback):
         for player, step in self._game.bad_steps.items():
             raise InputError(
                 f"the loss of the {player} is not finite at step {step}; training stopped.\n"
-                "The last checkpoint is from before it. Lower --learning_rate, or use --precision=float32"
+                "No checkpoint is of after it. Lower --learning_rate, or use --precision=float32"
             )
         if variables_too:
             for player in self._game.players:
@@ -165,7 +166,7 @@ class StopOnNonfinite(keras.callbacks.Callback):
                     if not bool(tf.reduce_all(tf.math.is_finite(variable.value))):
                         raise InputError(
                             f"the {player}'s variable {variable.path} is not finite after step "
-                            f"{self._game.steps_done - 1}; training stopped.\nThe last checkpoint is from before it. "
+                            f"{self._game.steps_done - 1}; training stopped.\nNo checkpoint is of after it. "
                             "Lower --learning_rate, or use --precision=float32"
                         )
 

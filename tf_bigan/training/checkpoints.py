@@ -76,8 +76,6 @@ class Checkpoints:
                 aside = path.with_name(f"damaged-{path.name}")
                 shutil.rmtree(aside, ignore_errors=True)  # of an earlier time
                 path.rename(aside)
-        if self._folder.is_dir() and any(self._folder.iterdir()):
-            say("no checkpoint can be read; starting over")
         return False
 
     def _restore(self, path) -> str:

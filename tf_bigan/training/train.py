@@ -116,6 +116,7 @@ def _train(experiment, run, strategy, data_dir, say):
         if run.is_finished():
             say(f"{run.path} is finished: {total_steps} steps")
             return
+        begun = run.has_checkpoints()
         if checkpoints.restore_latest(say):
             say(f"resuming after step {game.steps_done} of {total_steps}")
         elif run.has_weights():
@@ -123,6 +124,8 @@ def _train(experiment, run, strategy, data_dir, say):
                 f"{run.path} has weights but no checkpoint that can be read, so it cannot go on.\n"
                 "Give another --workdir, or delete its weights to train anew"
             )
+        elif begun:
+            say("no checkpoint can be read; starting over")
         if devices.sum_over_replicas(strategy, game.steps_done) != game.steps_done * replicas:
             raise InputError("the workers found different checkpoints; they must share one --workdir")
         if chief:
