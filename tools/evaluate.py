@@ -99,6 +99,7 @@ def main():
         common.note("queries are images of the gallery: reconstruction and nnd are of images seen in training")
     if earlier:
         common.note(f"taking what {target} holds of these weights, data and settings")
+    shared = {"untrained": _UNTRAINED.value, "earlier": earlier, "keep": keep, "say": common.note}
     reports = []
     if features:
         layers = _LAYERS.value or ("penultimate", "outputs")
@@ -109,12 +110,9 @@ def main():
                 data,
                 features,
                 layers,
-                _SEED.value,
-                common.note,
-                _POOL.value,
-                _UNTRAINED.value,
-                earlier,
-                keep,
+                seed=_SEED.value,
+                pool=_POOL.value,
+                **shared,
             )
         )
     if transfers:
@@ -126,14 +124,11 @@ def main():
                 _open_data(experiment, edge) if edge else data,
                 transfers,
                 settings[0],
-                data.gallery,
-                _LAYERS.value or evaluate.CONVOLUTIONS,
-                settings[1],
-                _UNTRAINED.value,
-                earlier,
-                keep,
-                _DATA_DIR.value,
-                common.note,
+                statistics=data.gallery,
+                layers=_LAYERS.value or evaluate.CONVOLUTIONS,
+                voc_settings=settings[1],
+                data_dir=_DATA_DIR.value,
+                **shared,
             )
         )
     for report in reports:

@@ -121,9 +121,9 @@ def test_ten_crops_are_corners_and_centre_each_mirrored(tmp_path):
 
 
 def test_evaluation_goes_on_after_the_last_result(photos, monkeypatch):
-    def trained(network, training, test, *where):
+    def trained(network, training, test, **others):
         size = np.abs(network.get_layer("conv1_linear").kernel).mean()
-        return {"accuracy": float(size), "accuracy_10_crop": len(where)}
+        return {"accuracy": float(size), "accuracy_10_crop": len(others)}
 
     monkeypatch.setattr(transfer, "frozen_prefix", trained)
     monkeypatch.setattr(transfer, "fine_tune", trained)
@@ -197,8 +197,8 @@ def test_a_classifier_that_diverges_is_an_error(encoder, splits):
 
 
 def test_a_classifier_that_diverges_does_not_keep_the_others_from_being_measured(splits, monkeypatch):
-    def trained(network, training, test, layer, *settings):
-        if layer == "conv2":
+    def trained(network, training, test, through, settings, say):
+        if through == "conv2":
             raise transfer.Diverged("the loss is nan")
         return {"accuracy": 50.0, "accuracy_10_crop": 60.0}
 

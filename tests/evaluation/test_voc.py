@@ -1,11 +1,13 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers import images, small_encoder
+from helpers import images, small_encoder, tiny, tiny_game
 
-from tf_bigan.data import sources
+from tf_bigan.data import open_images, sources
 from tf_bigan.errors import InputError
-from tf_bigan.evaluation import voc
+from tf_bigan.evaluation import evaluate, voc
+from tf_bigan.evaluation.report import values
+from tf_bigan.evaluation.transfer import Transfer
 from tf_bigan.networks import ConvEncoder
 from tf_bigan.networks.alexnet import LAYERS
 
@@ -97,6 +99,24 @@ def test_each_column_trains_what_it_says(mocked_voc, monkeypatch, train_from):
     assert last < first
     if train_from == "fc8":  # the others learn more slowly
         assert found["map_2_crop"] > 25.0  # chance is about 11
+
+
+def test_an_evaluation_has_every_column_of_trained_and_untrained(digits_dir, monkeypatch):
+    def measured(network, edge, train_from, settings, data_dir=None, say=print):
+        assert (edge, settings) == (48, SETTINGS)
+        return {"map": 10.0, "map_10_crop": 20.0 + voc.TRAIN_FROM.index(train_from)}
+
+    monkeypatch.setattr(voc, "check_voc", lambda network, data_dir: None)
+    monkeypatch.setattr(voc, "voc_classification", measured)
+    conv = {"networks": "conv", "width": 8, "image_size": 48, "channels": 3, "latent_dim": 4, "statistics_steps": 2}
+    gallery = open_images("digits", image_size=48, channels=3, data_dir=str(digits_dir))
+    report = evaluate.evaluate_transfer(
+        tiny_game(**conv), tiny(**conv), evaluate.EvaluationData("digits", "digits", gallery, gallery), ("voc2007",),
+        Transfer(), voc_settings=SETTINGS, say=lambda line: None,
+    )  # fmt: skip
+    for encoder in ("trained", "untrained"):
+        found = {layer: values(report, "voc2007", encoder, layer, "map_10_crop") for layer in voc.TRAIN_FROM}
+        assert found == {"fc8": [20.0], "fc6": [21.0], "conv1": [22.0]}
 
 
 def test_errors(digits_dir):

@@ -232,54 +232,59 @@ def evaluate_transfer(
     if untrained:
         statistics.check()
     voc_settings = voc_settings or voc.VOCTransfer(seed=settings.seed)
-    edge = data.gallery.image_shape[0]
-    # Metric, layer -> (its settings, function of the network and of what to call with news).
-    todo = {}
-    for layer in layers if "frozen_prefix" in names else ():
-        todo["frozen_prefix", layer] = (
-            settings,
-            lambda network, say, layer=layer: transfer.frozen_prefix(
-                network, data.gallery, data.queries, layer, settings, say
-            ),
-        )
-    if "fine_tuning" in names:
-        todo["fine_tuning", "conv5"] = (
-            settings,
-            lambda network, say: transfer.fine_tune(network, data.gallery, data.queries, settings, say),
-        )
-    for layer in voc.TRAIN_FROM if "voc2007" in names else ():
-        todo["voc2007", layer] = (
-            voc_settings,
-            lambda network, say, layer=layer: voc.voc_classification(network, edge, layer, voc_settings, data_dir, say),
-        )
-
     header = describe(experiment, data, settings.seed)
     held = _held(earlier, header)
-    found = {}
+    classifiers = []
     for encoder, init, game in _encoders(model, experiment, statistics, untrained):
-        for (name, layer), (chosen, measure) in todo.items():
-            key = {"encoder": encoder, "seed": init, "layer": layer, "edge": edge}
-            key["settings"] = dataclasses.asdict(chosen)
-            done = next((row for row in held.get(name, []) if _has(row, key)), None)
-            found[name, encoder, init, layer] = (done, key, game, measure)
+        for metric, layer, chosen, measure in _measurements(names, layers, data, settings, voc_settings, data_dir):
+            row = {"encoder": encoder, "seed": init, "layer": layer, "edge": data.gallery.image_shape[0]}
+            row["settings"] = dataclasses.asdict(chosen)
+            done = next((old for old in held.get(metric, []) if _has(old, row)), None)
+            classifiers.append(_Classifier(metric, done or row, bool(done), game, measure))
     diverged = []
-    for place, (done, key, game, measure) in found.items():
-        if done is None:
-            title = "{} of {} ({}), {}".format(*place)
-            say(title)
+    for classifier in classifiers:
+        if not classifier.done:
+            say(classifier.title)
             try:
-                done = {**key, **measure(game().feature_network, say)}
+                classifier.row |= classifier.measure(classifier.game().feature_network, say=say)
             except transfer.Diverged as error:  # the others need not wait for it
-                diverged.append(f"{title}: {error}")
+                diverged.append(f"{classifier.title}: {error}")
                 say(diverged[-1])
                 continue
-            found[place] = (done, key, game, measure)
-        results = {name: [row for (of, *_), (row, *_) in found.items() if of == name and row] for name in names}
-        report = {**header, **_results(results)}
+            classifier.done = True
+        rows = {name: [each.row for each in classifiers if each.metric == name and each.done] for name in names}
+        report = {**header, **_results(rows)}
         keep(report)
     if diverged:
-        raise InputError(f"{len(diverged)} of {len(found)} classifiers diverged; {diverged[0]}")
+        raise InputError(f"{len(diverged)} of {len(classifiers)} classifiers diverged; {diverged[0]}")
     return report
+
+
+@dataclasses.dataclass
+class _Classifier:
+    """One that `evaluate_transfer` trains, or has from an earlier report."""
+
+    metric: str
+    row: dict  # of the report: what it is of, and, once it is done, its accuracies
+    done: bool
+    game: object  # function that gives the game whose features are transferred
+    measure: object  # function of a network and `say`
+
+    @property
+    def title(self):
+        return "{} of {encoder} ({seed}), {layer}".format(self.metric, **self.row)
+
+
+def _measurements(names, layers, data, settings, voc_settings, data_dir):
+    """(metric, layer, its settings, function of a network and `say`) of every classifier of an encoder."""
+    images = {"training": data.gallery, "test": data.queries, "settings": settings}
+    for layer in layers if "frozen_prefix" in names else ():
+        yield "frozen_prefix", layer, settings, functools.partial(transfer.frozen_prefix, through=layer, **images)
+    if "fine_tuning" in names:
+        yield "fine_tuning", "conv5", settings, functools.partial(transfer.fine_tune, **images)
+    for layer in voc.TRAIN_FROM if "voc2007" in names else ():
+        arguments = {"edge": data.gallery.image_shape[0], "settings": voc_settings, "data_dir": data_dir}
+        yield "voc2007", layer, voc_settings, functools.partial(voc.voc_classification, train_from=layer, **arguments)
 
 
 def check_transfer(model, names, layers):
