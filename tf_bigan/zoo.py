@@ -214,7 +214,7 @@ Losses over epoch {state["epochs"]}: {losses}. Inference statistics over {state[
 
 Gallery: all {report["gallery"]["images"]} images of {gallery}; queries: all {queries["images"]} of \
 {judged}{of_gallery}; evaluation seed {report["evaluation_seed"]}.
-"untrained" is the same encoder before training, with its own inference statistics; ± is the standard deviation over
+"untrained" is the same network before training, with its own inference statistics; ± is the standard deviation over
 several of them.
 
 ```
