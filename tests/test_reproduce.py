@@ -114,3 +114,11 @@ def test_what_is_there_is_not_made_again_unless_flags_change_it(runs):
     longer = "--flags=--constant_epochs=200 --decay_epochs=200"
     anew = f"train {flagfile.format('bigan_mnist', 42)} --constant_epochs=200 --decay_epochs=200 --workdir="
     assert commands_of(runs, "--table=mnist_1nn", longer).startswith(anew)
+
+
+def test_a_tool_that_fails_ends_it(tmp_path):
+    nowhere = "--flags=--dataset=./nowhere"
+    status, stdout, stderr = run_tool("reproduce.py", "--table=mnist_1nn", "--seeds=142", nowhere, f"--runs={tmp_path}")
+    assert status == 2
+    assert "there is no folder nowhere" in stderr and "Traceback" not in stderr
+    assert stderr.endswith("error: tools/train.py ended with status 2; start again to go on\n")

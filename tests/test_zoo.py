@@ -1,4 +1,5 @@
 import dataclasses
+import json
 import os
 import shutil
 import subprocess
@@ -346,6 +347,14 @@ def test_the_tools_one_after_another(digits_dir, tmp_path):
     for old, new in zip(recorded["knn"], again["knn"], strict=True):
         assert old["accuracy"] == pytest.approx(new["accuracy"], abs=0.6)  # two queries of 360
     assert again["reconstruction"]["EGr"] == pytest.approx(recorded["reconstruction"]["EGr"], rel=1e-3)
+
+    report = zoo.read_report(tmp_path / "r.json") | {"evaluation_seed": 5}
+    report["results"]["fine_tuning"] = []  # as if it had taken hours
+    (tmp_path / "r.json").write_text(json.dumps(report))
+    status, stdout, stderr = run_tool("evaluate.py", "--model=bigan_digits", data, f"--json={tmp_path}/r.json")
+    assert status == 2
+    assert "r.json holds transfers evaluated with another evaluation_seed; give another --json" in stderr
+    assert zoo.read_report(tmp_path / "r.json") == report
 
     assert run_tool("export.py", "--model=bigan_digits", f"--output={tmp_path}/module")[0] == 0
     for source in (["--model=bigan_digits"], [f"--module={tmp_path}/module", "--dataset=digits"]):

@@ -224,10 +224,11 @@ class Pixels(tfds.core.GeneratorBasedBuilder):
 
     VERSION = tfds.core.Version("1.0.0")
     DTYPE = np.float32
+    CHANNELS = 1
 
     def _info(self):
         images = {
-            "image": tfds.features.Image(shape=(4, 4, 1), dtype=self.DTYPE),
+            "image": tfds.features.Image(shape=(4, 4, self.CHANNELS), dtype=self.DTYPE),
             "label": tfds.features.ClassLabel(num_classes=4),
         }
         return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(images), disable_shuffling=True)
@@ -237,7 +238,7 @@ class Pixels(tfds.core.GeneratorBasedBuilder):
 
     def _generate_examples(self):
         for i in range(4):
-            yield i, {"image": np.full((4, 4, 1), 1.5 if i == 1 else i / 25.5, self.DTYPE), "label": i}
+            yield i, {"image": np.full((4, 4, self.CHANNELS), 1.5 if i == 1 else i / 25.5, self.DTYPE), "label": i}
 
 
 def test_records_are_checked_too(tmp_path, memory):
@@ -264,3 +265,50 @@ def test_records_of_16_bits_are_refused_in_a_line(tmp_path):
     Deep(data_dir=tmp_path).download_and_prepare()
     with pytest.raises(InputError, match="^deep has uint16 pixels; uint8 or float in .0, 1. can be read$"):
         open_images("deep", data_dir=tmp_path)
+
+
+class Transparent(Pixels):
+    """The same with alpha channels."""
+
+    DTYPE = np.uint8
+    CHANNELS = 4
+
+
+def test_what_has_neither_1_nor_3_channels_is_refused_until_it_is_converted(tmp_path):
+    tfds.disable_progress_bar()
+    Transparent(data_dir=tmp_path).download_and_prepare()
+    with pytest.raises(InputError, match="^transparent has images of 4 channels; --channels=1 or 3 converts them$"):
+        open_images("transparent", data_dir=tmp_path)
+    assert open_images("transparent", channels=3, data_dir=tmp_path).arrays()[0].shape == (4, 4, 4, 3)
+
+
+class Sounds(tfds.core.GeneratorBasedBuilder):
+    """A data set of other things than images."""
+
+    VERSION = tfds.core.Version("1.0.0")
+
+    def _info(self):
+        features = {"loudness": tfds.features.Scalar(np.float32), "pitch": tfds.features.Scalar(np.float32)}
+        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
+
+    def _split_generators(self, dl_manager):
+        return {"train": iter([(0, {"loudness": 1.0, "pitch": 2.0})])}
+
+    def _generate_examples(self):
+        raise AssertionError("never called")
+
+
+def test_data_without_images_is_refused(tmp_path):
+    tfds.disable_progress_bar()
+    Sounds(data_dir=tmp_path).download_and_prepare()
+    with pytest.raises(InputError, match="^sounds has no image feature, only loudness, pitch$"):
+        open_images("sounds", data_dir=tmp_path)
+
+
+def test_files_of_another_format_are_refused(tmp_path):
+    tfds.disable_progress_bar()
+    Pixels(data_dir=tmp_path).download_and_prepare()
+    info = tmp_path / "pixels" / "1.0.0" / "dataset_info.json"
+    info.write_text(info.read_text().replace('"tfrecord"', '"array_record"'))
+    with pytest.raises(InputError, match="^pixels is stored as array_record; prepare it as tfrecord$"):
+        open_images("pixels", data_dir=tmp_path)

@@ -13,6 +13,7 @@ from helpers import finish, fit, flags_of, images, read_h5, read_records, scalar
 
 from tf_bigan.errors import InputError
 from tf_bigan.experiment import Experiment
+from tf_bigan.files import write_checksums
 from tf_bigan.training import train as train_module
 from tf_bigan.training.checkpoints import Checkpoints
 from tf_bigan.training.run_directory import RunDirectory
@@ -449,6 +450,17 @@ def test_damaged_and_missing_weights_are_refused(tmp_path):
     path.unlink()
     with pytest.raises(InputError, match="encoder.weights.h5 is missing"):
         run.load_weights("encoder", game.encoder)
+
+
+@pytest.mark.parametrize("content", [None, "{"])
+def test_weights_that_do_not_say_what_they_are_of_are_refused(content, tmp_path):
+    run = RunDirectory(tmp_path)
+    run.save_weights(tiny_game().networks, 1, 2)
+    assert run.weights_are() == {"epochs": 1, "statistics_steps": 2}
+    (tmp_path / "weights.json").write_text(content or "")
+    write_checksums(tmp_path, ["encoder.weights.h5", *(["weights.json"] if content else [])])
+    with pytest.raises(InputError, match="weights.json is missing or damaged"):
+        run.weights_are()
 
 
 # -- checkpoints

@@ -3,8 +3,9 @@
 A source has `count`, `class_names`, `stored_shape` (height, width, channels; None where unknown or varying), `varies`
 (whether images may differ from it in size), `split` (empty where there are none), `origin` (what it reads, as a text),
 `read(indices)`, which returns that many serialised examples, `decode`, which turns one into (image, label) in a
-TensorFlow graph, `describe(i)`, which names the i-th for a person, and `identities(indices)`, which tells whether two
-sources have examples in common. Reading costs the same at every index: nothing is replayed to get there.
+TensorFlow graph, `labelled()`, whether all have labels, `describe(i)`, which names the i-th for a person, and
+`identities(indices)`, which tells whether two sources have examples in common. Reading costs the same at every index:
+nothing is replayed to get there.
 """
 
 import contextlib
@@ -40,7 +41,7 @@ def open_source(dataset: str, split: str, data_dir: str | None, max_labels: int 
 
 
 def default_query_split(dataset: str, data_dir: str | None) -> str:
-    """The split to judge features on: "test", or "validation" where that has labels and "test" has none."""
+    """The split to judge features on: "test", or "validation" where "test" is missing or has no labels to judge by."""
     if _folder(dataset):
         return ""
     splits = prepared_builder(dataset, data_dir).info.splits
