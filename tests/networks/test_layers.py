@@ -196,8 +196,9 @@ def test_the_fused_kernel_gives_what_the_formula_does(policy, tolerance):
 
 @pytest.mark.parametrize("synchronized", [False, True], ids=["fused", "formula"])
 @pytest.mark.parametrize("training", [False, True])
-def test_gain_and_bias_are_not_rounded_to_the_layers_precision(training, synchronized):
-    norm = BatchNorm(affine=True, synchronized=synchronized, dtype="mixed_bfloat16")
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "bfloat16"])
+def test_gain_and_bias_are_not_rounded_to_the_layers_precision(precision, training, synchronized):
+    norm = BatchNorm(affine=True, synchronized=synchronized, dtype=precision)
     norm.build((None, 2, 2, 1))
     norm.gain.assign([1.001])  # bfloat16 has 1 and 1.0078
     norm.bias.assign([-1.002])

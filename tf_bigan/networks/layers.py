@@ -53,12 +53,12 @@ class BatchNorm(keras.layers.Layer):
         self.estimating = False
 
     def build(self, input_shape):
-        shape = (input_shape[-1],)
-        # Not autocast: half precision would round a gain near 1 by more than many steps of training change it.
+        # Half precision would round a gain near 1 by more than many steps of training change it.
+        float32 = {"shape": (input_shape[-1],), "autocast": False, "dtype": "float32"}
         if self.affine:
-            self.gain = self.add_weight(name="gain", shape=shape, initializer="ones", autocast=False)
-            self.bias = self.add_weight(name="bias", shape=shape, initializer="zeros", autocast=False)
-        statistic = {"shape": shape, "trainable": False, "autocast": False, "dtype": "float32"}
+            self.gain = self.add_weight(name="gain", initializer="ones", **float32)
+            self.bias = self.add_weight(name="bias", initializer="zeros", **float32)
+        statistic = {**float32, "trainable": False}
         self.mean = self.add_weight(name="mean", initializer="zeros", **statistic)
         self.variance = self.add_weight(name="variance", initializer="ones", **statistic)
         # How many batches the two statistics average; 0 = none yet.
@@ -79,14 +79,14 @@ class BatchNorm(keras.layers.Layer):
             mean, variance = self.mean, self.variance
         x32 = (x32 - mean) * ops.rsqrt(variance + self.epsilon)
         if self.affine:
-            x32 = x32 * ops.cast(self.gain, "float32") + ops.cast(self.bias, "float32")
+            x32 = x32 * self.gain + self.bias
         return ops.cast(x32, self.compute_dtype)
 
     def _fused(self, x):
         """For maps in training mode: TensorFlow's fused kernel, 4 times as fast, for which Keras has no name."""
         channels = x.shape[-1]
-        gain = ops.cast(self.gain, "float32") if self.affine else ops.ones((channels,))
-        bias = ops.cast(self.bias, "float32") if self.affine else ops.zeros((channels,))
+        gain = self.gain if self.affine else ops.ones((channels,))
+        bias = self.bias if self.affine else ops.zeros((channels,))
         y, mean, unbiased, *_ = tf.raw_ops.FusedBatchNormV3(
             x=x, scale=gain, offset=bias, mean=[], variance=[], epsilon=self.epsilon, is_training=True
         )
