@@ -153,6 +153,35 @@ def test_an_interrupted_evaluation_goes_on_after_its_last_result(digits_dir):
     assert len(said) == 3 and "reconstruction" not in said
 
 
+def test_the_layers_of_a_network_are_one_pass_over_the_images(digits_dir, monkeypatch):
+    experiment = tiny()
+    data = open_evaluation_data(experiment, data_dir=str(digits_dir))
+    game = tiny_game()
+    game.estimate_statistics(data.gallery.training_batches(128, 0), 2)
+    alone = evaluate(game, experiment, data, ("knn",), ("h1",), untrained=0, say=lambda line: None)
+    said, passes = [], []
+    for split in (data.gallery, data.queries):
+        batches = split.batches
+        monkeypatch.setattr(split, "batches", lambda size, batches=batches: passes.append(size) or batches(size))
+    settings = {"names": ("knn",), "layers": ("h1", "code", "penultimate"), "say": said.append}
+    report = evaluate(game, experiment, data, **settings, earlier=alone)
+    of_pixels = values(report, "knn", "pixels", "pixels", metric="euclidean", k=1)
+    assert said == ["features: code, penultimate of trained (42)", "features: h1, code, penultimate of untrained (42)"]
+    assert len(passes) == 4 and len(of_pixels) == 1
+    whole = evaluate(game, experiment, data, **settings)
+    assert len(passes) == 10 and whole == report
+
+
+def test_raw_pixels_are_of_the_size_of_the_generator_s(digits_dir):
+    experiment = tiny(encoder_size=16)
+    data = open_evaluation_data(experiment, data_dir=str(digits_dir))
+    game = tiny_game(encoder_size=16)
+    game.estimate_statistics(data.gallery.training_batches(128, 0), 2)
+    report = evaluate(game, experiment, data, ("knn",), ("h1",), untrained=0, say=lambda line: None)
+    dimensions = {row["encoder"]: row["dimensions"] for row in report["results"]["knn"]}
+    assert dimensions == {"trained": 16, "pixels": 64} and data.gallery.image_shape == (16, 16, 1)
+
+
 def test_some_classes_are_evaluated_on_the_same_classes(digits_dir):
     experiment = tiny(max_labels=3)
     data = open_evaluation_data(experiment, data_dir=str(digits_dir))

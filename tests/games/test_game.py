@@ -729,6 +729,17 @@ def test_unknown_layer_names_the_nearest(used):
         used.features(images(1), layer="conv7")
 
 
+def test_a_function_of_several_layers_gives_what_each_gives(used):
+    x = images(5)
+    layers = ["outputs", "h1", "code", "penultimate", "h2"]
+    found = used.feature_function(layers)(x)
+    assert len(found) == 5
+    for layer, features in zip(layers, found, strict=True):
+        np.testing.assert_allclose(features, used.features(x, layer), atol=1e-6)
+    with pytest.raises(InputError, match="unknown layer 'h3'"):
+        used.feature_function(["h1", "h3"])
+
+
 def test_features_of_a_plain_gan_are_its_discriminators():
     game = awake_game("gan")
     np.testing.assert_allclose(

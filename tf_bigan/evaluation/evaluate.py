@@ -113,8 +113,8 @@ def evaluate(
     """Measures a model.
 
     The feature metrics are also taken of untrained encoders (the same networks from the run's seed and the seeds after
-    it, with inference statistics from training batches) and of raw pixels. Each result is handed to `keep` at once, and
-    those that `earlier` holds are not measured again.
+    it, with inference statistics from training batches) and of raw pixels, of images as D and G have them. Each result
+    is handed to `keep` at once, and those that `earlier` holds are not measured again.
 
     Args:
       model: a trained Game.
@@ -131,7 +131,8 @@ def evaluate(
 
     Returns:
       A report that can be written as JSON: what was measured, on what, by which protocol, and "results". The features
-      of a layer are held for all images at once: 6,144 floats an image for conv3 of 4x4 pixels.
+      of all `layers` of a network are held for all images at once, 22,016 floats an image for conv1 ... conv5 of 4x4
+      pixels.
 
     Raises:
       InputError: an unknown metric or layer, a metric that the system or the data cannot have, or images that cannot
@@ -159,18 +160,22 @@ def evaluate(
     def report():
         return {**header, **_results(results)}
 
-    spaces = _feature_spaces(model, experiment, data, layers, pool, untrained) if by_features else ()
-    for title, space, function in spaces:
-        done = {name: [row for row in held.get(name, []) if _has(row, space)] for name in by_features}
-        if not all(done.values()):
-            say(f"features: {title}")
-            features = _features(function(), data)
-        for name, measure in by_features.items():
-            if not done[name]:
-                dimensions = features[0].shape[1]
-                done[name] = [{**space, "dimensions": dimensions, **row} for row in measure(*features)]
-            results[name] = results.get(name, []) + done[name]
-            keep(report())
+    groups = _feature_spaces(model, experiment, data, layers, pool, untrained) if by_features else ()
+    for title, spaces, function in groups:
+        missing = [space for space in spaces if not all(_kept(held, name, space) for name in by_features)]
+        if missing:
+            wanted = [space["layer"] for space in missing]
+            say(f"features: {title.format(', '.join(wanted))}")
+            features = _features(function(wanted), data)
+        for space in spaces:
+            measured = features.pop(0) if space in missing else None
+            for name, measure in by_features.items():
+                rows = _kept(held, name, space)
+                if not rows:
+                    dimensions = measured[0].shape[1]
+                    rows = [{**space, "dimensions": dimensions, **row} for row in measure(*measured)]
+                results[name] = results.get(name, []) + rows
+                keep(report())
     images = data.queries.arrays()[0] if by_images.keys() - held.keys() else None
     for name, measure in by_images.items():
         if name in held:
@@ -348,6 +353,11 @@ def _held(earlier, header):
     return {name: rows for name, rows in earlier["results"].items() if told.get(name) == PROTOCOLS.get(name)}
 
 
+def _kept(held, name, space):
+    """The rows of a feature space among what `_held` gives."""
+    return [row for row in held.get(name, []) if _has(row, space)]
+
+
 def _has(row, key):
     """Whether a row was measured of what `key` describes, with its settings."""
     return all(row.get(name) == value for name, value in key.items())
@@ -378,36 +388,40 @@ def _untrained(experiment, images, seed):
 
 
 def _feature_spaces(model, experiment, data, layers, pool, untrained):
-    """(title, what it is of, function that gives its function of images) of each space, pixels last."""
+    """(title, spaces, function that makes one of images out of layers' names) of each network, pixels last.
+
+    A space is what its rows say of where they were measured; a title has a place for the layers.
+    """
     for encoder, seed, game in _encoders(model, experiment, data.gallery, untrained):
-        for layer in layers:
-            space = {"encoder": encoder, "layer": layer, "seed": seed, "pool": pool}
-            function = functools.partial(_layer_function, game, layer, pool)
-            yield f"{layer} of {encoder} ({seed})", space, function
-    yield "raw pixels", {"encoder": "pixels", "layer": "pixels"}, lambda: _identity
+        spaces = [{"encoder": encoder, "layer": layer, "seed": seed, "pool": pool} for layer in layers]
+        yield f"{{}} of {encoder} ({seed})", spaces, functools.partial(_layer_functions, game, pool)
+    pixels = {"encoder": "pixels", "layer": "pixels"}
+    yield "raw {}", [pixels], lambda layers: lambda images: [model.reduced(images)]
 
 
-def _features(function, data):
-    """Gallery's features [N, D] and labels [N], queries' features and labels."""
-    columns = []
-    for split in (data.gallery, data.queries):
-        parts = [(np.asarray(function(images)), labels.numpy()) for images, labels in split.batches(_BATCH)]
-        features, labels = (np.concatenate(column) for column in zip(*parts, strict=True))
-        columns += [features.reshape(len(features), -1), labels]
-    return columns
+def _layer_functions(game, pool, layers):
+    function = game().feature_function(layers)
 
-
-def _identity(images):
-    return images
-
-
-def _layer_function(game, layer, pool):
-    function = game().feature_function(layer)
-
-    def pooled(images):
-        features = function(images)
+    def pooled(features):
         if not pool or len(features.shape) != 4 or max(features.shape[1:3]) <= pool:
             return features
         return tf.image.resize(features, (pool, pool), "area")
 
-    return pooled
+    return lambda images: [pooled(features) for features in function(images)]
+
+
+def _features(function, data):
+    """Of each feature that `function` gives: gallery's [N, D] and labels [N], queries' features and labels."""
+    spaces = []
+    for split in (data.gallery, data.queries):
+        labels, start = np.empty(split.count, np.int64), 0
+        columns = []
+        for images, of_batch in split.batches(_BATCH):
+            found = [np.reshape(features, (len(images), -1)) for features in function(images)]
+            columns = columns or [np.empty((split.count, features.shape[1]), np.float32) for features in found]
+            here = slice(start, start := start + len(images))
+            for column, features in zip(columns, found, strict=True):
+                column[here] = features
+            labels[here] = of_batch
+        spaces.append([(column, labels) for column in columns])
+    return [[*gallery, *queries] for gallery, queries in zip(*spaces, strict=True)]

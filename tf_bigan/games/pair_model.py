@@ -136,15 +136,26 @@ class PairModel(keras.Model):
         return self._batched(function, images, batch_size)
 
     def feature_function(self, layer="penultimate"):
-        """`features` as a compiled function of one batch: float32 tensor [N, H, W, C] -> float32 [N, ...]."""
-        if layer == "code":
+        """`features` as a compiled function of one batch: float32 tensor [N, H, W, C] -> float32 [N, ...].
+
+        With a list of layers the function gives a list of theirs, from one pass through the network.
+        """
+        layers = [layer] if isinstance(layer, str) else layer
+        if "code" in layers:
             self._require("encoder", "encode")
-            return self._compile("code", lambda x: self.prior.code(self.encoder(x, training=False)), self.image_shape)
-        name = self.layer_name(layer)
-        if ("layer", name) not in self._compiled:
-            part = feature_model(self.feature_network, name)
-            self._compile(("layer", name), lambda x: tf.cast(part(x, training=False), tf.float32), self.image_shape)
-        return self._compiled["layer", name]
+        names = tuple(each if each == "code" else self.layer_name(each) for each in layers)
+        if names not in self._compiled:
+            network = self.feature_network
+            outputs = [network.outputs[0] if name == "code" else network.get_layer(name).output for name in names]
+            part = keras.Model(network.inputs[0], outputs)
+
+            def features(x):
+                found = zip(names, tf.nest.flatten(part(x, training=False)), strict=True)
+                return [self.prior.code(h) if name == "code" else tf.cast(h, tf.float32) for name, h in found]
+
+            self._compile(names, features, self.image_shape)
+        function = self._compiled[names]
+        return (lambda x: function(x)[0]) if isinstance(layer, str) else function
 
     def layer_name(self, layer="penultimate") -> str:
         """The name of the layer that `features` calls `layer`. Raises InputError for an unknown one."""
