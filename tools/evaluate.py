@@ -24,7 +24,7 @@ _METRICS = flags.DEFINE_list(
 _LAYERS = flags.DEFINE_list(
     "layers",
     None,
-    "feature spaces for knn and linear: layers' names, or code (default penultimate,outputs); "
+    "feature spaces for knn and linear: layers' names, or code (default penultimate,outputs), held in memory together; "
     "ends of frozen prefixes (default conv1 to conv5)",
 )
 _POOL = flags.DEFINE_integer(

@@ -457,7 +457,9 @@ def test_weights_that_do_not_say_what_they_are_of_are_refused(content, tmp_path)
     run = RunDirectory(tmp_path)
     run.save_weights(tiny_game().networks, 1, 2)
     assert run.weights_are() == {"epochs": 1, "statistics_steps": 2}
-    (tmp_path / "weights.json").write_text(content or "")
+    (tmp_path / "weights.json").unlink()
+    if content:
+        (tmp_path / "weights.json").write_text(content)
     write_checksums(tmp_path, ["encoder.weights.h5", *(["weights.json"] if content else [])])
     with pytest.raises(InputError, match="weights.json is missing or damaged"):
         run.weights_are()

@@ -17,9 +17,13 @@ class Stream(enum.IntEnum):
     GENERATE = 2
 
 
-def feature_model(network: keras.Model, layer: str) -> keras.Model:
-    """The part of a network up to the layer called `layer`, sharing its weights: images -> activations."""
-    return keras.Model(network.inputs[0], network.get_layer(layer).output)
+def feature_model(network: keras.Model, *layers: str) -> keras.Model:
+    """The part of a network up to the layers so called, sharing its weights: images -> activations.
+
+    "code" stands for the output, of which a prior makes the code. Of several layers the activations are a list.
+    """
+    outputs = [network.outputs[0] if layer == "code" else network.get_layer(layer).output for layer in layers]
+    return keras.Model(network.inputs[0], outputs)
 
 
 def feature_layers(network: keras.Model) -> list[keras.layers.Layer]:
@@ -145,9 +149,7 @@ class PairModel(keras.Model):
             self._require("encoder", "encode")
         names = tuple(each if each == "code" else self.layer_name(each) for each in layers)
         if names not in self._compiled:
-            network = self.feature_network
-            outputs = [network.outputs[0] if name == "code" else network.get_layer(name).output for name in names]
-            part = keras.Model(network.inputs[0], outputs)
+            part = feature_model(self.feature_network, *names)
 
             def features(x):
                 found = zip(names, tf.nest.flatten(part(x, training=False)), strict=True)
