@@ -11,7 +11,7 @@ from tf_bigan.errors import InputError, nearest
 from tf_bigan.evaluation.report import describe_dataset, table
 from tf_bigan.experiment import Experiment
 from tf_bigan.files import replacing, write_checksums, write_text
-from tf_bigan.training.run_directory import FLAGFILE, WEIGHTS, RunDirectory
+from tf_bigan.training.run_directory import FLAGFILE, INITIAL, WEIGHTS, RunDirectory
 
 METRICS = "metrics.json"
 CARD = "README.md"
@@ -93,8 +93,7 @@ def load(name, weights="published", dtype="float32"):
         raise InputError(f"{name} has no weights yet; weights=None gives fresh ones.\n{how}")
     game = make_game(experiment, dtype)
     if weights:
-        for role, network in game.networks.items():
-            run.load_weights(role, network)
+        run.load_all_weights(game.networks)
     return game
 
 
@@ -149,6 +148,7 @@ def publish(run, name, terms, weights=True, zoo=None, notes="", interim=False):
     report = read_report(run.path / METRICS)
     if report.get("weights") != run.weights_digest():
         raise InputError(f"{run.path / METRICS} is of other weights; run tools/evaluate.py --model={run.path} again")
+    lineage = run.initial()
     log = [record for record in run.read_log() if record["epoch"] <= state["epochs"]]
     if not log:
         raise InputError(f"{run.log} is missing or damaged")
@@ -159,24 +159,23 @@ def publish(run, name, terms, weights=True, zoo=None, notes="", interim=False):
         entry.mkdir()
         published = RunDirectory(entry)
         published.write_experiment(dataclasses.replace(experiment, **machine))
-        for file in [run.path / METRICS, *([*run.weight_files(), run.path / WEIGHTS] if weights else [])]:
-            shutil.copyfile(file, entry / file.name)
+        initial = [INITIAL] if lineage else []
+        for file in [METRICS, *initial, *([*(file.name for file in run.weight_files()), WEIGHTS] if weights else [])]:
+            shutil.copyfile(run.path / file, entry / file)
         write_checksums(entry, [file.name for file in entry.iterdir()])
         if weights and published.weights_digest() != report["weights"]:
             raise InputError(f"{run.path} wrote new weights meanwhile; evaluate and publish those")
-        write_text(entry / CARD, card(name, experiment, report, log[-1], terms, weights, notes, state))
+        write_text(entry / CARD, card(name, experiment, report, log[-1], terms, weights, notes, state, lineage))
     return (zoo or zoo_path()) / name
 
 
-def card(name, experiment, report, last, terms, weights, notes, state) -> str:
+def card(name, experiment, report, last, terms, weights, notes, state, lineage) -> str:
     """The model card, in Markdown: what it is, how it was trained, its numbers and their protocol."""
     protocols = "\n".join(f"- {metric}: {text}." for metric, text in report["protocols"].items())
     losses = ", ".join(
         f"{key.removesuffix('_loss')} {value:.4f}" for key, value in last.items() if key.endswith("_loss")
     )
-    done = f"{experiment.epochs} epochs"
-    if state["epochs"] < experiment.epochs:
-        done = f"interim weights, after {state['epochs']} of {experiment.epochs} epochs"
+    done = _schedule(experiment, state["epochs"])
     told = report.get("commands") or {"": [f"--metrics={','.join(report['results'])}"]}
     evaluate = f"python tools/evaluate.py --model={name if weights else 'DIR'}"
     commands = "\n    ".join(f"{evaluate} {flags}" for flags in dict.fromkeys(sum(told.values(), [])))
@@ -198,15 +197,13 @@ def card(name, experiment, report, last, terms, weights, notes, state) -> str:
     return f"""# {name}
 
 {experiment.system} with {experiment.networks} networks on {experiment.dataset} ({experiment.split}, {classes}\
-{edge}x{edge}x{channels}): {done} ({experiment.constant_epochs} at {experiment.learning_rate:g}, \
-{experiment.decay_epochs} of decay to {experiment.final_learning_rate:.0%} of it), batch {experiment.batch_size}, \
-seed {experiment.seed}, {report["training_precision"]}. One run.
+{edge}x{edge}x{channels}): {done}, {report["training_precision"]}. {_began(lineage)}
 
 {use}
 
 Trained with
 
-    python tools/train.py --flagfile=zoo/{name}/train.flags --workdir=DIR
+    python tools/train.py --flagfile=zoo/{name}/train.flags --workdir=DIR{" --initial_weights=RUN" * bool(lineage)}
 
 Losses over epoch {state["epochs"]}: {losses}. Inference statistics over {state["statistics_steps"]} batches.
 
@@ -231,6 +228,30 @@ Printed by
 
 Code and weights: Apache-2.0. Training data: {terms}
 """
+
+
+def _schedule(experiment, epochs):
+    """How long a run has trained, how fast, on which batches, as text."""
+    if epochs < experiment.epochs:
+        epochs = f"interim weights, after {epochs} of {experiment.epochs}"
+    return (
+        f"{epochs} epochs ({experiment.constant_epochs} at {experiment.learning_rate:g}, {experiment.decay_epochs} of "
+        f"decay to {experiment.final_learning_rate:.0%} of it), batch {experiment.batch_size}, seed {experiment.seed}"
+    )
+
+
+def _began(lineage):
+    """What trained the weights that a run began from, as text."""
+    if not lineage:
+        return "One run."
+    runs = []
+    for run in lineage:
+        experiment = Experiment().changed_by(run["flags"].splitlines())
+        runs.append(
+            f"- {experiment.dataset} ({experiment.split}): {_schedule(experiment, run['epochs'])}; ended with weights "
+            f"`{run['weights'][:12]}`"
+        )
+    return "It began with the weights of earlier training (RUN), with Adam's moments at 0:\n\n" + "\n".join(runs)
 
 
 def write_report(path, report: dict):

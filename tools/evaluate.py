@@ -65,7 +65,7 @@ def main():
     from tf_bigan import zoo
     from tf_bigan.errors import InputError
     from tf_bigan.evaluation import evaluate
-    from tf_bigan.evaluation.report import table
+    from tf_bigan.evaluation.report import describe_epochs, table
     from tf_bigan.training.run_directory import RunDirectory
 
     evaluate.check_names(_METRICS.value, (*evaluate.METRICS, *evaluate.TRANSFERS))
@@ -74,9 +74,13 @@ def main():
 
     run = RunDirectory(zoo.run_path(name))
     model, digest = zoo.load_with_digest(name)
-    experiment, epochs = run.experiment(), run.weights_are()["epochs"]
+    experiment, initial = run.experiment(), [each["epochs"] for each in run.initial()]
     target = _JSON.value or (None if zoo.is_entry(run.path) else run.path / zoo.METRICS)
-    about = {"epochs": epochs, "weights": digest}
+    about = {
+        "epochs": run.weights_are()["epochs"],
+        **({"initial_epochs": initial} if initial else {}),
+        "weights": digest,
+    }
     if transfers and not target:
         raise InputError(f"{', '.join(transfers)} can take hours; give --json=FILE, where results are kept")
     settings = _settings() if transfers else None
@@ -91,7 +95,7 @@ def main():
             zoo.write_report(target, {**about, **report, "commands": commands})
 
     print(
-        f"{name}: {experiment.system}, {epochs} epochs on {experiment.dataset}; gallery "
+        f"{name}: {experiment.system}, {describe_epochs(about)} epochs on {experiment.dataset}; gallery "
         f"{data.gallery.count} of {data.gallery.origin}, queries {data.queries.count} of {data.queries.origin}\n"
     )
     sys.stdout.flush()

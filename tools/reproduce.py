@@ -146,7 +146,14 @@ def main():
 
 
 def _rows(block, runs, reports):
-    from tf_bigan.evaluation.report import describe_dataset, describe_setting, newest_setting, spread, values
+    from tf_bigan.evaluation.report import (
+        describe_dataset,
+        describe_epochs,
+        describe_setting,
+        newest_setting,
+        spread,
+        values,
+    )
 
     def row(head, cells, epochs="", seeds=""):
         cells = [*cells, *[""] * (len(block.columns) - len(cells))]
@@ -158,7 +165,7 @@ def _rows(block, runs, reports):
             yield row(f"{method}, paper", ["" if v is None else f"{v:.2f}" for v in block.paper[method]])
         found = reports[name]
         data = "/".join(sorted({describe_dataset(report) for report in found}))
-        epochs = "/".join(sorted({str(report["epochs"]) for report in found}))
+        epochs = "/".join(sorted({describe_epochs(report) for report in found}))
         settings = [made for report in found if (made := newest_setting(report, block.metric))]
         made = "; ".join(sorted({describe_setting(made) for made in settings}))
         trained = _cells(block, found, "trained")

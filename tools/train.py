@@ -9,9 +9,13 @@ import common
 from absl import flags
 
 from tf_bigan.experiment import Experiment, define_flags, experiment_of
+from tf_bigan.zoo import run_path
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "the run directory, made if need be; required")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "the TFDS directory; default TFDS_DATA_DIR or TFDS's own")
+_INITIAL = flags.DEFINE_string(
+    "initial_weights", None, "a model of the zoo or a run directory whose weights to begin with; default fresh ones"
+)
 define_flags(flags.FLAGS)
 
 
@@ -23,7 +27,7 @@ def main():
     from tf_bigan.training.train import Terminated, WorkerLost, train
 
     try:
-        train(experiment, workdir, _DATA_DIR.value)
+        train(experiment, workdir, _DATA_DIR.value, initial=_INITIAL.value and run_path(_INITIAL.value))
     except Terminated as stopped:
         print(stopped)
         return 128 + stopped.signal  # as a shell reports it

@@ -52,6 +52,11 @@ def describe_dataset(report) -> str:
     return report["dataset"] + (f" (first {classes} classes)" if classes else "")
 
 
+def describe_epochs(report) -> str:
+    """How many epochs the model trained, after those behind the weights that it began from: "20", or "20+10"."""
+    return "+".join(map(str, [*report.get("initial_epochs", []), report["epochs"]]))
+
+
 def spread(found: list[float]) -> str:
     """Values as text: their mean, and the standard deviation if there are several."""
     text = f"{statistics.mean(found):.2f}"

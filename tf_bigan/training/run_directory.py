@@ -2,6 +2,7 @@
 
 train.flags            the resolved Experiment
 data.json              of what data, and which of its images are left out; absent from a published run
+initial.json           what trained the weights that the run began from; absent if it began from fresh ones
 checkpoints/           for resuming; absent from a published run
 metrics.jsonl          one record an epoch
 tensorboard/, images/  the same numbers, and grids of samples and reconstructions
@@ -25,6 +26,7 @@ from tf_bigan.files import CHECKSUMS, replacing, verify_checksums, write_checksu
 FLAGFILE = "train.flags"
 WEIGHTS = "weights.json"
 DATA = "data.json"
+INITIAL = "initial.json"
 _DIGEST = "# SHA-256 of the lines below: "
 
 
@@ -100,6 +102,59 @@ class RunDirectory:
             )
         return numbers
 
+    def lineage(self) -> list[dict]:
+        """The runs behind the weights here, oldest first, this one last.
+
+        Each is {"weights": the digest of what it ended with, "epochs": trained, "flags": its train.flags}.
+
+        Raises:
+          InputError: there are no weights, or a file is damaged.
+        """
+        if not self.has_weights():
+            raise InputError(f"{self.path} has no weights to begin from")
+        own = {
+            "weights": self.weights_digest(),
+            "epochs": self.weights_are()["epochs"],
+            "flags": self.experiment().to_flagfile(),
+        }
+        return [*self.initial(), own]
+
+    def initial(self) -> list[dict]:
+        """The lineage of the weights that the run here began from; [] if they were fresh.
+
+        Raises:
+          InputError: initial.json is damaged.
+        """
+        path = self.path / INITIAL
+        if not path.exists():
+            return []
+        try:
+            lineage = json.loads(path.read_text(encoding="utf-8"))
+            return [{name: run[name] for name in ("weights", "epochs", "flags")} for run in lineage]
+        except (OSError, ValueError, KeyError, TypeError):
+            raise InputError(f"{path} is damaged") from None
+
+    def check_initial(self, other: "RunDirectory | None"):
+        """Raises InputError if the run here, where there is one to resume, did not begin from the weights of `other`.
+
+        None is anything: a resumed run need not name them again.
+        """
+        if other is None or not (self.has_weights() or self.has_checkpoints()):
+            return
+        began = [run["weights"] for run in self.initial()]
+        if began[-1:] != [other.lineage()[-1]["weights"]]:
+            raise InputError(
+                f"{self.path} began from {'other' if began else 'fresh'} weights, not from those of {other.path}.\n"
+                "Leave --initial_weights out to resume it, or give another --workdir"
+            )
+
+    def write_initial(self, lineage: list[dict]):
+        """Writes initial.json, or removes it where the lineage is []."""
+        if lineage:
+            write_text(self.path / INITIAL, json.dumps(lineage, indent=1) + "\n")
+        else:
+            (self.path / INITIAL).unlink(missing_ok=True)
+
     @contextlib.contextmanager
     def lock(self, say=print):
         """Held while a process trains here. Raises InputError if another holds it or `path` is unwritable."""
@@ -156,6 +211,11 @@ class RunDirectory:
         content = {"epochs": epochs, "statistics_steps": statistics_steps}
         write_text(self.path / WEIGHTS, json.dumps(content) + "\n")
         write_checksums(self.path, [*(self.weights_path(role).name for role in networks), WEIGHTS])
+
+    def load_all_weights(self, networks: dict):
+        """Fills networks, role -> keras.Model, each as `load_weights` does."""
+        for role, network in networks.items():
+            self.load_weights(role, network)
 
     def load_weights(self, role: str, network):
         """Fills `network` from its verified weight file.

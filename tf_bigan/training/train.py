@@ -36,7 +36,7 @@ class WorkerLost(Exception):
     """Another worker of a multi-worker run is gone; starting all again resumes from the last checkpoint."""
 
 
-def train(experiment: Experiment, workdir, data_dir=None, say=print):
+def train(experiment: Experiment, workdir, data_dir=None, say=print, initial=None):
     """Trains `experiment` in `workdir`, resuming what was begun there.
 
     An epoch is ceil(images / batch_size) steps; every batch is full. Before the first, every image is decoded once to
@@ -49,19 +49,24 @@ def train(experiment: Experiment, workdir, data_dir=None, say=print):
       workdir: the run directory, made if need be.
       data_dir: where TFDS keeps data; None = TFDS_DATA_DIR or TFDS's default.
       say: called with each line of news.
+      initial: a run directory, or a published run, with whose weights training begins instead of fresh ones. The
+        optimizer begins anew. What trained them is recorded; a resumed run need not name them again.
 
     Raises:
-      InputError: settings, data, devices or run directory that cannot work, or a loss that is not finite.
+      InputError: settings, data, devices, run directory or initial weights that cannot work, or a loss that is not
+        finite.
       Terminated: after SIGTERM or SIGINT.
       WorkerLost: with several workers, if one of the others dies.
     """
     run = RunDirectory(workdir)
+    initial = initial and RunDirectory(initial)
+    run.check_initial(initial)
     experiment = run.resolve(experiment.sized())
     _set_up_tensorflow(experiment)
     experiment = dataclasses.replace(experiment, strategy=devices.pick_strategy(experiment.strategy))
     strategy = devices.make_strategy(experiment.strategy)
     try:
-        _train(experiment, run, strategy, data_dir, say if devices.is_chief(strategy) else _silence)
+        _train(experiment, run, initial, strategy, data_dir, say if devices.is_chief(strategy) else _silence)
     except tf.errors.UnavailableError as error:
         if experiment.strategy != "multi_worker":
             raise
@@ -70,7 +75,7 @@ def train(experiment: Experiment, workdir, data_dir=None, say=print):
         raise WorkerLost("another worker is gone; start all again to resume from the last checkpoint") from None
 
 
-def _train(experiment, run, strategy, data_dir, say):
+def _train(experiment, run, initial, strategy, data_dir, say):
     chief = devices.is_chief(strategy)
     replicas = strategy.num_replicas_in_sync
     if experiment.batch_size % replicas:
@@ -99,6 +104,7 @@ def _train(experiment, run, strategy, data_dir, say):
     with run.lock(say) if chief else contextlib.nullcontext():
         # What another process began here since this one looked, as it stood then, is not ours to go on with.
         run.resolve(experiment)
+        run.check_initial(initial)
         steps_per_epoch = math.ceil(data.count / experiment.batch_size)
         with strategy.scope():
             game = make_game(experiment, policy)
@@ -124,8 +130,10 @@ def _train(experiment, run, strategy, data_dir, say):
                 f"{run.path} has weights but no checkpoint that can be read, so it cannot go on.\n"
                 "Give another --workdir, or delete its weights to train anew"
             )
-        elif begun:
-            say("no checkpoint can be read; starting over")
+        else:
+            if begun:
+                say("no checkpoint can be read; starting over")
+            _begin(game, run, initial, begun, chief, say)
         if devices.sum_over_replicas(strategy, game.steps_done) != game.steps_done * replicas:
             raise InputError("the workers found different checkpoints; they must share one --workdir")
         if chief:
@@ -134,6 +142,19 @@ def _train(experiment, run, strategy, data_dir, say):
             _fit(game, experiment, data, run, checkpoints, schedule, chief)
             _finish(game, experiment, data, run, chief)
         say(f"finished: {total_steps} steps; weights in {pathlib.Path(run.path)}")
+
+
+def _begin(game, run, initial, begun, chief, say):
+    """Fills the networks of a run that has nothing to resume from those of `initial`, and records what trained them."""
+    lineage = []
+    if initial is None and begun and run.initial():
+        raise InputError(f"{run.path} did not begin from fresh weights; give --initial_weights again to start it over")
+    if initial is not None:
+        lineage = initial.lineage()
+        initial.load_all_weights(game.networks)
+        say(f"beginning with the weights of {initial.path}, of {lineage[-1]['epochs']} epochs")
+    if chief:
+        run.write_initial(lineage)
 
 
 def _open_data(experiment, run, strategy, data_dir, say):
