@@ -86,6 +86,13 @@ def test_other_contents_are_refused(content, tmp_path):
         read_arrays(tmp_path / "a.jl")
 
 
+def test_a_wrapper_without_its_content_is_refused(tmp_path):
+    pickled = b"\x80\x02]csklearn.externals.joblib.numpy_pickle\nNumpyArrayWrapper\n)\x81a."
+    (tmp_path / "a.jl").write_bytes(pickled)
+    with pytest.raises(InputError, match="does not hold a list of arrays"):
+        read_arrays(tmp_path / "a.jl")
+
+
 def test_compressed_files_are_named_so(tmp_path):
     (tmp_path / "a.jl").write_bytes(b"\x1f\x8b\x08" + bytes(20))
     with pytest.raises(InputError, match="is compressed"):

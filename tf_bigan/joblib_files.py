@@ -47,9 +47,11 @@ def read_arrays(path) -> list[np.ndarray]:
         raise InputError(f"{path} is damaged or no parameter file: {str(error).splitlines()[0]}") from None
     if left:
         raise InputError(f"{path} is no parameter file: {left} bytes follow its end")
-    if not isinstance(content, list) or not all(isinstance(item, np.ndarray | _Array) for item in content):
+    items = content if isinstance(content, list) else [content]
+    arrays = [item.array if isinstance(item, _Array) else item for item in items]
+    if items is not content or not all(isinstance(array, np.ndarray) for array in arrays):
         raise InputError(f"{path} is no parameter file: it does not hold a list of arrays")
-    return [item.array if isinstance(item, _Array) else item for item in content]
+    return arrays
 
 
 class _ReadOnly:
@@ -60,7 +62,9 @@ class _ReadOnly:
 
 
 class _Array:
-    """What stands in the pickle for an array; filled by the pickle's "build"."""
+    """What stands in the pickle for an array; filled by the pickle's "build", if it has one."""
+
+    array = None
 
 
 def _unpickler(file, path):

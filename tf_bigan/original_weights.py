@@ -50,10 +50,11 @@ _LAYERS = {
 }
 
 
-# Edge of E's images -> (shorter edge before the crop, what the authors report, in their units).
+# Edge of E's images -> (shorter edge before the crop, what the authors report in their units, of how many queries; the
+# gallery has five times as many).
 _PUBLISHED = {
-    64: (72, "EGr 64.98 against 82.64, EGg 63.28 against 84.10; 1-NN of conv5 3.78 %"),
-    112: (128, "EGr 66.49 against 81.08; 1-NN of conv5 3.84 %"),
+    64: (72, "EGr 64.98 against 82.64, EGg 63.28 against 84.10; 1-NN of conv5 3.78 %, of the output 2.30 %", 10_000),
+    112: (128, "EGr 66.49 against 81.08; 1-NN of conv5 3.84 %, of the output 2.27 %", 3_566),
 }
 
 
@@ -80,7 +81,7 @@ def convert_run(encoder, generator, discriminator, output):
         raise InputError(f"the files are not of one run: their statistics are of {counts} batches")
     networks = {role: network for role, (network, _) in converted.items()}
     size = networks["encoder"].input_shape[1]
-    shorter_edge, published = _PUBLISHED[size]
+    shorter_edge, published, queries = _PUBLISHED[size]
     experiment = Experiment(
         dataset="imagenet2012",
         image_size=IMAGE_SHAPE[0],
@@ -101,7 +102,7 @@ def convert_run(encoder, generator, discriminator, output):
         run = RunDirectory(temporary)
         run.write_experiment(experiment)
         run.save_weights(networks, experiment.epochs, counts["encoder"])
-        write_text(temporary / "README.md", _card(size, published))
+        write_text(temporary / "README.md", _card(size, published, queries))
     return output, experiment
 
 
@@ -201,7 +202,7 @@ def _flat_edge(weight, channels):
     return int(round((len(weight) / channels) ** 0.5))
 
 
-def _card(size, published):
+def _card(size, published, queries):
     return f"""# The BiGAN authors' ImageNet weights, E at {size}x{size}
 
 Converted from the parameter files that Donahue, Krähenbühl and Darrell publish beside their code
@@ -209,9 +210,10 @@ Converted from the parameter files that Donahue, Krähenbühl and Darrell publis
 E's in {size}x{size}, shorter edge resized first. Their own inference statistics are kept.
 
 The authors report about (README of their code): {published}. Distances there are over pixels in [-1, 1]; over [0, 1],
-as here, they are half as large:
+as here, they are half as large. Their queries are {queries} validation images, their gallery five times as many:
 
-    python tools/evaluate.py --model=DIR --metrics=knn,reconstruction --layers=conv5,outputs --query_split=validation
+    python tools/evaluate.py --model=DIR --metrics=knn,reconstruction --layers=conv5,outputs \\
+        --gallery_split=train[:{5 * queries}] --query_split=validation[:{queries}]
 
 Which numbers these files give here has not been measured.
 

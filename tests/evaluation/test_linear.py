@@ -95,3 +95,20 @@ def test_few_images_are_enough(count):
 def test_constant_features_say_nothing():
     x, y = np.full((30, 4), 0.1, np.float32), np.arange(30) % 3
     assert linear.linear_probe(x, y, x, y)["accuracy"] == pytest.approx(100 / 3)
+
+
+def test_a_matrix_that_rounding_left_indefinite_has_a_root():
+    matrix = np.ones((6, 6), np.float32)
+    matrix[np.diag_indices(6)] -= np.float32(1e-4)
+    with pytest.raises(np.linalg.LinAlgError):
+        np.linalg.cholesky(matrix)
+    root = linear._root(matrix)
+    np.testing.assert_allclose(root @ root.T, matrix, atol=2e-3)
+    np.testing.assert_array_equal(root, np.tril(root))
+
+
+def test_fewer_images_than_features_that_are_nearly_the_same():
+    x, labels = clusters(60, 0.3)
+    x = np.repeat(x, 100, axis=1) + 1e-6 * np.random.default_rng(1).normal(size=(60, 300)).astype(np.float32)
+    found = linear.linear_probe(x, labels, x, labels)
+    assert found["accuracy"] > 90.0

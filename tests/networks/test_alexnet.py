@@ -47,6 +47,13 @@ def test_weight_decay_is_half_of_l2_times_the_squared_weights():
     assert float(sum(network.losses)) == pytest.approx(expected, rel=1e-5)
 
 
+def test_the_layers_drop_different_units():
+    network = AlexNet((39, 39, 3), classes=2, width=8, units=64)
+    fc6, fc7 = (network.get_layer(f"{name}_dropout")(np.ones((1, 64)), training=True) for name in ("fc6", "fc7"))
+    assert 0 < np.mean(np.array(fc6) == np.array(fc7)) < 1
+    assert set(np.unique(fc6)) == {0.0, 2.0}
+
+
 def test_it_is_saved_and_made_again(tmp_path):
     network = AlexNet((39, 39, 3), classes=2, seed=3, **TINY)
     network.save(tmp_path / "a.keras")

@@ -93,6 +93,16 @@ def test_layers_in_several_places_are_left_alone():
     np.testing.assert_allclose(twin(images(4, shape=(2,))), network(images(4, shape=(2,))), atol=1e-5)
 
 
+def test_a_reader_s_second_call_counts():
+    x = keras.Input((2,))
+    read_twice, norm, shared = keras.layers.Dense(2, name="read_twice"), BatchNorm(name="norm"), keras.layers.ReLU()
+    h = read_twice(x)
+    network = estimated(keras.Model(x, keras.layers.Add()([shared(x), norm(h), shared(h)])))
+    twin = fold_batch_norms(network)
+    assert list(norms_of(twin)) == ["norm"]
+    np.testing.assert_allclose(twin(images(4, shape=(2,))), network(images(4, shape=(2,))), atol=1e-6)
+
+
 def test_what_cannot_be_folded_is_left_alone():
     x = keras.Input((2,))
     h = keras.layers.Dense(3, name="read_twice")(x)

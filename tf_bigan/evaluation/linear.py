@@ -5,6 +5,8 @@ in coordinates in which the loss is about as steep in all directions (after the 
 "Multinomial logistic regression algorithm").
 """
 
+import functools
+
 import numpy as np
 
 L2 = (1.0, 0.1, 0.01, 1e-3, 1e-4, 1e-5)  # times half the squared weights joins the mean loss; tried in order
@@ -68,7 +70,7 @@ class _Problem:
 
     def solve(self, l2, weights=None):
         """(float32 [D + 1, classes] weights, of which the last are biases; whether the tolerance was met)."""
-        from scipy.linalg import cholesky, solve_triangular
+        from scipy.linalg import solve_triangular
         from scipy.optimize import minimize
 
         count, size = self._x.shape
@@ -77,7 +79,8 @@ class _Problem:
             # The root of what the Hessian is where every class is as likely, but for what couples the classes.
             root = self._products / (count * self._classes)
             root[np.diag_indices(size)] += l2
-            root = cholesky(root, lower=True, overwrite_a=True)
+            root = _root(root)
+        solve_root = functools.partial(solve_triangular, root, lower=True, check_finite=False)
         bias = np.float32(self._classes**-0.5)  # the biases' own root
 
         def scaled(weights):
@@ -86,7 +89,7 @@ class _Problem:
 
         def unscaled(v):
             v = v.reshape(size + 1, self._classes).astype(np.float32)
-            w = v[:-1] if root is None else solve_triangular(root, v[:-1], lower=True, trans="T")
+            w = v[:-1] if root is None else solve_root(v[:-1], trans="T")
             return np.concatenate([w, v[-1:] / bias])
 
         def loss(v):
@@ -101,13 +104,29 @@ class _Problem:
             likely /= total * count
             likely[np.arange(count), self._y] -= 1 / count
             slope = self._x.T @ likely + l2 * weights[:-1]
-            slope = slope if root is None else solve_triangular(root, slope, lower=True)
+            slope = slope if root is None else solve_root(slope)
             return value, np.concatenate([slope, likely.sum(0)[None] / bias]).ravel().astype(np.float64)
 
         start = np.zeros((size + 1, self._classes), np.float32) if weights is None else weights
         options = {"maxiter": _ITERATIONS, "ftol": _TOLERANCE, "gtol": _TOLERANCE}
         found = minimize(loss, scaled(start), jac=True, method="L-BFGS-B", options=options)
         return unscaled(found.x), bool(found.success)
+
+
+def _root(matrix):
+    """The lower Cholesky root of a symmetric matrix, its diagonal raised where rounding has left it indefinite.
+
+    It only scales: the regression's solution does not depend on it.
+    """
+    from scipy.linalg import LinAlgError, cholesky
+
+    raised = 1e-6 * float(np.mean(np.diag(matrix)))
+    while True:
+        try:
+            return cholesky(matrix, lower=True, check_finite=False)
+        except LinAlgError:
+            matrix = matrix + np.diag(np.full(len(matrix), raised, matrix.dtype))
+            raised *= 10.0
 
 
 def _predicted(weights, x):

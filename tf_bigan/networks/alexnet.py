@@ -6,7 +6,7 @@ from keras import layers, ops
 from tf_bigan.errors import InputError
 from tf_bigan.networks.conv import ALEXNET, SLOPE, STDDEV, WIDTH
 from tf_bigan.networks.convolutions import Convolution
-from tf_bigan.networks.layers import Network, normal_initializer
+from tf_bigan.networks.layers import Network, layer_seed, normal_initializer
 
 CONVOLUTIONS = tuple(name for name, *_ in ALEXNET)
 LAYERS = (*CONVOLUTIONS, "fc6", "fc7", "fc8")  # those with weights, from the images up
@@ -72,7 +72,8 @@ class AlexNet(Network):
         for layer in ("fc6", "fc7"):
             h = layers.Dense(units, dtype=policy, **settings(layer))(h)
             h = layers.LeakyReLU(SLOPE, name=layer, dtype=policy)(h)
-            h = layers.Dropout(dropout, seed=seed, name=f"{layer}_dropout", dtype=policy)(h)
+            dropped = f"{layer}_dropout"
+            h = layers.Dropout(dropout, seed=layer_seed(seed, f"{name}/{dropped}"), name=dropped, dtype=policy)(h)
         h = layers.Dense(classes, dtype=policy, **settings("fc8"))(h)
         logits = layers.Activation("linear", name="fc8", dtype="float32")(h)
         super().__init__(

@@ -46,7 +46,7 @@ class ConvEncoder(Network):
       dtype: a dtype policy or its name; None = Keras' global policy.
 
     Raises:
-      InputError: images smaller than 16x16, of which the pools leave nothing, or a width that does not scale.
+      InputError: images smaller than 16x16, or a width that does not scale.
     """
 
     def __init__(

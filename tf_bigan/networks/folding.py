@@ -43,8 +43,9 @@ def _folds(network):
     """Name of a layer -> the batch norm that it takes in."""
     readers = {}
     for layer in network.layers:
-        for tensor in keras.tree.flatten(getattr(layer, "input", [])):
-            readers.setdefault(id(tensor), []).append(layer)
+        for node in layer._inbound_nodes:  # `layer.input` is the first call's alone
+            for tensor in node.input_tensors:
+                readers.setdefault(id(tensor), []).append(layer)
     outputs = {id(tensor) for tensor in network.outputs}
     found = {}
     for layer in network.layers:

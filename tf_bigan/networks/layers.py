@@ -9,7 +9,12 @@ from keras import ops
 
 def normal_initializer(stddev: float, seed: int, name: str) -> keras.initializers.Initializer:
     """N(0, stddev^2), drawn from (seed, name) alone: no two layers of a network share their values."""
-    return keras.initializers.RandomNormal(0.0, stddev, seed=zlib.crc32(f"{seed}/{name}".encode()))
+    return keras.initializers.RandomNormal(0.0, stddev, seed=layer_seed(seed, name))
+
+
+def layer_seed(seed: int, name: str) -> int:
+    """The seed of a layer called `name`, of the network's: no two layers draw alike."""
+    return zlib.crc32(f"{seed}/{name}".encode())
 
 
 class Network(keras.Model):
