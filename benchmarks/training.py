@@ -229,10 +229,11 @@ def run_train_py(model, precision, epochs, flags):
 
     with tempfile.TemporaryDirectory() as folder:
         log = pathlib.Path(folder, "run", "metrics.jsonl")
+        fixed = [f"--precision={precision}", f"--batch_size={BATCH}"]
         cut = [f"--constant_epochs={epochs}", "--decay_epochs=0", "--statistics_steps=1", *model.short]
         silent = ["--images_every=0", "--checkpoint_every=1000000000"]
         start = [sys.executable, ROOT / "tools" / "train.py", flagfile(model), f"--workdir={folder}/run"]
-        run([*start, f"--precision={precision}", *cut, *silent, *flags], watch)
+        run([*start, *fixed, *cut, *silent, *flags], watch)
         records = log.read_text(encoding="utf-8").splitlines()
     rates = [json.loads(record)["images_per_second"] for record in records[1:]]
     return {

@@ -133,6 +133,11 @@ def test_flags_after_a_flagfile_override_it(tmp_path):
         ({"encoder_size": 32}, "encoder_size needs image_size"),
         ({"image_size": 64, "shorter_edge": 63}, "shorter_edge 63 must be at least the crop's size 64"),
         ({"shorter_edge": 63}, "shorter_edge needs image_size"),
+        (
+            {"system": "gan", "image_size": 64, "encoder_size": 112},
+            "encoder_size is the size of E's images, and gan has",
+        ),
+        ({"crop": "random"}, "crop=random needs image_size, the size of the crops"),
         ({"crop": "centered"}, "unknown crop 'centered'. Did you mean 'centre'"),
         ({"learning_rate": float("nan")}, "learning_rate must be at least 0.0, found nan"),
         ({"learning_rate": -1e-9}, "learning_rate must be at least 0.0"),
@@ -219,3 +224,13 @@ def test_describing_a_run_does_not_import_tensorflow():
     code = "import sys; from tf_bigan import Experiment; Experiment(); print('tensorflow' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(Experiment)])
+def test_what_untrained_networks_follow_from(name):
+    changed = dataclasses.replace(tiny(image_size=64), **{name: getattr(CHANGED, name)})
+    alike = changed.fresh_digest() == tiny(image_size=64).fresh_digest()
+    of_training = ("rate", "epochs", "beta", "epsilon", "l2", "strategy", "precision", "xla", "deterministic", "_every")
+    of_machine = ("latent_weight", "logical_cpus", "threads", "keep_checkpoints")
+    same_as_before = getattr(CHANGED, name) == getattr(tiny(image_size=64), name)
+    assert alike == (same_as_before or any(part in name for part in of_training + of_machine))

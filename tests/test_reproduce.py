@@ -62,6 +62,18 @@ def test_layers_beside_the_untrained_encoder_s(runs):
     assert lines.count("1-NN accuracy, % conv1 conv2 conv3 conv4 conv5 epochs seeds") == 1
 
 
+def test_runs_of_another_length_are_lines_of_their_own(runs):
+    path = runs / "bigan_imagenet-seed143" / zoo.METRICS
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"initial_epochs": [20]}))
+    lines = lines_of(runs, "--table=imagenet_linear", "--seeds=142,143")
+    assert f"BiGAN, photos {'20.00 ' * 5}2 1" in lines and f"BiGAN, photos {'24.00 ' * 5}20+2 1" in lines
+
+
+def test_notrain_evaluates_nothing():
+    status, _, stderr = run_tool("reproduce.py", "--notrain", "--evaluate=--transfer_epochs=5")
+    assert status == 2 and "--evaluate asks for an evaluation, which --notrain forbids" in stderr
+
+
 def test_only_reports_of_the_weights_that_are_there_count(runs):
     path = runs / "bigan_imagenet-seed142" / zoo.METRICS
     report = json.loads(path.read_text())

@@ -12,6 +12,7 @@ from helpers import ROOT, images, run_tool, tiny, tiny_game
 
 import tf_bigan
 from tf_bigan import zoo
+from tf_bigan.data import open_images
 from tf_bigan.errors import InputError
 from tf_bigan.evaluation.report import values
 from tf_bigan.training.run_directory import RunDirectory
@@ -144,7 +145,7 @@ def test_weights_of_another_network_are_refused(tmp_path):
     make_run(tmp_path)
     run = RunDirectory(tmp_path)
     run.write_experiment(dataclasses.replace(run.experiment(), width=32))
-    with pytest.raises(InputError, match="does not fit the network that train.flags describes"):
+    with pytest.raises(InputError, match="encoder.weights.h5 does not fit the encoder that the flags describe"):
         tf_bigan.load(tmp_path)
 
 
@@ -272,6 +273,34 @@ def test_reports_of_the_same_evaluation_add_up(tmp_path):
     assert written("5", *both) == ([("conv1", 4, 1.0), ("conv2", 4, 2.0)], ["5"])
 
 
+def test_baselines_stay_when_weights_change(tmp_path):
+    path = tmp_path / "metrics.json"
+    rows = [{"encoder": encoder, "seed": 1, "layer": "conv1"} for encoder in ("trained", "untrained", "pixels")]
+
+    def report(weights, metric, found, untrained="u", **more):
+        header = {"epochs": 2, "weights": weights, "dataset": "a", "untrained": untrained, **more}
+        return header | {"protocols": {metric: "p"}, "commands": {metric: [metric]}, "results": {metric: found}}
+
+    zoo.write_report(path, report("old", "knn", rows) | {"initial_epochs": [7]})
+    zoo.write_report(path, report("old", "nnd", {"NND": 1.0}) | {"initial_epochs": [7]})
+    zoo.write_report(path, report("new", "linear", rows))
+    found = zoo.read_report(path)
+    assert found["weights"] == "new" and "initial_epochs" not in found
+    assert found["results"] == {"knn": rows[1:], "linear": rows}
+    assert found["commands"] == {"knn": ["knn"], "linear": ["linear"]}
+    for other in (report("newer", "nnd", {}, untrained="v"), report("newer", "nnd", {}, dataset="b")):
+        shutil.copyfile(path, tmp_path / "copy.json")
+        zoo.write_report(tmp_path / "copy.json", other)
+        assert zoo.read_report(tmp_path / "copy.json")["results"] == {"nnd": {}}
+
+
+def test_other_json_is_no_report(tmp_path):
+    for content in ("[]", "3", '{"a": 1}', '{"results": []}'):
+        (tmp_path / "a.json").write_text(content)
+        with pytest.raises(InputError, match="a.json is no evaluation report"):
+            zoo.read_report(tmp_path / "a.json")
+
+
 def test_features_pooled_and_not_are_lines_of_their_own():
     from tf_bigan.evaluation.report import table
 
@@ -349,11 +378,10 @@ def test_the_tools_one_after_another(digits_dir, tmp_path):
     assert again["reconstruction"]["EGr"] == pytest.approx(recorded["reconstruction"]["EGr"], rel=1e-3)
 
     report = zoo.read_report(tmp_path / "r.json") | {"evaluation_seed": 5}
-    report["results"]["fine_tuning"] = []  # as if it had taken hours
     (tmp_path / "r.json").write_text(json.dumps(report))
     status, stdout, stderr = run_tool("evaluate.py", "--model=bigan_digits", data, f"--json={tmp_path}/r.json")
     assert status == 2
-    assert "r.json holds transfers evaluated with another evaluation_seed; give another --json" in stderr
+    assert "r.json holds an evaluation with another evaluation_seed; give another --json" in stderr
     assert zoo.read_report(tmp_path / "r.json") == report
 
     assert run_tool("export.py", "--model=bigan_digits", f"--output={tmp_path}/module")[0] == 0
@@ -365,6 +393,13 @@ def test_the_tools_one_after_another(digits_dir, tmp_path):
     one, two = (np.load(tmp_path / f"{n}.npz") for n in (1, 2))
     np.testing.assert_allclose(one["features"], two["features"], atol=1e-5)
     assert one["features"].shape == (360, 512)
+    module = [f"--module={tmp_path}/module", "--dataset=digits", data, f"--output={tmp_path}/3.npz"]
+    status, stdout, stderr = run_tool("extract_features.py", *module, "--layer=code")
+    assert status == 0, stderr
+    codes = tf_bigan.load("bigan_digits").encode(open_images("digits", "test", data_dir=str(digits_dir)).arrays()[0])
+    np.testing.assert_allclose(np.load(tmp_path / "3.npz")["features"], codes, atol=1e-5)
+    status, stdout, stderr = run_tool("extract_features.py", *module, "--layer=h3")
+    assert status == 2 and "module has no layer 'h3'. Did you mean 'h2" in stderr, stderr
 
     status, stdout, stderr = run_tool(
         "visualize.py", "--model=bigan_digits", f"--output={tmp_path}/p", data, "--rows=2"

@@ -6,6 +6,7 @@ import TensorFlow.
 
 import dataclasses
 import difflib
+import hashlib
 import os
 from typing import Any
 
@@ -38,6 +39,13 @@ _PAPER = "Donahue et al. 2017, appendix"
 
 # What 0 stands for, by family of networks.
 _SIZES = {"mlp": {"width": 1024, "latent_dim": 50}, "conv": {"width": 64, "latent_dim": 200}}
+
+# What decides of training alone, and nothing of the networks before it.
+_OF_TRAINING = (
+    *("latent_weight", "constant_epochs", "decay_epochs", "learning_rate", "final_learning_rate"),
+    *("beta_1", "beta_2", "epsilon", "l2", "strategy", "precision", "xla", "deterministic", "logical_cpus"),
+    *("inter_op_threads", "intra_op_threads", "checkpoint_every", "keep_checkpoints", "images_every"),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,6 +166,10 @@ class Experiment:
             raise InputError("encoder_size needs image_size, the size that D and G work at")
         if self.encoder_size and self.encoder_size < self.image_size:
             raise InputError(f"encoder_size {self.encoder_size} must be at least image_size {self.image_size}")
+        if self.encoder_size > self.image_size and self.system == "gan":
+            raise InputError("encoder_size is the size of E's images, and gan has no E")
+        if self.crop == "random" and not self.image_size:
+            raise InputError("crop=random needs image_size, the size of the crops")
         if self.shorter_edge and not self.image_size:
             raise InputError("shorter_edge needs image_size, the size of the crops")
         if self.shorter_edge and self.shorter_edge < self.crop_size:
@@ -229,6 +241,11 @@ class Experiment:
         left_open = {"image_size": 0, "channels": 0, "strategy": AUTO, "precision": AUTO, "xla": AUTO}
         filled = {name: getattr(other, name) for name, value in left_open.items() if getattr(self, name) == value}
         return dataclasses.replace(self, **filled)
+
+    def fresh_digest(self) -> str:
+        """The SHA-256 of what an untrained network and its inference statistics follow from."""
+        fresh = dataclasses.replace(self, **{name: Experiment.default(name) for name in _OF_TRAINING})
+        return hashlib.sha256(fresh.to_flagfile().encode()).hexdigest()
 
     def difference(self, other: "Experiment") -> list[str]:
         """The names of the fields that decide the result and differ."""

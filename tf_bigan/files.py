@@ -54,6 +54,18 @@ def write_checksums(folder, names):
     write_text(folder / CHECKSUMS, "".join(f"{sha256(folder / name)}  {name}\n" for name in sorted(names)))
 
 
+def read_checksums(folder) -> list[str]:
+    """The lines of `folder`/SHA256SUMS. Raises InputError if it is missing or damaged."""
+    path = pathlib.Path(folder) / CHECKSUMS
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        raise InputError(f"{path} is missing or unreadable; the files beside it cannot be trusted") from None
+    if not lines or not all(re.fullmatch(r"[0-9a-f]{64}  .+", line) for line in lines):
+        raise InputError(f"{path} is damaged; the files beside it cannot be trusted")
+    return lines
+
+
 def verify_checksums(folder, names=None):
     """Raises InputError, naming the file, unless the files of `folder` are those of its SHA256SUMS.
 
@@ -61,15 +73,7 @@ def verify_checksums(folder, names=None):
       folder: holds SHA256SUMS and the files.
       names: which to check; None = all that are listed.
     """
-    folder = pathlib.Path(folder)
-    try:
-        lines = (folder / CHECKSUMS).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
-        raise InputError(
-            f"{folder / CHECKSUMS} is missing or unreadable; the files beside it cannot be trusted"
-        ) from None
-    if not lines or not all(re.fullmatch(r"[0-9a-f]{64}  .+", line) for line in lines):
-        raise InputError(f"{folder / CHECKSUMS} is damaged; the files beside it cannot be trusted")
+    folder, lines = pathlib.Path(folder), read_checksums(folder)
     listed = {line[66:]: line[:64] for line in lines}
     for name in listed if names is None else names:
         path = folder / name

@@ -8,7 +8,7 @@ import re
 import shutil
 
 from tf_bigan.errors import InputError, nearest
-from tf_bigan.evaluation.report import describe_dataset, table
+from tf_bigan.evaluation.report import carried, describe_dataset, table
 from tf_bigan.experiment import Experiment
 from tf_bigan.files import replacing, write_checksums, write_text
 from tf_bigan.training.run_directory import FLAGFILE, INITIAL, WEIGHTS, RunDirectory
@@ -175,13 +175,11 @@ def card(name, experiment, report, last, terms, weights, notes, state, lineage) 
     losses = ", ".join(
         f"{key.removesuffix('_loss')} {value:.4f}" for key, value in last.items() if key.endswith("_loss")
     )
-    done = _schedule(experiment, state["epochs"])
     told = report.get("commands") or {"": [f"--metrics={','.join(report['results'])}"]}
     evaluate = f"python tools/evaluate.py --model={name if weights else 'DIR'}"
     commands = "\n    ".join(f"{evaluate} {flags}" for flags in dict.fromkeys(sum(told.values(), [])))
     notes = f"\n## Notes\n\n{notes}\n" if notes else ""
     edge, channels = experiment.crop_size, experiment.channels
-    classes = f"first {experiment.max_labels} classes, " if experiment.max_labels else ""
     queries = report["queries"]
     gallery = f"{describe_dataset(report)} {report['gallery']['split']}".rstrip()  # a folder has no split
     judged = f"{queries.get('dataset', report['dataset'])} {queries['split']}".rstrip()
@@ -196,8 +194,8 @@ def card(name, experiment, report, last, terms, weights, notes, state, lineage) 
         use = "The weights are not published; training gives them."
     return f"""# {name}
 
-{experiment.system} with {experiment.networks} networks on {experiment.dataset} ({experiment.split}, {classes}\
-{edge}x{edge}x{channels}): {done}, {report["training_precision"]}. {_began(lineage)}
+{experiment.system} with {experiment.networks} networks on {_images(experiment)}: \
+{_schedule(experiment, state["epochs"])}, {report["training_precision"]}. {_began(lineage)}
 
 {use}
 
@@ -230,6 +228,13 @@ Code and weights: Apache-2.0. Training data: {terms}
 """
 
 
+def _images(experiment):
+    """What a run trains on, as text."""
+    edge = experiment.crop_size
+    classes = f"first {experiment.max_labels} classes, " if experiment.max_labels else ""
+    return f"{experiment.dataset} ({experiment.split}, {classes}{edge}x{edge}x{experiment.channels})"
+
+
 def _schedule(experiment, epochs):
     """How long a run has trained, how fast, on which batches, as text."""
     if epochs < experiment.epochs:
@@ -247,23 +252,21 @@ def _began(lineage):
     runs = []
     for run in lineage:
         experiment = Experiment().changed_by(run["flags"].splitlines())
-        runs.append(
-            f"- {experiment.dataset} ({experiment.split}): {_schedule(experiment, run['epochs'])}; ended with weights "
-            f"`{run['weights'][:12]}`"
-        )
+        told = f"{_images(experiment)}: {_schedule(experiment, run['epochs'])}"
+        runs.append(f"- {told}; ended with weights `{run['weights'][:12]}`")
     return "It began with the weights of earlier training (RUN), with Adam's moments at 0:\n\n" + "\n".join(runs)
 
 
 def write_report(path, report: dict):
-    """Writes an evaluation report as JSON, adding its results to those of an earlier one of the same model and data.
+    """Writes an evaluation report as JSON, adding its results to what an earlier one there holds that still counts.
 
     Rows of the same layer of the same encoder and setting replace the earlier ones, and rows of another protocol all of
     them; "commands", the list that gave a metric's rows, grows while it has earlier rows.
     """
     path = pathlib.Path(path)
-    earlier = read_report(path) if path.exists() else None
-    parts = {"protocols", "commands", "results"}
-    if earlier and all(earlier.get(key) == report[key] for key in report.keys() - parts):
+    header = {key: report[key] for key in report.keys() - {"protocols", "commands", "results"}}
+    earlier = carried(read_report(path), header) if path.exists() else None
+    if earlier:
         results, commands = dict(earlier["results"]), dict(earlier.get("commands", {}))
         protocols = earlier.get("protocols", {})
         for name, rows in report["results"].items():
@@ -290,8 +293,11 @@ def _rows_beside(earlier, rows):
 
 
 def read_report(path) -> dict:
-    """Reads an evaluation report. Raises InputError if it is damaged."""
+    """Reads an evaluation report. Raises InputError if it is damaged, or something else."""
     try:
-        return json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+        report = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"{path} is damaged or unreadable: {error}") from None
+    if not isinstance(report, dict) or not isinstance(report.get("results"), dict):
+        raise InputError(f"{path} is no evaluation report")
+    return report

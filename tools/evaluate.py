@@ -18,7 +18,8 @@ _MODEL = flags.DEFINE_string("model", None, "a zoo model's name, or a run direct
 _METRICS = flags.DEFINE_list(
     "metrics",
     "knn,reconstruction,nnd",
-    "what to measure: knn, linear, reconstruction, nnd; frozen_prefix, fine_tuning, voc2007",
+    "what to measure: knn, linear, reconstruction, nnd; frozen_prefix, fine_tuning, voc2007 (by default without "
+    "reconstruction where there is no encoder)",
     short_name="m",
 )
 _LAYERS = flags.DEFINE_list(
@@ -69,13 +70,14 @@ def main():
     from tf_bigan.training.run_directory import RunDirectory
 
     evaluate.check_names(_METRICS.value, (*evaluate.METRICS, *evaluate.TRANSFERS))
-    features = [metric for metric in _METRICS.value if metric in evaluate.METRICS]
-    transfers = [metric for metric in _METRICS.value if metric in evaluate.TRANSFERS]
-
     run = RunDirectory(zoo.run_path(name))
     model, digest = zoo.load_with_digest(name)
     experiment, initial = run.experiment(), [each["epochs"] for each in run.initial()]
     target = _JSON.value or (None if zoo.is_entry(run.path) else run.path / zoo.METRICS)
+    if model.encoder is None and flags.FLAGS["metrics"].using_default_value:
+        flags.FLAGS.metrics = [metric for metric in _METRICS.value if metric != "reconstruction"]
+    features = [metric for metric in _METRICS.value if metric in evaluate.METRICS]
+    transfers = [metric for metric in _METRICS.value if metric in evaluate.TRANSFERS]
     about = {
         "epochs": run.weights_are()["epochs"],
         **({"initial_epochs": initial} if initial else {}),
@@ -102,40 +104,28 @@ def main():
     if data.overlap:
         common.note("queries are images of the gallery: reconstruction and nnd are of images seen in training")
     if earlier:
-        common.note(f"taking what {target} holds of these weights, data and settings")
+        common.note(f"taking what {target} holds of this data and these settings")
     shared = {"untrained": _UNTRAINED.value, "earlier": earlier, "keep": keep, "say": common.note}
-    reports = []
     if features:
         layers = _LAYERS.value or ("penultimate", "outputs")
-        reports.append(
-            evaluate.evaluate(
-                model,
-                experiment,
-                data,
-                features,
-                layers,
-                seed=_SEED.value,
-                pool=_POOL.value,
-                **shared,
-            )
+        report = evaluate.evaluate(
+            model, experiment, data, features, layers, seed=_SEED.value, pool=_POOL.value, **shared
         )
+        print(table(report) + "\n", flush=True)
     if transfers:
         edge = evaluate.transfer_edge(experiment, _EDGE.value)
-        reports.append(
-            evaluate.evaluate_transfer(
-                model,
-                experiment,
-                _open_data(experiment, edge) if edge else data,
-                transfers,
-                settings[0],
-                statistics=data.gallery,
-                layers=_LAYERS.value or evaluate.CONVOLUTIONS,
-                voc_settings=settings[1],
-                data_dir=_DATA_DIR.value,
-                **shared,
-            )
+        report = evaluate.evaluate_transfer(
+            model,
+            experiment,
+            _open_data(experiment, edge) if edge else data,
+            transfers,
+            settings[0],
+            statistics=data.gallery,
+            layers=_LAYERS.value or evaluate.CONVOLUTIONS,
+            voc_settings=settings[1],
+            data_dir=_DATA_DIR.value,
+            **shared,
         )
-    for report in reports:
         print(table(report) + "\n")
     if target:
         print(f"written to {target}")
@@ -163,23 +153,20 @@ def _open_data(experiment, edge=0):
 
 
 def _earlier(target, about, header):
-    """The report of these weights that `target` holds; None if there is none.
+    """What the report that `target` holds has to say of these weights and data; None if there is none.
 
-    One whose transfers took hours is not replaced by that of other data.
+    Raises InputError if it is of other networks or data, whose results would be lost.
     """
     from tf_bigan import zoo
     from tf_bigan.errors import InputError
-    from tf_bigan.evaluation import evaluate
+    from tf_bigan.evaluation.report import carried, other_than
 
     if not target or not pathlib.Path(target).exists():
         return None
     earlier = zoo.read_report(target)
-    if any(earlier.get(key) != value for key, value in about.items()):
-        return None
-    other = [key for key, value in header.items() if earlier.get(key) != value]
-    if other and set(evaluate.TRANSFERS) & set(earlier["results"]):
-        raise InputError(f"{target} holds transfers evaluated with another {', '.join(other)}; give another --json")
-    return earlier
+    if other := other_than(earlier, header):
+        raise InputError(f"{target} holds an evaluation with another {', '.join(other)}; give another --json")
+    return carried(earlier, {**about, **header})
 
 
 def _command():

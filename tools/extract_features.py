@@ -15,7 +15,9 @@ from absl import flags
 
 _MODEL = flags.DEFINE_string("model", None, "a zoo model's name, or a run directory; this or --module")
 _MODULE = flags.DEFINE_string("module", None, "an exported module's folder; this or --model")
-_LAYER = flags.DEFINE_string("layer", "penultimate", "of --model: penultimate, code or a layer's name")
+_LAYER = flags.DEFINE_string(
+    "layer", None, "code or a layer's name; default: penultimate of --model, the features of --module"
+)
 _DATASET = flags.DEFINE_string(
     "dataset", None, "a TFDS name, 'digits', 'tiny_imagenet' or a folder; default: what --model was trained on"
 )
@@ -41,6 +43,8 @@ def main():
 
     if bool(_MODEL.value) == bool(_MODULE.value):
         raise InputError("give either --model or --module")
+    if _MODEL.value and _IMAGE_SIZE.value:
+        raise InputError("--image_size is for --module; a model has its own")
     if _MODEL.value:
         from tf_bigan import zoo
         from tf_bigan.training.run_directory import RunDirectory
@@ -50,8 +54,8 @@ def main():
         dataset = _DATASET.value or experiment.dataset
         max_labels = experiment.max_labels_of(dataset)
         size, channels, shorter_edge = experiment.crop_size, experiment.channels, experiment.shorter_edge
-        network = model.feature_function(_LAYER.value)
-        name = f"{_MODEL.value} {_LAYER.value}"
+        layer = _LAYER.value or "penultimate"
+        network, name = model.feature_function(layer), f"{_MODEL.value} {layer}"
     else:
         import tensorflow_hub as hub
 
@@ -61,13 +65,24 @@ def main():
         except (OSError, ValueError, AttributeError) as error:
             raise InputError(f"{_MODULE.value} is no exported image module: {str(error).splitlines()[0]}") from None
         dataset, size, shorter_edge, max_labels = common.require(_DATASET), _IMAGE_SIZE.value, 0, 0
-        network, name = module, _MODULE.value
+        network, name = _function(module), " ".join(filter(None, [_MODULE.value, _LAYER.value]))
         fingerprint = sha256(pathlib.Path(_MODULE.value) / "variables" / "variables.data-00000-of-00001")
     crop = size, channels, _DATA_DIR.value, shorter_edge
     data = open_images(dataset, _SPLIT.value, *crop, _BAD_IMAGES.value, common.note, max_labels)
     description = f"{name} of {data.origin} at {data.image_shape[0]} pixels, weights {fingerprint[:16]}"
     count, shape = extract(network, data, output, description, _SHARD.value, _BATCH_SIZE.value)
     print(f"{count} examples, features {list(shape)}, in {output}{'' if output.endswith('.npz') else '-*'}")
+
+
+def _function(module):
+    """What gives the layer asked for of an exported module."""
+    from tf_bigan.errors import InputError, nearest
+
+    # Old TensorFlow 2 modules of others have neither.
+    named = {**getattr(module, "layers", {}), **({"code": module.encode} if hasattr(module, "encode") else {})}
+    if _LAYER.value and _LAYER.value not in named:
+        raise InputError(f"{_MODULE.value} has no layer {_LAYER.value!r}.{nearest(_LAYER.value, sorted(named))}")
+    return named[_LAYER.value] if _LAYER.value else module
 
 
 if __name__ == "__main__":

@@ -134,6 +134,8 @@ def main():
 
     if _TABLE.value not in _TABLES:
         raise InputError(f"unknown table {_TABLE.value!r}.{nearest(_TABLE.value, _TABLES)}")
+    if _EVALUATE.value and not _TRAIN.value:
+        raise InputError("--evaluate asks for an evaluation, which --notrain forbids")
     table = _TABLES[_TABLE.value]
     seeds = _seeds()
     reports = {name: [r for seed in seeds if (r := _report(name, seed, table))] for name in table.runs}
@@ -163,17 +165,20 @@ def _rows(block, runs, reports):
     for name, method in runs.items():
         if method in block.paper:
             yield row(f"{method}, paper", ["" if v is None else f"{v:.2f}" for v in block.paper[method]])
-        found = reports[name]
-        data = "/".join(sorted({describe_dataset(report) for report in found}))
-        epochs = "/".join(sorted({describe_epochs(report) for report in found}))
-        settings = [made for report in found if (made := newest_setting(report, block.metric))]
-        made = "; ".join(sorted({describe_setting(made) for made in settings}))
-        trained = _cells(block, found, "trained")
-        yield row(f"{method}, {data}" if data else method, trained or ["not run"], epochs, str(len(found) or ""))
-        if found:
-            yield row(f"{method}, untrained", _cells(block, found, "untrained"))
-        if made:
-            yield f"  classifiers of {method}: {made}"
+        # Runs of another length are not averaged.
+        by_epochs = {epochs: [] for epochs in sorted(map(describe_epochs, reports[name]))}
+        for report in reports[name]:
+            by_epochs[describe_epochs(report)].append(report)
+        for epochs, found in (by_epochs or {"": []}).items():
+            data = "/".join(sorted({describe_dataset(report) for report in found}))
+            settings = [made for report in found if (made := newest_setting(report, block.metric))]
+            made = "; ".join(sorted({describe_setting(made) for made in settings}))
+            trained = _cells(block, found, "trained")
+            yield row(f"{method}, {data}" if data else method, trained or ["not run"], epochs, str(len(found) or ""))
+            if found:
+                yield row(f"{method}, untrained", _cells(block, found, "untrained"))
+            if made:
+                yield f"  classifiers of {method}: {made}"
     more = {key: value for key, value in block.more.items() if key != "pool"}
     pixels = [values(report, block.metric, "pixels", "pixels", **more) for each in reports.values() for report in each]
     if any(pixels):

@@ -168,7 +168,9 @@ def test_evaluation_goes_on_after_the_last_result(photos, monkeypatch):
     assert len(lines) == 2 and other["results"].keys() == {"fine_tuning"}
     both = {"results": {"fine_tuning": report["results"]["fine_tuning"] + other["results"]["fine_tuning"]}}
     text = table(both)
-    assert "(classifiers: 48 px, 1 epochs)" in text and "(classifiers: 48 px, 2 epochs, mixed_bfloat16)" in text
+    told = "rate 0.01, units 8, seed 0"
+    assert f"(classifiers: 48 px, 1 epochs, {told})" in text
+    assert f"(classifiers: 48 px, 2 epochs, {told}, mixed_bfloat16)" in text
     assert newest_setting(both, "fine_tuning")["settings"]["epochs"] == 2
 
     # Killed after four results: those are not made again, and none is lost meanwhile.
@@ -187,7 +189,7 @@ def test_classifiers_of_another_size_than_the_encoder_s(photos, monkeypatch):
         say=lambda line: None,
     )  # fmt: skip
     assert [row["edge"] for row in report["results"]["fine_tuning"]] == [64, 64]
-    assert "(classifiers: 64 px, 1 epochs)" in table(report)
+    assert "(classifiers: 64 px, 1 epochs, rate 0.01, units 8, seed 0)" in table(report)
 
 
 def test_a_classifier_that_diverges_is_an_error(encoder, splits):
@@ -237,6 +239,24 @@ def test_a_bad_image_is_named_before_anything_is_trained(photos, tmp_path):
             run()
 
 
+def test_an_image_damaged_meanwhile_is_named(photos, tmp_path, monkeypatch):
+    import shutil
+
+    shutil.copytree(photos / "train", tmp_path / "train")
+
+    def damaged(network, training, test, **others):
+        (tmp_path / "train" / "a" / "0.png").write_bytes(b"no image")
+        next(iter(training.training_batches(40, 0, crop="random")))
+
+    monkeypatch.setattr(transfer, "fine_tune", damaged)
+    experiment = tiny(dataset=str(tmp_path / "train"), **CONV)
+    data = evaluate.open_evaluation_data(experiment, query_dataset=str(photos / "test"))
+    with pytest.raises(InputError, match="1 of 40 images of .* cannot be used.*\n.*0.png"):
+        evaluate.evaluate_transfer(
+            tiny_game(**CONV), experiment, data, ("fine_tuning",), SETTINGS, untrained=0, say=lambda line: None
+        )
+
+
 def test_classes_and_labels_must_fit(photos, tmp_path):
     import shutil
 
@@ -270,6 +290,7 @@ def test_errors(encoder, splits, digits_dir):
         evaluate.evaluate_transfer(game, experiment, data, names, SETTINGS, data_dir=str(digits_dir), say=pytest.fail)
     with pytest.raises(InputError, match="unknown layer 'conv6' for transfer. Did you mean 'conv5'"):
         evaluate.evaluate_transfer(game, experiment, data, ("frozen_prefix",), SETTINGS, layers=("conv6",))
+    evaluate.check_transfer(game, ("fine_tuning",), ("penultimate",))  # whose layers are other metrics'
     with pytest.raises(InputError, match="unknown metric 'fine_tunin'. Did you mean 'fine_tuning'"):
         evaluate.evaluate_transfer(game, experiment, data, ("fine_tunin",), SETTINGS)
     with pytest.raises(InputError, match="are in the gallery, .*: every image would be its own nearest"):

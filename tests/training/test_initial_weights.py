@@ -5,11 +5,12 @@ import shutil
 
 import numpy as np
 import pytest
-from helpers import read_h5, run_tool, tiny
+from helpers import read_h5, run_tool, tiny, tiny_game
 
 import tf_bigan
 from tf_bigan import zoo
 from tf_bigan.errors import InputError
+from tf_bigan.files import write_checksums
 from tf_bigan.training.run_directory import RunDirectory
 from tf_bigan.training.train import train
 
@@ -49,13 +50,16 @@ def test_a_run_begins_with_the_weights_that_it_is_given(first, second, role):
 
 
 def test_every_replica_begins_with_them(first, tmp_path, digits_dir):
-    flags = still(logical_cpus=2, strategy="mirrored").to_flagfile().splitlines()
-    arguments = [f"--initial_weights={first}", f"--workdir={tmp_path}/run", f"--data_dir={digits_dir}"]
-    status, stdout, stderr = run_tool("train.py", *flags, *arguments)
-    assert status == 0, stderr
-    assert f"beginning with the weights of {first}, of 2 epochs" in stdout and "2 replica(s)" in stdout
-    for path, value in kernels(first, "encoder").items():
-        np.testing.assert_array_equal(kernels(tmp_path / "run", "encoder")[path], value)
+    arguments = [f"--initial_weights={first}", f"--data_dir={digits_dir}"]
+    for strategy in ("one_device", "mirrored"):
+        flags = tiny(logical_cpus=2, strategy=strategy, sync_batch_norm=True).to_flagfile().splitlines()
+        status, stdout, stderr = run_tool("train.py", *flags, *arguments, f"--workdir={tmp_path}/{strategy}")
+        assert status == 0, stderr
+        assert f"beginning with the weights of {first}, of 2 epochs" in stdout
+    for role in ROLES:
+        one, two = (kernels(tmp_path / strategy, role) for strategy in ("one_device", "mirrored"))
+        for path, value in one.items():
+            np.testing.assert_allclose(two[path], value, atol=2e-4, err_msg=path)
 
 
 def test_what_trained_them_is_recorded_run_by_run(first, second, tmp_path, digits_dir):
@@ -78,10 +82,8 @@ def test_the_card_and_the_tables_say_so(second, tmp_path, digits_dir):
     entry = zoo.publish(second, "tiny", "nobody's data.", zoo=tmp_path / "zoo")
     text = (entry / "README.md").read_text()
     digest = RunDirectory(second).initial()[0]["weights"]
-    assert (
-        "- digits (train): 2 epochs (1 at 0.0002, 1 of decay to 1% of it), batch 128, seed 5; ended with weights "
-        f"`{digest[:12]}`" in text
-    )
+    told = "2 epochs (1 at 0.0002, 1 of decay to 1% of it), batch 128, seed 5"
+    assert f"- digits (train, 8x8x1): {told}; ended with weights `{digest[:12]}`" in text
     assert "--initial_weights=RUN" in text and "One run." not in text
     assert RunDirectory(entry).initial() == RunDirectory(second).initial() != []
     assert tf_bigan.load(entry).steps_done == 0
@@ -90,12 +92,12 @@ def test_the_card_and_the_tables_say_so(second, tmp_path, digits_dir):
 def test_a_resumed_run_need_not_name_them_again(first, tmp_path, digits_dir):
     folder = tmp_path / "run"
     train(still(checkpoint_every=5), folder, digits_dir, say=[].append, initial=first)
-    for file in ["SHA256SUMS", "weights.json", *(f"{role}.weights.h5" for role in ROLES)]:
-        (folder / file).unlink()  # as if stopped behind the last step
     for initial in (None, first):
+        for file in ["SHA256SUMS", "weights.json", *(f"{role}.weights.h5" for role in ROLES)]:
+            (folder / file).unlink()  # as if stopped behind the last step
         lines = []
         train(still(), folder, digits_dir, say=lines.append, initial=initial)
-        assert not any("beginning with" in line for line in lines)
+        assert "resuming after step 12 of 12" in lines and not any("beginning with" in line for line in lines)
         assert [run["epochs"] for run in RunDirectory(folder).lineage()] == [2, 1]
 
 
@@ -113,26 +115,58 @@ def test_without_a_checkpoint_left_they_are_asked_for_again(first, second, digit
         file.unlink()
     for file in (second / "checkpoints").glob("step-*/SHA256SUMS"):
         file.unlink()
-    with pytest.raises(InputError, match="did not begin from fresh weights; give --initial_weights again"):
-        train(still(), second, digits_dir, say=[].append)
+    for _ in range(2):  # the first start sets the damaged ones aside
+        with pytest.raises(InputError, match="second did not begin from fresh weights; give --initial_weights again"):
+            train(still(), second, digits_dir, say=[].append)
+    train(still(), second, digits_dir, say=(lines := []).append, initial=first)
+    assert any("beginning with the weights of" in line for line in lines)
 
 
 def test_weights_that_cannot_be_begun_with(first, tmp_path, digits_dir):
     wide = still(width=24)
-    with pytest.raises(InputError, match="first/encoder.weights.h5 does not fit the network"):
+    with pytest.raises(InputError, match="first/encoder.weights.h5 does not fit the encoder that the flags"):
         train(wide, tmp_path / "wide", digits_dir, say=[].append, initial=first)
     bare = tmp_path / "bare"
     bare.mkdir()
     shutil.copyfile(first / "train.flags", bare / "train.flags")
     with pytest.raises(InputError, match="bare has no weights to begin from"):
         train(still(), tmp_path / "run", digits_dir, say=[].append, initial=bare)
+    (lacking := tmp_path / "lacking").mkdir()
+    for file in first.iterdir():
+        if file.is_file() and not file.name.startswith("generator"):
+            shutil.copyfile(file, lacking / file.name)
+    write_checksums(lacking, ["encoder.weights.h5", "discriminator.weights.h5", "weights.json"])
+    with pytest.raises(InputError, match="lacking has no generator to begin with"):
+        train(still(), tmp_path / "run", digits_dir, say=[].append, initial=lacking)
     arguments = ["--dataset=digits", f"--workdir={tmp_path}/run", "--initial_weights=bigan_digit"]
     status, _, stderr = run_tool("train.py", *arguments)
     assert status == 2 and "unknown model 'bigan_digit'. Did you mean 'bigan_digits'" in stderr, stderr
 
 
+def test_weights_written_meanwhile_are_not_begun_with(first, tmp_path, digits_dir, monkeypatch):
+    source = tmp_path / "source"
+    shutil.copytree(first, source)
+
+    def load(self, role, network, load=RunDirectory.load_weights):
+        load(self, role, network)
+        if role == "encoder":
+            RunDirectory(source).save_weights(tiny_game(seed=9).networks, 1, 3)
+
+    monkeypatch.setattr(RunDirectory, "load_weights", load)
+    with pytest.raises(InputError, match="source wrote new weights meanwhile; start again"):
+        train(still(), tmp_path / "run", digits_dir, say=[].append, initial=source)
+
+
+def test_no_weights_at_all_are_fresh_ones(tmp_path, digits_dir):
+    flags = still().to_flagfile().splitlines()
+    arguments = [f"--workdir={tmp_path}/run", f"--data_dir={digits_dir}", "--initial_weights="]
+    status, _, stderr = run_tool("train.py", *flags, *arguments)
+    assert status == 0, stderr
+    assert RunDirectory(tmp_path / "run").initial() == []
+
+
 def test_a_damaged_record_of_them_is_named(second):
-    for content in ("{", json.dumps([{"epochs": 2}]), json.dumps([3])):
+    for content in ("{", "{}", "[]", json.dumps([{"epochs": 2}]), json.dumps([3])):
         (second / "initial.json").write_text(content)
         with pytest.raises(InputError, match="initial.json is damaged"):
             RunDirectory(second).lineage()

@@ -253,6 +253,23 @@ def test_a_run_killed_before_its_last_weights_writes_them_when_started_again(
     assert content == {"epochs": 2, "statistics_steps": experiment.statistics_steps}
 
 
+def test_a_run_killed_behind_its_pictures_goes_on_from_them(tmp_path, digits_dir, monkeypatch):
+    experiment = tiny(images_every=1)  # checkpoint_every is far away
+
+    class Killed(Exception):
+        pass
+
+    def killed(self, networks, epochs, statistics_steps, save_weights=RunDirectory.save_weights):
+        save_weights(self, networks, epochs, statistics_steps)
+        raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(RunDirectory, "save_weights", killed)
+        train(experiment, tmp_path, digits_dir, say=lambda line: None)
+    train(experiment, tmp_path, digits_dir, say=(lines := []).append)
+    assert "resuming after step 12 of 24" in lines and "finished: 24 steps" in lines[-1]
+
+
 def test_weights_without_a_checkpoint_to_go_on_from_are_not_overwritten(begun, digits_dir):
     workdir, experiment = begun
     RunDirectory(workdir).save_weights(tiny_game().networks, 1, 100)
@@ -431,7 +448,7 @@ def test_weights_of_another_architecture_are_refused(saved, other):
     run, _ = saved
     networks = tiny_game(**other).networks
     role = "generator" if other == {"generator_skip": False} else "encoder"
-    with pytest.raises(InputError, match=f"{role}.weights.h5 does not fit the network that train.flags describes"):
+    with pytest.raises(InputError, match=f"{role}.weights.h5 does not fit the {role} that the flags describe"):
         run.load_weights(role, networks[role])
 
 

@@ -160,7 +160,7 @@ def test_too_few_left_for_a_batch_are_refused(skipped, tmp_path):
 
 
 def test_workers_that_find_different_images_are_refused(skipped, tmp_path, monkeypatch):
-    monkeypatch.setattr(devices, "sum_over_replicas", lambda strategy, value: value + 1)
+    monkeypatch.setattr(devices, "sum_over_replicas", lambda strategy, value: value and value + 1)
     with pytest.raises(InputError, match="they must have the same data"):
         ran(settings(skipped[0]), tmp_path / "run")
 
@@ -206,3 +206,16 @@ def test_features_of_a_folder_with_a_bad_image(skipped, tmp_path, monkeypatch):
     data = open_images(str(skipped[0]), image_size=8, bad_images="skip", say=lambda line: None)
     assert extract(network, data, output, "means", shard=16) == (39, (3,))
     assert np.load(output)["features"].shape == (39, 3)
+
+
+def test_what_cannot_be_built_is_refused_before_all_images_are_decoded(tmp_path, monkeypatch):
+    monkeypatch.setattr(ImageData, "_try_all", lambda data, keep: pytest.fail("decoded"))
+    for n in range(4):
+        Image.fromarray(np.full((48, 48, 3), n, np.uint8)).save(tmp_path / f"{n}.png")
+    settings = {"dataset": str(tmp_path), "networks": "conv", "channels": 3, "batch_size": 2, "crop": "random"}
+    for changes, message in (
+        ({"system": "latent_regressor", "image_size": 32, "encoder_size": 48}, "the encoder takes images of shape"),
+        ({"image_size": 40}, "40"),
+    ):
+        with pytest.raises(InputError, match=message):
+            train(tiny(**settings, **changes), tmp_path / "run", say=lambda line: None)

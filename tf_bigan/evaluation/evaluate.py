@@ -10,6 +10,7 @@ from tf_bigan.data import default_query_split, open_images
 from tf_bigan.errors import InputError, nearest
 from tf_bigan.evaluation import metrics, transfer, voc
 from tf_bigan.evaluation.linear import linear_probe
+from tf_bigan.evaluation.report import other_than
 from tf_bigan.games import make_game
 from tf_bigan.networks.alexnet import CONVOLUTIONS
 
@@ -113,8 +114,8 @@ def evaluate(
     """Measures a model.
 
     The feature metrics are also taken of untrained encoders (the same networks from the run's seed and the seeds after
-    it, with inference statistics from training batches) and of raw pixels, of images as D and G have them. Each result
-    is handed to `keep` at once, and those that `earlier` holds are not measured again.
+    it, with inference statistics from batches of the gallery) and of raw pixels, of images as D and G have them. Each
+    result is handed to `keep` at once, and those that `earlier` holds are not measured again.
 
     Args:
       model: a trained Game.
@@ -139,6 +140,7 @@ def evaluate(
         be decoded.
     """
     check_names(names, METRICS)
+    layers = list(dict.fromkeys(layers))
     if "reconstruction" in names and model.encoder is None:
         raise InputError(f"{experiment.system} has no encoder, so it has no reconstruction metric")
     for layer in layers:
@@ -166,7 +168,8 @@ def evaluate(
         if missing:
             wanted = [space["layer"] for space in missing]
             say(f"features: {title.format(', '.join(wanted))}")
-            features = _features(function(wanted), data)
+            with data.gallery.naming_damage(), data.queries.naming_damage():
+                features = _features(function(wanted), data)
         for space in spaces:
             measured = features.pop(0) if space in missing else None
             for name, measure in by_features.items():
@@ -240,6 +243,7 @@ def evaluate_transfer(
     header = describe(experiment, data, settings.seed)
     held = _held(earlier, header)
     classifiers = []
+    layers = list(dict.fromkeys(layers))
     for encoder, init, game in _encoders(model, experiment, statistics, untrained):
         for metric, layer, chosen, measure in _measurements(names, layers, data, settings, voc_settings, data_dir):
             row = {"encoder": encoder, "seed": init, "layer": layer, "edge": data.gallery.image_shape[0]}
@@ -251,7 +255,8 @@ def evaluate_transfer(
         if not classifier.done:
             say(classifier.title)
             try:
-                classifier.row |= classifier.measure(classifier.game().feature_network, say=say)
+                with data.gallery.naming_damage(), data.queries.naming_damage():
+                    classifier.row |= classifier.measure(classifier.game().feature_network, say=say)
             except transfer.Diverged as error:  # the others need not wait for it
                 diverged.append(f"{classifier.title}: {error}")
                 say(diverged[-1])
@@ -296,7 +301,7 @@ def check_transfer(model, names, layers):
     """Raises InputError unless `evaluate_transfer` can take these."""
     check_names(names, TRANSFERS)
     transfer.check_transferable(model.feature_network)
-    for layer in layers:
+    for layer in layers if "frozen_prefix" in names else ():
         if layer not in CONVOLUTIONS:
             raise InputError(f"unknown layer {layer!r} for transfer.{nearest(layer, CONVOLUTIONS)}")
 
@@ -316,6 +321,7 @@ def describe(experiment, data, seed) -> dict:
         },
         "training_precision": experiment.precision,
         "training_seed": experiment.seed,
+        "untrained": experiment.fresh_digest(),
         "evaluation_seed": seed,
     }
 
@@ -347,7 +353,7 @@ def _check_labels(data, names):
 
 def _held(earlier, header):
     """The results of an earlier report that are of the same data and of today's protocols."""
-    if not earlier or any(earlier.get(key) != value for key, value in header.items()):
+    if not earlier or other_than(earlier, header):
         return {}
     told = earlier.get("protocols", {})
     return {name: rows for name, rows in earlier["results"].items() if told.get(name) == PROTOCOLS.get(name)}

@@ -9,6 +9,47 @@ _TRANSFERS = {
 }
 
 
+# What else tells a classifier's settings apart.
+_TOLD = {"learning_rate": "rate", "units": "units", "seed": "seed"}
+
+_OF_WEIGHTS = ("epochs", "initial_epochs", "weights")
+
+
+def carried(earlier, header) -> dict | None:
+    """What an earlier report holds that stands beside new results.
+
+    Args:
+      earlier: a report.
+      header: what the new one says but for its results: of which weights, networks and data.
+
+    Returns:
+      The earlier report, if it is of the same weights; of other weights of the same networks and data its baselines,
+      untrained encoders and pixels; None if it is of something else.
+    """
+    if other_than(earlier, header):
+        return None
+    if all(earlier.get(key) == header.get(key) for key in _OF_WEIGHTS):
+        return earlier
+    if "untrained" not in earlier:  # of before reports said which those are
+        return None
+    of_weights = {key: header[key] for key in _OF_WEIGHTS if key in header}
+    baselines = {
+        name: [row for row in found if row["encoder"] != "trained"]
+        for name, found in earlier["results"].items()
+        if isinstance(found, list)
+    }
+    baselines = {name: found for name, found in baselines.items() if found}
+    commands = {name: told for name, told in earlier.get("commands", {}).items() if name in baselines}
+    kept = {key: value for key, value in earlier.items() if key not in _OF_WEIGHTS}
+    return {**kept, **of_weights, "commands": commands, "results": baselines}
+
+
+def other_than(earlier, header) -> list[str]:
+    """What an earlier report is of other than `header` says, but for the weights: the keys that differ."""
+    told = {"untrained": header.get("untrained"), **earlier}  # which reports did not always tell
+    return [key for key, value in header.items() if key not in _OF_WEIGHTS and told.get(key) != value]
+
+
 def rows(report, name, encoder, layer, **more) -> list[dict]:
     """What a report has of a layer of an encoder, a row for each seed of the encoder's initial weights.
 
@@ -42,8 +83,9 @@ def describe_setting(made) -> str:
     """A transfer's setting as text, as "64 px, 10 epochs, mixed_bfloat16"."""
     settings = made["settings"]
     length = f"{settings['steps']} steps" if "steps" in settings else f"{settings['epochs']} epochs"
+    more = [f"{text} {settings[name]:g}" for name, text in _TOLD.items() if name in settings]
     precision = settings.get("precision", "float32")
-    return ", ".join([f"{made['edge']} px", length] + ([precision] if precision != "float32" else []))
+    return ", ".join([f"{made['edge']} px", length, *more] + ([precision] if precision != "float32" else []))
 
 
 def describe_dataset(report) -> str:

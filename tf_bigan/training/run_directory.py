@@ -21,7 +21,7 @@ import warnings
 
 from tf_bigan.errors import InputError
 from tf_bigan.experiment import Experiment
-from tf_bigan.files import CHECKSUMS, replacing, verify_checksums, write_checksums, write_text
+from tf_bigan.files import CHECKSUMS, read_checksums, replacing, verify_checksums, write_checksums, write_text
 
 FLAGFILE = "train.flags"
 WEIGHTS = "weights.json"
@@ -130,9 +130,12 @@ class RunDirectory:
             return []
         try:
             lineage = json.loads(path.read_text(encoding="utf-8"))
-            return [{name: run[name] for name in ("weights", "epochs", "flags")} for run in lineage]
+            lineage = [{name: run[name] for name in ("weights", "epochs", "flags")} for run in lineage]
         except (OSError, ValueError, KeyError, TypeError):
-            raise InputError(f"{path} is damaged") from None
+            lineage = []
+        if not lineage:
+            raise InputError(f"{path} is damaged")
+        return lineage
 
     def check_initial(self, other: "RunDirectory | None"):
         """Raises InputError if the run here, where there is one to resume, did not begin from the weights of `other`.
@@ -149,11 +152,8 @@ class RunDirectory:
             )
 
     def write_initial(self, lineage: list[dict]):
-        """Writes initial.json, or removes it where the lineage is []."""
-        if lineage:
-            write_text(self.path / INITIAL, json.dumps(lineage, indent=1) + "\n")
-        else:
-            (self.path / INITIAL).unlink(missing_ok=True)
+        """Writes initial.json."""
+        write_text(self.path / INITIAL, json.dumps(lineage, indent=1) + "\n")
 
     @contextlib.contextmanager
     def lock(self, say=print):
@@ -232,7 +232,7 @@ class RunDirectory:
                 network.load_weights(path)
         except (ValueError, OSError, KeyError, UserWarning) as error:
             reason = str(error).splitlines()[0]
-            raise InputError(f"{path} does not fit the network that train.flags describes: {reason}") from None
+            raise InputError(f"{path} does not fit the {role} that the flags describe: {reason}") from None
 
     def weights_are(self) -> dict:
         """What the weights are of: {"epochs": trained, "statistics_steps": batches behind their statistics}.
@@ -257,7 +257,7 @@ class RunDirectory:
 
     def weights_digest(self) -> str:
         """One SHA-256 for all the weights, as SHA256SUMS has them: what an evaluation was of."""
-        lines = (self.path / CHECKSUMS).read_text(encoding="utf-8").splitlines()
+        lines = read_checksums(self.path)
         return _digest("\n".join(line for line in sorted(lines) if line.endswith(".weights.h5")))
 
     def has_checkpoints(self) -> bool:

@@ -59,7 +59,7 @@ def train(experiment: Experiment, workdir, data_dir=None, say=print, initial=Non
       WorkerLost: with several workers, if one of the others dies.
     """
     run = RunDirectory(workdir)
-    initial = initial and RunDirectory(initial)
+    initial = RunDirectory(initial) if initial else None
     run.check_initial(initial)
     experiment = run.resolve(experiment.sized())
     _set_up_tensorflow(experiment)
@@ -85,7 +85,16 @@ def _train(experiment, run, initial, strategy, data_dir, say):
         )
     policy, why = devices.pick_precision(experiment.precision, strategy)
     xla = devices.pick_xla(experiment.xla, policy, experiment.networks, strategy, experiment.deterministic)
-    data, left_out = _open_data(experiment, run, strategy, data_dir, say)
+    data = open_images(
+        experiment.dataset,
+        experiment.split,
+        experiment.crop_size,
+        experiment.channels,
+        data_dir,
+        experiment.shorter_edge,
+        max_labels=experiment.max_labels,
+    )
+    data.check_batch(experiment.batch_size)
     size, _, channels = data.image_shape
     experiment = dataclasses.replace(
         experiment,
@@ -94,6 +103,10 @@ def _train(experiment, run, initial, strategy, data_dir, say):
         precision=policy,
         xla="on" if xla else "off",
     )
+    with strategy.scope():
+        game = make_game(experiment, policy)  # what cannot be built is refused before all images are decoded
+    lineage = _begin(game, run, initial, strategy)
+    data, left_out = _usable(data, experiment, run, strategy, say)
     say(
         f"{experiment.system} on {experiment.dataset}: {data.count} images of {size}x{size}x{channels}; "
         f"{experiment.strategy}, {replicas} replica(s) on {devices.kind()}; {policy} ({why}); XLA {experiment.xla}"
@@ -107,7 +120,6 @@ def _train(experiment, run, initial, strategy, data_dir, say):
         run.check_initial(initial)
         steps_per_epoch = math.ceil(data.count / experiment.batch_size)
         with strategy.scope():
-            game = make_game(experiment, policy)
             schedule = _schedule(experiment, steps_per_epoch)
             game.compile(
                 Adam(schedule, experiment.beta_1, experiment.beta_2, experiment.epsilon, experiment.l2),
@@ -133,7 +145,12 @@ def _train(experiment, run, initial, strategy, data_dir, say):
         else:
             if begun:
                 say("no checkpoint can be read; starting over")
-            _begin(game, run, initial, begun, chief, say)
+            if lineage is None:
+                raise InputError(f"{run.path} did not begin from fresh weights; give --initial_weights again")
+            if lineage:
+                say(f"beginning with the weights of {initial.path}, of {lineage[-1]['epochs']} epochs")
+            if lineage and chief:
+                run.write_initial(lineage)
         if devices.sum_over_replicas(strategy, game.steps_done) != game.steps_done * replicas:
             raise InputError("the workers found different checkpoints; they must share one --workdir")
         if chief:
@@ -144,31 +161,34 @@ def _train(experiment, run, initial, strategy, data_dir, say):
         say(f"finished: {total_steps} steps; weights in {pathlib.Path(run.path)}")
 
 
-def _begin(game, run, initial, begun, chief, say):
-    """Fills the networks of a run that has nothing to resume from those of `initial`, and records what trained them."""
-    lineage = []
-    if initial is None and begun and run.initial():
-        raise InputError(f"{run.path} did not begin from fresh weights; give --initial_weights again to start it over")
-    if initial is not None:
-        lineage = initial.lineage()
-        initial.load_all_weights(game.networks)
-        say(f"beginning with the weights of {initial.path}, of {lineage[-1]['epochs']} epochs")
-    if chief:
-        run.write_initial(lineage)
+def _begin(game, run, initial, strategy):
+    """Fills the networks with the weights of `initial`, a `RunDirectory`, if there is one.
+
+    Returns:
+      The runs behind the weights, [] for fresh ones; None if fresh ones are not what the run here began from.
+    """
+    lineage = [] if initial is None else initial.lineage()
+    digest = lineage[-1]["weights"] if lineage else ""
+    _require_agreement(strategy, digest.encode(), "the workers begin with different weights; give all the same ones")
+    if initial is None:
+        return None if run.initial() else []
+    if missing := [role for role in game.networks if not initial.weights_path(role).exists()]:
+        raise InputError(f"{initial.path} has no {missing[0]} to begin with")
+    initial.load_all_weights(game.networks)
+    if initial.weights_digest() != digest:
+        raise InputError(f"{initial.path} wrote new weights meanwhile; start again")
+    return lineage
 
 
-def _open_data(experiment, run, strategy, data_dir, say):
-    """The images to train on, and the numbers of those left out: as `run` has them, or by decoding each once."""
-    data = open_images(
-        experiment.dataset,
-        experiment.split,
-        experiment.crop_size,
-        experiment.channels,
-        data_dir,
-        experiment.shorter_edge,
-        max_labels=experiment.max_labels,
-    )
-    data.check_batch(experiment.batch_size)
+def _require_agreement(strategy, content: bytes, otherwise):
+    """Raises InputError, saying what is `otherwise`, unless all workers have the same content."""
+    digest = zlib.crc32(content) % 2**16  # its sums are exact in float32
+    if devices.sum_over_replicas(strategy, digest) != digest * strategy.num_replicas_in_sync:
+        raise InputError(otherwise)
+
+
+def _usable(data, experiment, run, strategy, say):
+    """The images that can be trained on, and the numbers of those left out: as `run` has them, or by decoding all."""
     load = experiment.crop == "centre"
     recorded = run.left_out(data.origin, data.stored)
     if recorded is None:
@@ -179,11 +199,8 @@ def _open_data(experiment, run, strategy, data_dir, say):
         left_out = np.array(recorded, np.int64)
         usable = data.without(left_out)
     # Before a worker refuses its data on its own, and the others wait for it.
-    digest = zlib.crc32(np.append(left_out, data.stored).tobytes()) % 2**16  # its sums are exact in float32
-    if devices.sum_over_replicas(strategy, digest) != digest * strategy.num_replicas_in_sync:
-        raise InputError(
-            "the workers have different images, or cannot decode the same ones; they must have the same data"
-        )
+    told = "the workers have different images, or cannot decode the same ones; they must have the same data"
+    _require_agreement(strategy, np.append(left_out, data.stored).tobytes(), told)
     if len(left_out) and experiment.bad_images == "refuse":
         raise data.refusal(left_out)
     if len(left_out):
@@ -204,7 +221,7 @@ def _fit(game, experiment, data, run, checkpoints, schedule, chief):
     if chief and experiment.images_every:
         batches = _batches(experiment, data)
         images, _ = data.arrays(limit=_PICTURED)
-        callbacks.append(Pictures(game, run, batches, images, experiment.images_every))
+        callbacks.append(Pictures(game, run, batches, images, experiment.images_every, keep))
 
     # fit begins at whole epochs only: what is left of an interrupted one is a fit of its own.
     with keep.on_signals():
