@@ -282,13 +282,13 @@ def test_a_directory_that_another_process_trains_in_is_refused(tmp_path, digits_
 
 
 def test_what_another_process_began_meanwhile_is_not_gone_on_with(tmp_path, digits_dir, monkeypatch):
-    def open_data(*arguments, open_data=train_module._open_data):
+    def usable(*arguments, usable=train_module._usable):
         other = RunDirectory(tmp_path)
         (other.checkpoints / "step-000000001").mkdir(parents=True)
         other.write_experiment(tiny(seed=7))
-        return open_data(*arguments)
+        return usable(*arguments)
 
-    monkeypatch.setattr(train_module, "_open_data", open_data)
+    monkeypatch.setattr(train_module, "_usable", usable)
     with pytest.raises(InputError, match="holds another experiment. It was started with --seed=7"):
         ran(tiny(), tmp_path, digits_dir)
     assert RunDirectory(tmp_path).experiment().seed == 7
