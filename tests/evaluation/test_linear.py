@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+from tf_bigan.errors import InputError
 from tf_bigan.evaluation import linear
 
 
@@ -105,6 +106,11 @@ def test_a_matrix_that_rounding_left_indefinite_has_a_root():
     root = linear._root(matrix)
     np.testing.assert_allclose(root @ root.T, matrix, atol=2e-3)
     np.testing.assert_array_equal(root, np.tril(root))
+
+
+def test_features_that_are_not_finite_are_refused():
+    with pytest.raises(InputError, match="the features are not finite numbers"):
+        linear._root(np.full((3, 3), np.nan, np.float32))
 
 
 def test_fewer_images_than_features_that_are_nearly_the_same():

@@ -9,6 +9,8 @@ import functools
 
 import numpy as np
 
+from tf_bigan.errors import InputError
+
 L2 = (1.0, 0.1, 0.01, 1e-3, 1e-4, 1e-5)  # times half the squared weights joins the mean loss; tried in order
 
 _HELD_OUT = 5  # one in so many gallery images chooses
@@ -121,6 +123,8 @@ def _root(matrix):
     from scipy.linalg import LinAlgError, cholesky
 
     raised = 1e-6 * float(np.mean(np.diag(matrix)))
+    if not np.isfinite(raised):
+        raise InputError("the features are not finite numbers, so no linear probe can be made of them")
     while True:
         try:
             return cholesky(matrix, lower=True, check_finite=False)
