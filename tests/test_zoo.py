@@ -324,8 +324,10 @@ def test_an_installed_wheel_loads_published_weights(tmp_path):
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path / "site")
     code = (
-        "import tf_bigan; m = tf_bigan.load('bigan_digits'); print(tf_bigan.__file__); "
-        "print(m.generate(2, seed=0).shape)"
+        "import numpy as np, tf_bigan; print(tf_bigan.__file__); "
+        "print(tf_bigan.load('bigan_digits').generate(2, seed=0).shape); "
+        "images = np.random.default_rng(0).uniform(size=(2, 64, 64, 3)).astype('float32'); "
+        "maps = tf_bigan.load('bigan_imagenet').features(images, layer='conv3'); print(maps.shape, maps.std() > 0)"
     )
     result = subprocess.run(
         [sys.executable, "-c", code],
@@ -335,7 +337,9 @@ def test_an_installed_wheel_loads_published_weights(tmp_path):
         env={**os.environ, "PYTHONPATH": str(tmp_path / "site")},
     )
     assert result.returncode == 0, result.stderr[-1000:]
-    assert str(tmp_path / "site") in result.stdout and "(2, 8, 8, 1)" in result.stdout
+    path, generated, features = result.stdout.splitlines()
+    assert path.startswith(str(tmp_path / "site")) and generated == "(2, 8, 8, 1)"
+    assert features == "(2, 4, 4, 384) True"
 
 
 def test_tools_name_what_is_wrong_and_exit_2(tmp_path):

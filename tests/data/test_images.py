@@ -161,6 +161,37 @@ def test_data_that_does_not_fit_into_memory_gives_the_same_batches(digits, digit
             np.testing.assert_array_equal(a, b)
 
 
+def test_crops_of_images_in_memory_are_those_of_images_read_anew(digits_dir, monkeypatch):
+    def opened():
+        return open_images("digits", image_size=8, shorter_edge=12, data_dir=digits_dir)
+
+    def looked_at(data):
+        random = data.training_batches(100, seed=7, first_step=13, crop="random", flip=True)
+        return [*take(random, 3), data.read([3, 1])[0], data.read([5, 2], tf.constant([[0.99, 0.0], [0.4, 0.7]]))[0]]
+
+    anew = looked_at(opened())
+    loaded = opened().load()
+    monkeypatch.setattr(type(loaded._source), "read", lambda self, indices: pytest.fail("read from disk"))
+    for a, b in zip(looked_at(loaded), anew, strict=True):
+        np.testing.assert_array_equal(a, b)
+    first, last = anew[0], anew[4]
+    assert np.unique(first.reshape(100, -1), axis=0).shape[0] > 90 and not np.array_equal(last[0], last[1])
+
+
+def test_random_crops_of_images_of_many_sizes_are_never_from_memory(tmp_path):
+    rng = np.random.default_rng(0)
+    for i in range(6):
+        save(tmp_path / f"{i}.png", rng.integers(0, 256, (20 + i, 30)))
+    places = tf.constant([[0.0, 0.0], [0.99, 0.99], [0.2, 0.6]])
+
+    def opened():
+        return open_images(str(tmp_path), image_size=8, shorter_edge=12)
+
+    loaded = opened().load()
+    np.testing.assert_array_equal(loaded.read([0, 5, 2], places)[0], opened().read([0, 5, 2], places)[0])
+    np.testing.assert_array_equal(loaded.read([0, 5, 2])[0], opened().read([0, 5, 2])[0])
+
+
 # -- in order
 
 

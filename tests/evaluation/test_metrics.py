@@ -172,6 +172,26 @@ def test_the_layers_of_a_network_are_one_pass_over_the_images(digits_dir, monkey
     assert len(passes) == 10 and whole == report
 
 
+def test_larger_maps_are_averaged_down(digits_dir, monkeypatch):
+    conv = {"networks": "conv", "width": 8, "image_size": 32, "channels": 3}
+    experiment, game = tiny(**conv), tiny_game(**conv)
+    splits = {"gallery_split": "train[:64]", "query_split": "test[:8]"}
+    data = open_evaluation_data(experiment, **splits, data_dir=str(digits_dir))
+    game.estimate_statistics(data.gallery.training_batches(32, 0), 2)
+    measured = []
+    monkeypatch.setattr(metrics, "knn", lambda *features: measured.append(features) or [{"accuracy": 0.0}])
+    settings = {"untrained": 0, "say": lambda line: None}
+    report = evaluate(game, experiment, data, ("knn",), ("conv2", "conv5", "penultimate"), pool=2, **settings)
+    assert [row["dimensions"] for row in report["results"]["knn"]] == [128, 128, 128, 3072]
+    images, labels = data.queries.arrays()
+    maps = game.features(images, layer="conv2")  # 4x4 of 32 channels
+    averages = maps.reshape(8, 2, 2, 2, 2, 32).mean(axis=(2, 4)).reshape(8, 128)
+    np.testing.assert_allclose(measured[0][2], averages, atol=1e-5)
+    np.testing.assert_array_equal(measured[0][3], labels)
+    small = game.features(images, layer="conv5")  # 2x2 already
+    np.testing.assert_allclose(measured[1][2], small.reshape(8, 128), atol=1e-5)
+
+
 def test_raw_pixels_are_of_the_size_of_the_generator_s(digits_dir):
     experiment = tiny(encoder_size=16)
     data = open_evaluation_data(experiment, data_dir=str(digits_dir))

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from helpers import images, run_tool, small_encoder, tiny, tiny_game
 
+from tf_bigan import zoo
 from tf_bigan.data import open_images
 from tf_bigan.errors import InputError
 from tf_bigan.evaluation import evaluate, transfer
@@ -12,6 +13,7 @@ from tf_bigan.evaluation.report import newest_setting, table, values
 from tf_bigan.evaluation.transfer import Transfer
 from tf_bigan.networks import MLPEncoder
 from tf_bigan.networks.alexnet import LAYERS
+from tf_bigan.training.run_directory import RunDirectory
 
 SETTINGS = Transfer(epochs=15, batch_size=20, units=24, learning_rate=0.02, dropout=0.1)
 CONV = {"networks": "conv", "width": 8, "image_size": 48, "shorter_edge": 52, "channels": 3, "latent_dim": 4}
@@ -296,6 +298,28 @@ def test_errors(encoder, splits, digits_dir):
     with pytest.raises(InputError, match="are in the gallery, .*: every image would be its own nearest"):
         same = evaluate.EvaluationData("a", "a", splits[0], splits[0])
         evaluate.evaluate_transfer(game, experiment, same, ("fine_tuning",), SETTINGS)
+
+
+def test_the_command_line_transfers_trained_and_untrained_and_keeps_the_rows(photos, tmp_path):
+    experiment = tiny(dataset=str(photos / "train"), statistics_steps=2, batch_size=16, crop="random", **CONV)
+    run = RunDirectory(tmp_path / "run")
+    run.write_experiment(experiment)
+    run.save_weights(tiny_game(**CONV).networks, 2, 2)
+    command = [
+        f"--model={run.path}", "--metrics=fine_tuning,frozen_prefix", "--layers=conv2", "--transfer_epochs=1",
+        "--transfer_units=8", f"--query_dataset={photos / 'test'}",
+    ]  # fmt: skip
+    status, stdout, stderr = run_tool("evaluate.py", *command)
+    assert status == 0, stderr
+    report = zoo.read_report(run.path / zoo.METRICS)
+    assert "(classifiers: 48 px, 1 epochs, rate 0.01, units 8" in stdout and table(report) in stdout
+    for metric, layer in (("fine_tuning", "conv5"), ("frozen_prefix", "conv2")):
+        for encoder in ("trained", "untrained"):
+            for column in ("accuracy", "accuracy_10_crop"):
+                (found,) = values(report, metric, encoder, layer, column)
+                assert 0.0 <= found <= 100.0 and found % 5.0 == 0.0  # of 20 queries
+    status, again, stderr = run_tool("evaluate.py", *command)
+    assert status == 0 and table(report) in again and " of trained" not in stderr + again
 
 
 def test_the_command_line_refuses_an_mlp(digits_dir, tmp_path):

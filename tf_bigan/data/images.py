@@ -97,6 +97,10 @@ class ImageData:
         self._shorter_edge = shorter_edge or image_size
         self._cropped = cropped  # to a size that was asked for; else all must be of the first one's
         self._resized = cropped and (source.varies or source.stored_shape[:2] != (self._shorter_edge,) * 2)
+        # Memory has images as they are before they are cropped, if those are alike; else their centres.
+        height, width, _ = source.stored_shape
+        self._whole = cropped and not source.varies and height == width
+        self._held_shape = (self._shorter_edge, self._shorter_edge, channels) if self._whole else self.image_shape
         self._memory = None
         self._tried = False  # whether every image was decoded once, if only by an earlier process
         self._kept = None  # int64 [count]: the examples' numbers in the source, where some are left out
@@ -113,7 +117,7 @@ class ImageData:
 
     def fits_memory(self) -> bool:
         """Whether the decoded images are few enough for `load` to keep them."""
-        return self.count * int(np.prod(self.image_shape)) <= IN_MEMORY_BYTES
+        return self.count * int(np.prod(self._held_shape)) <= IN_MEMORY_BYTES
 
     def check(self):
         """Raises InputError unless every image can be decoded. Loads them if they fit into memory."""
@@ -215,8 +219,8 @@ class ImageData:
         Args:
           batch_size: images a batch.
           seed, first_step: see above.
-          crop: "centre", or "random": anywhere in the resized image, drawn from (seed, s). Those are decoded anew
-            each time, in parallel, rather than kept in memory.
+          crop: "centre", or "random": anywhere in the resized image, drawn from (seed, s). For those, images that are
+            not in memory yet are decoded anew each time, in parallel.
           flip: mirror each image with probability 1/2, drawn from (seed, s).
           labels: give (images, int64 [batch_size] labels) instead.
 
@@ -242,7 +246,7 @@ class ImageData:
 
         steps = tf.data.Dataset.range(first_step, np.iinfo(np.int64).max)
         return _pipeline(
-            steps.map(batch, num_parallel_calls=2 if self._memory and crop == "centre" else tf.data.AUTOTUNE)
+            steps.map(batch, num_parallel_calls=2 if self._in_memory(crop == "centre") else tf.data.AUTOTUNE)
         )
 
     def batches(self, batch_size: int, first: int = 0) -> tf.data.Dataset:
@@ -256,10 +260,12 @@ class ImageData:
 
         `places`, float32 [N, 2] in [0, 1), says where to crop: 0 = at the top or left; None = in the centre.
         """
-        if self._memory is None or places is not None:
-            images, labels = self._read_source(indices, places)
-        else:
+        if self._in_memory(places is None):
             images, labels = (tf.gather(column, indices) for column in self._memory)
+            if self._whole:
+                images = self._crops(images, places)
+        else:
+            images, labels = self._read_source(indices, places)
         return tf.cast(images, tf.float32) / 255.0, labels
 
     def arrays(self, limit=None):
@@ -270,6 +276,10 @@ class ImageData:
         with self.naming_damage():
             images, labels = self.read(tf.range(count, dtype=tf.int64))
         return images.numpy(), labels.numpy()
+
+    def _in_memory(self, centred):
+        """Whether memory has the images, of which the centres or any places are asked for."""
+        return self._memory is not None and (self._whole or centred)
 
     def _numbers_of(self, indices):
         return indices if self._kept is None else self._kept[indices]
@@ -288,7 +298,8 @@ class ImageData:
 
         def decode(index, example):
             if keep:
-                return index, *self._decode(example)
+                image, label = self._whole_image(example) if self._whole else self._decode(example)
+                return index, tf.ensure_shape(image, self._held_shape), label
             image, _ = self._pixels(example)
             # A pixel is asked for, as a decoding that is for nothing is optimised away, control dependencies or not.
             return index, image[0, 0, 0]
@@ -336,13 +347,25 @@ class ImageData:
         images.set_shape((None, *self.image_shape))
         return images, labels
 
+    def _crops(self, images, places):
+        """Of images alike, uint8 [N, H, W, C]."""
+        size = self.image_shape[0]
+        if places is None:
+            images = pixels.cropped(images, size)
+        else:
+            each = (images, places)
+            images = tf.map_fn(lambda e: pixels.cropped(e[0], size, e[1]), each, fn_output_signature=tf.uint8)
+        return tf.ensure_shape(images, (None, *self.image_shape))
+
     def _decode(self, example, place=None):
-        image, label = self._pixels(example)
-        if self._resized:
-            image = pixels.resized(image, self._shorter_edge)
+        image, label = self._whole_image(example)
         if self._cropped:
             image = pixels.cropped(image, self.image_shape[0], place)
         return tf.ensure_shape(image, self.image_shape), label
+
+    def _whole_image(self, example):
+        image, label = self._pixels(example)
+        return pixels.resized(image, self._shorter_edge) if self._resized else image, label
 
     def _pixels(self, example):
         """The image of an example, uint8, before it is resized, and its label. All that can fail is in here."""

@@ -28,11 +28,14 @@ def resized(image, shorter_edge):
     return tf.cast(tf.round(tf.clip_by_value(image, 0.0, 255.0)), tf.uint8)
 
 
-def cropped(image, size, place):
-    """[H, W, C] -> [size, size, C] at `place`, float32 [2] in [0, 1), 0 = at the top or left; None = in the centre."""
-    room = tf.shape(image)[:2] - size
+def cropped(images, size, place=None):
+    """[..., H, W, C] -> [..., size, size, C] at one `place` of all.
+
+    `place`, float32 [2] in [0, 1), has 0 at the top or left; None = in the centre.
+    """
+    room = tf.shape(images)[-3:-1] - size
     if place is None:
         top, left = room[0] // 2, room[1] // 2
     else:
         top, left = tf.unstack(tf.cast(place * tf.cast(room + 1, tf.float32), tf.int32))
-    return image[top : top + size, left : left + size]
+    return images[..., top : top + size, left : left + size, :]
