@@ -311,6 +311,7 @@ def test_the_command_line_transfers_trained_and_untrained_and_keeps_the_rows(pho
     ]  # fmt: skip
     status, stdout, stderr = run_tool("evaluate.py", *command)
     assert status == 0, stderr
+    assert "remapper" not in stderr
     report = zoo.read_report(run.path / zoo.METRICS)
     assert "(classifiers: 48 px, 1 epochs, rate 0.01, units 8" in stdout and table(report) in stdout
     for metric, layer in (("fine_tuning", "conv5"), ("frozen_prefix", "conv2")):

@@ -7,6 +7,7 @@ layer that training begins from stays as it is:
   fine-tuning     conv1 ... conv5 copied, everything trained
 """
 
+import contextlib
 import dataclasses
 
 import keras
@@ -146,9 +147,23 @@ def train(alexnet, batches, steps_per_epoch, loss, settings, say):
             raise Diverged(f"the loss is {logs['loss']} in epoch {epoch + 1}; lower the learning rate")
 
     news = keras.callbacks.LambdaCallback(on_epoch_end=tell)
-    alexnet.fit(
-        batches, epochs=settings.epochs, steps_per_epoch=steps_per_epoch, callbacks=[news], verbose=0, shuffle=False
-    )
+    length = {"epochs": settings.epochs, "steps_per_epoch": steps_per_epoch}
+    with _without_remapper():
+        alexnet.fit(batches, **length, callbacks=[news], verbose=0, shuffle=False)
+
+
+@contextlib.contextmanager
+def _without_remapper():
+    """For graphs that are first run within it: on LeakyReLU's gradient that pass of TensorFlow fails, says so on
+    stderr, and leaves the graph as it was (met in jrayzhang6/CFR-RL#7, too).
+    """
+    option = "remapping"
+    before = tf.config.optimizer.get_experimental_options().get(option, True)
+    tf.config.optimizer.set_experimental_options({option: False})
+    try:
+        yield
+    finally:
+        tf.config.optimizer.set_experimental_options({option: before})
 
 
 def _classify(network, training, test, copied, train_from, settings, say):
