@@ -172,6 +172,21 @@ def test_publish_copies_the_run_and_writes_its_card(tmp_path):
     assert "nobody's data." in text and "1.250" in text and "--metrics=reconstruction" in text
 
 
+@pytest.mark.parametrize("weights, kept", [(True, " --json=FILE"), (False, "")])
+def test_the_card_s_commands_work_as_they_stand(tmp_path, weights, kept):
+    make_run(tmp_path / "run")
+    told = {"reconstruction": ["--metrics=reconstruction"], "fine_tuning": ["--metrics=fine_tuning --seed=1"]}
+    path = tmp_path / "run" / zoo.METRICS
+    path.write_text(json.dumps(zoo.read_report(path) | {"commands": told}))
+    entry = zoo.publish(tmp_path / "run", "tiny", "x", weights=weights, zoo=tmp_path / "zoo")
+    model = "tiny" if weights else "DIR"
+    lines = [line.strip() for line in (entry / "README.md").read_text().splitlines() if "evaluate.py" in line]
+    assert lines == [
+        f"python tools/evaluate.py --model={model} --metrics=reconstruction",
+        f"python tools/evaluate.py --model={model} --metrics=fine_tuning --seed=1{kept}",
+    ]
+
+
 def test_publish_without_weights(tmp_path):
     make_run(tmp_path / "run")
     entry = zoo.publish(tmp_path / "run", "tiny", "nobody's data.", weights=False, zoo=tmp_path / "zoo")

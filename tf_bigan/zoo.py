@@ -8,7 +8,7 @@ import re
 import shutil
 
 from tf_bigan.errors import InputError, nearest
-from tf_bigan.evaluation.report import carried, describe_dataset, table
+from tf_bigan.evaluation.report import TRANSFERS, carried, describe_dataset, table
 from tf_bigan.experiment import Experiment
 from tf_bigan.files import replacing, write_checksums, write_text
 from tf_bigan.training.run_directory import FLAGFILE, INITIAL, WEIGHTS, RunDirectory
@@ -177,7 +177,10 @@ def card(name, experiment, report, last, terms, weights, notes, state, lineage) 
     )
     told = report.get("commands") or {"": [f"--metrics={','.join(report['results'])}"]}
     evaluate = f"python tools/evaluate.py --model={name if weights else 'DIR'}"
-    commands = "\n    ".join(f"{evaluate} {flags}" for flags in dict.fromkeys(sum(told.values(), [])))
+    # Results that take hours are kept in a file, which an entry of the zoo has not.
+    kept = {metric: " --json=FILE" * (weights and metric in TRANSFERS) for metric in told}
+    lines = [f"{evaluate} {flags}{kept[metric]}" for metric, given in told.items() for flags in given]
+    commands = "\n    ".join(dict.fromkeys(lines))
     notes = f"\n## Notes\n\n{notes}\n" if notes else ""
     edge, channels = experiment.crop_size, experiment.channels
     queries = report["queries"]

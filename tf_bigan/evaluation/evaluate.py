@@ -10,12 +10,11 @@ from tf_bigan.data import default_query_split, open_images
 from tf_bigan.errors import InputError, nearest
 from tf_bigan.evaluation import metrics, transfer, voc
 from tf_bigan.evaluation.linear import linear_probe
-from tf_bigan.evaluation.report import other_than
+from tf_bigan.evaluation.report import TRANSFERS, other_than
 from tf_bigan.games import make_game
 from tf_bigan.networks.alexnet import CONVOLUTIONS
 
 METRICS = ("knn", "linear", "reconstruction", "nnd")
-TRANSFERS = ("frozen_prefix", "fine_tuning", "voc2007")
 
 PROTOCOLS = {
     "knn": "k nearest neighbours among all gallery images vote; inference statistics; no augmentation",

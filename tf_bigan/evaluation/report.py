@@ -2,7 +2,8 @@
 
 import statistics
 
-_TRANSFERS = {
+# Metrics that train classifiers: title, the values of a row, what they are.
+TRANSFERS = {
     "frozen_prefix": ("frozen prefix, top-1 accuracy, %", ("accuracy", "accuracy_10_crop"), ("1 crop", "10 crops")),
     "fine_tuning": ("fine-tuning, top-1 accuracy, %", ("accuracy", "accuracy_10_crop"), ("1 crop", "10 crops")),
     "voc2007": ("VOC2007, mean average precision, %", ("map", "map_10_crop"), ("1 crop", "10 crops")),
@@ -76,7 +77,7 @@ def setting(row) -> dict:
 
 def newest_setting(report, name) -> dict:
     """The `setting` of a transfer's row that was written last; {} without any."""
-    return setting(report["results"][name][-1]) if name in _TRANSFERS and report["results"].get(name) else {}
+    return setting(report["results"][name][-1]) if name in TRANSFERS and report["results"].get(name) else {}
 
 
 def describe_setting(made) -> str:
@@ -122,7 +123,7 @@ def table(report) -> str:
             mark = "" if converged else "  (stopped at the iteration limit)"
             lines.append(f"{head}{spread(values(report, 'linear', **space)):>16}{mark}")
         lines.append("")
-    for metric, (title, columns, heads) in _TRANSFERS.items():
+    for metric, (title, columns, heads) in TRANSFERS.items():
         found = report["results"].get(metric, [])
         settings = [setting(row) for row in found]
         for made in [made for i, made in enumerate(settings) if made not in settings[:i]]:
