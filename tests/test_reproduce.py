@@ -133,4 +133,4 @@ def test_a_tool_that_fails_ends_it(tmp_path):
     status, stdout, stderr = run_tool("reproduce.py", "--table=mnist_1nn", "--seeds=142", nowhere, f"--runs={tmp_path}")
     assert status == 2
     assert "there is no folder nowhere" in stderr and "Traceback" not in stderr
-    assert stderr.endswith("error: tools/train.py ended with status 2; start again to go on\n")
+    assert stderr.endswith("error: tools/train.py ended with status 2\n")

@@ -1,4 +1,4 @@
-"""The one exception that a user's input can cause."""
+"""The exception that a user's input can cause."""
 
 import difflib
 from collections.abc import Iterable
@@ -10,6 +10,10 @@ class InputError(ValueError):
     The message is one or two lines: what was wrong, what was found, what to do. The command lines in
     `tools/` print it without a traceback and exit with status 2.
     """
+
+
+class NoData(InputError):
+    """There is no data set of the name that was given."""
 
 
 def nearest(word: str, words: Iterable[str]) -> str:

@@ -83,7 +83,10 @@ def export(model, path, role="encoder", layer="penultimate", fold=True):
             signatures["encode"] = module.encode.get_concrete_function(module.input_spec)
         for name, function in getattr(module, "layers", {}).items():
             signatures[name] = function.get_concrete_function(module.input_spec)
-        tf.saved_model.save(module, str(temporary), signatures=signatures)
+        try:
+            tf.saved_model.save(module, str(temporary), signatures=signatures)
+        except tf.errors.OpError as error:  # no OSError
+            raise InputError(f"cannot write {path}: {error.message.splitlines()[0]}") from None
         error = _reload_error(temporary, inputs, expected)
         if not error <= TOLERANCE:  # NaN is refused too
             raise InputError(

@@ -33,6 +33,10 @@ def run(main, description: str):
         status = main()
     except InputError as error:
         sys.exit(_complain(error))
+    except Exception as error:
+        if type(error).__name__ != "ResourceExhaustedError":  # of TensorFlow, which is not imported here
+            raise
+        sys.exit(_complain(f"out of memory: {str(error).strip().splitlines()[0][:200]}"))
     except KeyboardInterrupt:
         sys.exit(130)
     sys.exit(status)

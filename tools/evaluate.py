@@ -101,7 +101,7 @@ def main():
         f"{data.gallery.count} of {data.gallery.origin}, queries {data.queries.count} of {data.queries.origin}\n"
     )
     sys.stdout.flush()
-    if data.overlap:
+    if data.overlap and not {*_METRICS.value} - {"reconstruction", "nnd"}:  # which the others refuse
         common.note("queries are images of the gallery: reconstruction and nnd are of images seen in training")
     if earlier:
         common.note(f"taking what {target} holds of this data and these settings")
@@ -165,7 +165,7 @@ def _earlier(target, about, header):
         return None
     earlier = zoo.read_report(target)
     if other := other_than(earlier, header):
-        raise InputError(f"{target} holds an evaluation with another {', '.join(other)}; give another --json")
+        raise InputError(f"{target} holds an evaluation of other settings ({', '.join(other)}); give another --json")
     return carried(earlier, {**about, **header})
 
 

@@ -36,8 +36,9 @@ def main():
     """Opens what was asked for and extracts."""
     output = common.require(_OUTPUT)
     common.import_tensorflow()
-    from tf_bigan.data import open_images
-    from tf_bigan.errors import InputError
+    from tf_bigan.data import located, open_images
+    from tf_bigan.errors import InputError, NoData
+    from tf_bigan.evaluation.evaluate import not_here
     from tf_bigan.evaluation.extract import extract
     from tf_bigan.files import sha256
 
@@ -51,7 +52,7 @@ def main():
 
         model, fingerprint = zoo.load_with_digest(_MODEL.value)
         experiment = RunDirectory(zoo.run_path(_MODEL.value)).experiment()
-        dataset = _DATASET.value or experiment.dataset
+        dataset = located(_DATASET.value or experiment.dataset)
         max_labels = experiment.max_labels_of(dataset)
         size, channels, shorter_edge = experiment.crop_size, experiment.channels, experiment.shorter_edge
         layer = _LAYER.value or "penultimate"
@@ -68,7 +69,12 @@ def main():
         network, name = _function(module), " ".join(filter(None, [_MODULE.value, _LAYER.value]))
         fingerprint = sha256(pathlib.Path(_MODULE.value) / "variables" / "variables.data-00000-of-00001")
     crop = size, channels, _DATA_DIR.value, shorter_edge
-    data = open_images(dataset, _SPLIT.value, *crop, _BAD_IMAGES.value, common.note, max_labels)
+    try:
+        data = open_images(dataset, _SPLIT.value, *crop, _BAD_IMAGES.value, common.note, max_labels)
+    except NoData as error:
+        if _DATASET.value:
+            raise
+        raise not_here(experiment) from error
     description = f"{name} of {data.origin} at {data.image_shape[0]} pixels, weights {fingerprint[:16]}"
     count, shape = extract(network, data, output, description, _SHARD.value, _BATCH_SIZE.value)
     print(f"{count} examples, features {list(shape)}, in {output}{'' if output.endswith('.npz') else '-*'}")

@@ -270,7 +270,8 @@ def _run_tool(tool, *arguments):
             except KeyboardInterrupt:
                 pass  # the tool has it, too, and may have a checkpoint to write
     if status:
-        raise InputError(f"tools/{tool}.py ended with status {status}; start again to go on")
+        again = "" if status == 2 else "; start again to go on"  # 2: its own line says what is wrong
+        raise InputError(f"tools/{tool}.py ended with status {status}{again}")
 
 
 def _seeds():

@@ -372,6 +372,13 @@ def test_linked_folders_are_classes_and_loops_end(tmp_path):
     assert data.class_names == ["linked", "near"] and data.count == 2
 
 
+def test_hidden_files_and_folders_are_not_looked_at(tmp_path):
+    for path in ("a/1.png", "a/._1.png", ".thumbnails/1.png", ".2.png"):
+        save(tmp_path / path, flat(0, 4, 4))
+    data = open_images(str(tmp_path))
+    assert data.class_names == ["a"] and data.count == 1 and data.labelled()
+
+
 @pytest.mark.parametrize("split", ["train", "test[100:200]"])
 def test_the_first_classes_can_be_had_alone(digits_dir, split):
     whole, some = (open_images("digits", split, data_dir=digits_dir, max_labels=n) for n in (0, 3))

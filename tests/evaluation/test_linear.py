@@ -118,3 +118,24 @@ def test_fewer_images_than_features_that_are_nearly_the_same():
     x = np.repeat(x, 100, axis=1) + 1e-6 * np.random.default_rng(1).normal(size=(60, 300)).astype(np.float32)
     found = linear.linear_probe(x, labels, x, labels)
     assert found["accuracy"] > 90.0
+
+
+@pytest.mark.parametrize("l2", [1.0, 1e-3])
+def test_the_space_that_few_images_span_holds_the_regression(l2, monkeypatch):
+    monkeypatch.setattr(linear, "_TOLERANCE", 1e-9)
+    rng = np.random.default_rng(0)
+    x, queries = (rng.normal(size=(count, 50)).astype(np.float32) for count in (20, 7))
+    y = np.arange(20) % 3
+    weights, _ = linear._Problem(x, y, 3, x.T @ x).solve(l2)
+    inside, of_queries = linear._within_span(x, queries)
+    assert inside.shape == (20, 20) and of_queries.shape == (7, 20)
+    found, _ = linear._Problem(inside, y, 3, inside.T @ inside).solve(l2)
+    np.testing.assert_allclose(of_queries @ found[:-1] + found[-1], queries @ weights[:-1] + weights[-1], atol=2e-2)
+
+
+def test_few_images_of_many_features_take_no_matrix_of_the_features(monkeypatch):
+    sizes = []
+    monkeypatch.setattr(linear, "_root", lambda matrix, root=linear._root: sizes.append(len(matrix)) or root(matrix))
+    x, labels = clusters(60, 0.3)
+    x = np.repeat(x, 1000, axis=1) + 1e-3 * np.random.default_rng(1).normal(size=(60, 3000)).astype(np.float32)
+    assert linear.linear_probe(x, labels, x, labels)["accuracy"] > 90.0 and set(sizes) == {60}

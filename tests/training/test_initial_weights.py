@@ -124,7 +124,7 @@ def test_without_a_checkpoint_left_they_are_asked_for_again(first, second, digit
 
 def test_weights_that_cannot_be_begun_with(first, tmp_path, digits_dir):
     wide = still(width=24)
-    with pytest.raises(InputError, match="first/encoder.weights.h5 does not fit the encoder that the flags"):
+    with pytest.raises(InputError, match="first has other networks: width 16 there and 24 here"):
         train(wide, tmp_path / "wide", digits_dir, say=[].append, initial=first)
     bare = tmp_path / "bare"
     bare.mkdir()

@@ -20,7 +20,7 @@ import urllib.request
 import numpy as np
 import tensorflow as tf
 
-from tf_bigan.errors import InputError, nearest
+from tf_bigan.errors import InputError, NoData, nearest
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
 NO_LABEL = -1
@@ -38,6 +38,12 @@ def open_source(dataset: str, split: str, data_dir: str | None, max_labels: int 
         return FirstClasses(dataset, open_source(dataset, split, data_dir), max_labels)
     folder = _folder(dataset)
     return FolderSource(folder) if folder else TFDSSource(dataset, split, data_dir)
+
+
+def located(dataset: str) -> str:
+    """What a data set is called from anywhere: a folder's absolute path, or the TFDS name as it is."""
+    folder = _folder(dataset)
+    return os.path.abspath(folder) if folder else dataset
 
 
 def default_query_split(dataset: str, data_dir: str | None) -> str:
@@ -64,17 +70,18 @@ def _folder(dataset):
 class FolderSource:
     """Image files under a folder, in sorted order; a file's class is the first folder below `path`.
 
-    Files that lie directly in `path` have no label.
+    Files that lie directly in `path` have no label. Hidden files and folders, whose names begin with a dot, are not
+    looked at.
     """
 
     split = ""
 
     def __init__(self, path: pathlib.Path):
         if not path.is_dir():
-            raise InputError(f"there is no folder {path}; a TFDS name is written without '/' and leading '.'")
+            raise NoData(f"there is no folder {path}; a TFDS name is written without '/' and leading '.'")
         self.files = sorted(p for p in _files_under(path) if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
         if not self.files:
-            raise InputError(f"no images under {path}; looked for {', '.join(IMAGE_SUFFIXES)}")
+            raise InputError(f"no images under {path}; looked for {', '.join(IMAGE_SUFFIXES)}, none of them hidden")
         classes = [p.relative_to(path).parts[0] if p.parent != path else None for p in self.files]
         self.class_names = sorted({c for c in classes if c is not None})
         numbers = {name: i for i, name in enumerate(self.class_names)}
@@ -139,13 +146,18 @@ class FolderSource:
 
 
 def _files_under(path):
-    """The files in and below a folder. Linked folders are entered, but for those that lead back above themselves."""
+    """The files in and below a folder, without hidden ones.
+
+    Linked folders are entered, but for those that lead back above themselves.
+    """
+
+    def is_entered(folder, name):
+        above = os.path.join(os.path.realpath(folder), "")
+        return not name.startswith(".") and not above.startswith(os.path.join(os.path.realpath(f"{folder}/{name}"), ""))
+
     for folder, names, files in os.walk(path, followlinks=True):
-        inside = os.path.join(os.path.realpath(folder), "")
-        names[:] = [
-            name for name in names if not inside.startswith(os.path.join(os.path.realpath(f"{folder}/{name}"), ""))
-        ]
-        yield from (pathlib.Path(folder, name) for name in files)
+        names[:] = [name for name in names if is_entered(folder, name)]
+        yield from (pathlib.Path(folder, name) for name in files if not name.startswith("."))
 
 
 class TFDSSource:
@@ -270,7 +282,7 @@ def prepared_builder(dataset: str, data_dir: str | None):
         builder = tfds.builder(dataset, data_dir=data_dir)
     except tfds.core.DatasetNotFoundError:
         folder = f" For a folder of images write ./{dataset}." if os.path.isdir(dataset) else ""
-        raise InputError(f"unknown data set {dataset!r}.{_near_datasets(dataset)}{folder}") from None
+        raise NoData(f"unknown data set {dataset!r}.{_near_datasets(dataset)}{folder}") from None
     except (ValueError, AssertionError, FileNotFoundError) as error:
         raise InputError(f"data set {dataset!r} cannot be opened: {_first_line(error)}") from None
     if builder.is_prepared():
@@ -285,7 +297,7 @@ def prepared_builder(dataset: str, data_dir: str | None):
     except InputError:  # of a builder of ours
         raise
     except Exception as error:  # TFDS, its checksums, requests and the file system all raise their own
-        raise InputError(
+        raise NoData(
             f"data set {dataset!r} is not under {builder.data_dir_root} and could not be prepared there: "
             f"{_first_line(error)}\nPoint --data_dir or TFDS_DATA_DIR at prepared data, or connect to a network."
         ) from None

@@ -6,8 +6,8 @@ import functools
 import numpy as np
 import tensorflow as tf
 
-from tf_bigan.data import default_query_split, open_images
-from tf_bigan.errors import InputError, nearest
+from tf_bigan.data import default_query_split, located, open_images
+from tf_bigan.errors import InputError, NoData, nearest
 from tf_bigan.evaluation import metrics, transfer, voc
 from tf_bigan.evaluation.linear import linear_probe
 from tf_bigan.evaluation.report import TRANSFERS, other_than
@@ -75,8 +75,8 @@ def open_evaluation_data(
     Raises:
       InputError: as `open_images`.
     """
-    dataset = dataset or experiment.dataset
-    query_dataset = query_dataset or dataset
+    asked, dataset = dataset, located(dataset or experiment.dataset)
+    query_dataset = located(query_dataset or dataset)
     size, shorter_edge = experiment.crop_size, experiment.shorter_edge
     max_labels = experiment.max_labels_of(dataset)
     if edge:
@@ -86,9 +86,22 @@ def open_evaluation_data(
         crop = size, experiment.channels, data_dir, shorter_edge
         return open_images(name, split, *crop, bad_images or experiment.bad_images, say, max_labels)
 
-    gallery = open_split(dataset, gallery_split)
+    try:
+        gallery = open_split(dataset, gallery_split)
+    except NoData as error:
+        if asked:
+            raise
+        raise not_here(experiment) from error
     queries = open_split(query_dataset, query_split or default_query_split(query_dataset, data_dir))
     return EvaluationData(dataset, query_dataset, gallery, queries, max_labels)
+
+
+def not_here(experiment) -> NoData:
+    """What to raise where the data that a model was trained on cannot be had, and no other was asked for."""
+    return NoData(
+        f"the data that the model was trained on, {experiment.dataset}, cannot be had here.\n"
+        "--dataset names other data; --data_dir or TFDS_DATA_DIR, where TFDS has it"
+    )
 
 
 def transfer_edge(experiment, edge=0) -> int:
@@ -337,7 +350,8 @@ def _check_labels(data, names):
         raise InputError(f"{data.dataset} has no labels, which {' and '.join(names)} need")
     for images in (data.gallery, data.queries):
         if not images.labelled():
-            raise InputError(f"images of {images.origin} have no labels, which {' and '.join(names)} need")
+            why = "" if images.split else "; an image's class is the folder that it lies in"
+            raise InputError(f"images of {images.origin} have no labels, which {' and '.join(names)} need{why}")
     if data.gallery.class_names != data.queries.class_names:
         raise InputError(
             f"the gallery's classes are {_list(data.gallery.class_names)}, the queries' "
@@ -346,8 +360,14 @@ def _check_labels(data, names):
     if data.overlap:
         raise InputError(
             f"queries, {data.queries.origin}, are in the gallery, {data.gallery.origin}: every image would be its own "
-            "nearest neighbour.\nGive another --query_dataset, --query_split or --gallery_split"
+            f"nearest neighbour.\nGive another {_other_queries(data)}"
         )
+
+
+def _other_queries(data):
+    if data.gallery.split:
+        return "--query_dataset, --query_split or --gallery_split"
+    return "--query_dataset: a folder of other images of the same classes"
 
 
 def _held(earlier, header):

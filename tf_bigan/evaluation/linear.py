@@ -40,6 +40,8 @@ def linear_probe(gallery, gallery_labels, queries, query_labels):
     order = np.random.RandomState(0).permutation(len(gallery))  # NumPy has frozen its stream
     scaler = StandardScaler(copy=False)
     x, queries = scaler.fit_transform(gallery[order]), scaler.transform(queries.copy())
+    if len(x) < x.shape[1]:
+        x, queries = _within_span(x, queries)
     classes, y = np.unique(gallery_labels[order], return_inverse=True)
 
     kept = len(x) - len(x) // _HELD_OUT
@@ -113,6 +115,15 @@ class _Problem:
         options = {"maxiter": _ITERATIONS, "ftol": _TOLERANCE, "gtol": _TOLERANCE}
         found = minimize(loss, scaled(start), jac=True, method="L-BFGS-B", options=options)
         return unscaled(found.x), bool(found.success)
+
+
+def _within_span(x, queries):
+    """Of fewer images than features: coordinates [N, N] and [Q, N] in the space that the images span.
+
+    The regression's weights lie in it, so that it stays the same.
+    """
+    basis, coordinates = np.linalg.qr(x.T)
+    return np.ascontiguousarray(coordinates.T), queries @ basis
 
 
 def _root(matrix):

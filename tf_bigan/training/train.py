@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import math
+import os
 import pathlib
 import sys
 import traceback
@@ -11,7 +12,7 @@ import zlib
 import numpy as np
 import tensorflow as tf
 
-from tf_bigan.data import open_images
+from tf_bigan.data import located, open_images
 from tf_bigan.errors import InputError
 from tf_bigan.experiment import Experiment
 from tf_bigan.games import Adam, ConstantThenDecay, make_game
@@ -61,6 +62,9 @@ def train(experiment: Experiment, workdir, data_dir=None, say=print, initial=Non
     run = RunDirectory(workdir)
     initial = RunDirectory(initial) if initial else None
     run.check_initial(initial)
+    experiment = dataclasses.replace(experiment, dataset=located(experiment.dataset))
+    if (folder := experiment.dataset) in map(str, pathlib.Path(os.path.abspath(run.path), "x").parents):
+        raise InputError(f"{run.path} lies among the images, in {folder}; give another --workdir")
     experiment = run.resolve(experiment.sized())
     _set_up_tensorflow(experiment)
     experiment = dataclasses.replace(experiment, strategy=devices.pick_strategy(experiment.strategy))
@@ -105,7 +109,7 @@ def _train(experiment, run, initial, strategy, data_dir, say):
     )
     with strategy.scope():
         game = make_game(experiment, policy)  # what cannot be built is refused before all images are decoded
-    lineage = _begin(game, run, initial, strategy)
+    lineage = _begin(experiment, game, run, initial, strategy)
     data, left_out = _usable(data, experiment, run, strategy, say)
     say(
         f"{experiment.system} on {experiment.dataset}: {data.count} images of {size}x{size}x{channels}; "
@@ -161,7 +165,7 @@ def _train(experiment, run, initial, strategy, data_dir, say):
         say(f"finished: {total_steps} steps; weights in {pathlib.Path(run.path)}")
 
 
-def _begin(game, run, initial, strategy):
+def _begin(experiment, game, run, initial, strategy):
     """Fills the networks with the weights of `initial`, a `RunDirectory`, if there is one.
 
     Returns:
@@ -174,6 +178,9 @@ def _begin(game, run, initial, strategy):
         return None if run.initial() else []
     if missing := [role for role in game.networks if not initial.weights_path(role).exists()]:
         raise InputError(f"{initial.path} has no {missing[0]} to begin with")
+    if other := experiment.other_networks(initial.experiment()):
+        told = ", ".join(f"{name} {theirs} there and {ours} here" for name, (ours, theirs) in other.items())
+        raise InputError(f"{initial.path} has other networks: {told}")
     initial.load_all_weights(game.networks)
     if initial.weights_digest() != digest:
         raise InputError(f"{initial.path} wrote new weights meanwhile; start again")
