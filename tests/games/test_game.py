@@ -727,6 +727,9 @@ def test_unknown_layer_names_the_nearest(used):
         used.features(images(1), layer="penultimat")
     with pytest.raises(InputError, match="Known: code, flat, h1, "):
         used.features(images(1), layer="conv7")
+    for nonsense in (None, 3):
+        with pytest.raises(InputError, match=f"unknown layer {nonsense}\\."):
+            used.features(images(1), layer=nonsense)
 
 
 def test_a_function_of_several_layers_gives_what_each_gives(used):

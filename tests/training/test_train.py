@@ -52,6 +52,7 @@ def test_a_run_ends_with_status_0_and_without_complaints(finished):
     workdir, status, stdout, stderr = finished
     assert status == 0, stderr
     assert "1437 images of 8x8x1; one_device, 1 replica(s) on CPU; float32 (as asked); XLA off" in stdout
+    assert "estimating inference statistics over 3 batches" in stdout
     assert f"finished: {TOTAL} steps; weights in {workdir}" in stdout
     assert "Epoch 3/3" in stdout and "discriminator_loss: " in stdout
     assert "Warning" not in stderr and "Traceback" not in stderr

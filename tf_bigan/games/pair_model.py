@@ -144,7 +144,8 @@ class PairModel(keras.Model):
 
         With a list of layers the function gives a list of theirs, from one pass through the network.
         """
-        layers = [layer] if isinstance(layer, str) else layer
+        several = isinstance(layer, list | tuple)
+        layers = layer if several else [layer]
         if "code" in layers:
             self._require("encoder", "encode")
         names = tuple(each if each == "code" else self.layer_name(each) for each in layers)
@@ -157,7 +158,7 @@ class PairModel(keras.Model):
 
             self._compile(names, features, self.image_shape)
         function = self._compiled[names]
-        return (lambda x: function(x)[0]) if isinstance(layer, str) else function
+        return function if several else lambda x: function(x)[0]
 
     def layer_name(self, layer="penultimate") -> str:
         """The name of the layer that `features` calls `layer`. Raises InputError for an unknown one."""
@@ -165,7 +166,9 @@ class PairModel(keras.Model):
         if layer == "penultimate":
             name = getattr(self.feature_network, "penultimate", self.layer_names[-2:][0])
         if name not in self.layer_names:
-            raise InputError(f"unknown layer {layer!r}.{nearest(layer, ['penultimate', 'code', *self.layer_names])}")
+            raise InputError(
+                f"unknown layer {layer!r}.{nearest(str(layer), ['penultimate', 'code', *self.layer_names])}"
+            )
         return name
 
     @property

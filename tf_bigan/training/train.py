@@ -161,7 +161,7 @@ def _train(experiment, run, initial, strategy, data_dir, say):
             run.rewind_log(game.steps_done)
         with data.naming_damage():
             _fit(game, experiment, data, run, checkpoints, schedule, chief)
-            _finish(game, experiment, data, run, chief)
+            _finish(game, experiment, data, run, chief, say)
         say(f"finished: {total_steps} steps; weights in {pathlib.Path(run.path)}")
 
 
@@ -250,8 +250,9 @@ def _fit(game, experiment, data, run, checkpoints, schedule, chief):
     keep.save()
 
 
-def _finish(game, experiment, data, run, chief):
+def _finish(game, experiment, data, run, chief, say):
     if chief:
+        say(f"estimating inference statistics over {experiment.statistics_steps} batches")
         batches = _batches(experiment, data)
         game.estimate_statistics(batches, experiment.statistics_steps)
         run.save_weights(game.networks, experiment.epochs, experiment.statistics_steps)
