@@ -707,6 +707,8 @@ def test_no_images_give_no_codes(used):
     assert used.encode(images(0)).shape == (0, 4)
     assert used.features(images(0)).shape == (0, 16)
     assert used.generate(0).shape == (0, 8, 8, 1)
+    conv = tiny_game(networks="conv", width=4, image_size=32, channels=3)
+    assert conv.features(images(0, shape=(32, 32, 3)), layer="conv2").shape == (0, 4, 4, 16)
 
 
 def test_features_are_named_after_the_layers(used):
