@@ -41,13 +41,13 @@ _PAPER = "Donahue et al. 2017, appendix"
 _SIZES = {"mlp": {"width": 1024, "latent_dim": 50}, "conv": {"width": 64, "latent_dim": 200}}
 
 # What decides of training alone, and nothing of the networks before it.
-# What the networks' weights are shaped by; image_size and encoder_size are compared as the sizes that they stand for.
-_OF_NETWORKS = ("networks", "width", "latent_dim", "channels", "image_size", "crop_size", "generator_skip")
 _OF_TRAINING = (
     *("latent_weight", "constant_epochs", "decay_epochs", "learning_rate", "final_learning_rate"),
     *("beta_1", "beta_2", "epsilon", "l2", "strategy", "precision", "xla", "deterministic", "logical_cpus"),
     *("inter_op_threads", "intra_op_threads", "checkpoint_every", "keep_checkpoints", "images_every"),
 )
+# What gives the networks' weights their shapes.
+_OF_NETWORKS = ("networks", "width", "latent_dim", "channels", "image_size", "encoder_size", "generator_skip")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -250,7 +250,7 @@ class Experiment:
         return hashlib.sha256(fresh.to_flagfile().encode()).hexdigest()
 
     def other_networks(self, other: "Experiment") -> dict[str, tuple]:
-        """What gives the networks other shapes than those of `other`: {name: (here, there)}."""
+        """What may give the networks other shapes than those of `other`: {name: (here, there)}."""
         pairs = {name: (getattr(self, name), getattr(other, name)) for name in _OF_NETWORKS}
         return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 

@@ -86,7 +86,7 @@ def export(model, path, role="encoder", layer="penultimate", fold=True):
         try:
             tf.saved_model.save(module, str(temporary), signatures=signatures)
         except tf.errors.OpError as error:  # no OSError
-            raise InputError(f"cannot write {path}: {error.message.splitlines()[0]}") from None
+            raise InputError(f"cannot write {path}: {error.message[:200]}") from None
         error = _reload_error(temporary, inputs, expected)
         if not error <= TOLERANCE:  # NaN is refused too
             raise InputError(

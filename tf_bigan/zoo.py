@@ -3,7 +3,6 @@
 import dataclasses
 import fnmatch
 import json
-import os
 import pathlib
 import re
 import shutil
@@ -12,7 +11,7 @@ from tf_bigan.errors import InputError, nearest
 from tf_bigan.evaluation.report import TRANSFERS, carried, describe_dataset, table
 from tf_bigan.experiment import Experiment
 from tf_bigan.files import replacing, write_checksums, write_text
-from tf_bigan.training.run_directory import FLAGFILE, WEIGHTS, RunDirectory
+from tf_bigan.training.run_directory import FLAGFILE, INITIAL, WEIGHTS, RunDirectory
 
 METRICS = "metrics.json"
 CARD = "README.md"
@@ -115,8 +114,7 @@ def load_with_digest(name):
 def publish(run, name, terms, weights=True, zoo=None, notes="", interim=False):
     """Publishes a run: its directory with the optimizer state left out, plus a card.
 
-    Flags that belong to the machine (strategy, logical CPUs, precision, xla, threads) go back to their defaults, and of
-    a data set that is a folder only its own name remains.
+    Flags that belong to the machine (strategy, logical CPUs, precision, xla, threads) go back to their defaults.
 
     Args:
       run: a run directory with weights and an evaluation (tools/evaluate.py writes it).
@@ -150,10 +148,10 @@ def publish(run, name, terms, weights=True, zoo=None, notes="", interim=False):
     report = read_report(run.path / METRICS)
     if report.get("weights") != run.weights_digest():
         raise InputError(f"{run.path / METRICS} is of other weights; run tools/evaluate.py --model={run.path} again")
+    lineage = run.initial()
     log = [record for record in run.read_log() if record["epoch"] <= state["epochs"]]
     if not log:
         raise InputError(f"{run.log} is missing or damaged")
-    experiment, report, lineage = _without_paths(experiment, report, run.initial())
 
     names = ("strategy", "logical_cpus", "precision", "xla", "inter_op_threads", "intra_op_threads")
     machine = {name: Experiment.default(name) for name in names}
@@ -161,33 +159,14 @@ def publish(run, name, terms, weights=True, zoo=None, notes="", interim=False):
         entry.mkdir()
         published = RunDirectory(entry)
         published.write_experiment(dataclasses.replace(experiment, **machine))
-        write_report(entry / METRICS, report)
-        if lineage:
-            published.write_initial(lineage)
-        for file in [*(file.name for file in run.weight_files()), WEIGHTS] if weights else []:
+        initial = [INITIAL] if lineage else []
+        for file in [METRICS, *initial, *([*(file.name for file in run.weight_files()), WEIGHTS] if weights else [])]:
             shutil.copyfile(run.path / file, entry / file)
         write_checksums(entry, [file.name for file in entry.iterdir()])
         if weights and published.weights_digest() != report["weights"]:
             raise InputError(f"{run.path} wrote new weights meanwhile; evaluate and publish those")
         write_text(entry / CARD, card(name, experiment, report, log[-1], terms, weights, notes, state, lineage))
     return (zoo or zoo_path()) / name
-
-
-def _without_paths(experiment, report, lineage):
-    """The same of a run and its evaluation, where folders of images are called "./" and their own name."""
-
-    def short(dataset):
-        return f"./{pathlib.PurePath(dataset).name}" if os.path.isabs(dataset) else dataset
-
-    def shortened(experiment):
-        return dataclasses.replace(experiment, dataset=short(experiment.dataset))
-
-    queries = {**report["queries"], "dataset": short(report["queries"].get("dataset", report["dataset"]))}
-    report = {**report, "dataset": short(report["dataset"]), "queries": queries}
-    lineage = [
-        {**run, "flags": shortened(Experiment().changed_by(run["flags"].splitlines())).to_flagfile()} for run in lineage
-    ]
-    return shortened(experiment), report, lineage
 
 
 def card(name, experiment, report, last, terms, weights, notes, state, lineage) -> str:

@@ -34,9 +34,10 @@ def run(main, description: str):
     except InputError as error:
         sys.exit(_complain(error))
     except Exception as error:
-        if type(error).__name__ != "ResourceExhaustedError":  # of TensorFlow, which is not imported here
+        # Of TensorFlow, which is not imported here; it has the same for a full disk.
+        if type(error).__name__ != "ResourceExhaustedError" or "OOM" not in str(error):
             raise
-        sys.exit(_complain(f"out of memory: {str(error).strip().splitlines()[0][:200]}"))
+        sys.exit(_complain("not enough memory for what the flags ask for"))
     except KeyboardInterrupt:
         sys.exit(130)
     sys.exit(status)

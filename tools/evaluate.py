@@ -101,7 +101,7 @@ def main():
         f"{data.gallery.count} of {data.gallery.origin}, queries {data.queries.count} of {data.queries.origin}\n"
     )
     sys.stdout.flush()
-    if data.overlap and not {*_METRICS.value} - {"reconstruction", "nnd"}:  # which the others refuse
+    if data.overlap and not {*_METRICS.value} - {"reconstruction", "nnd", "voc2007"}:  # which the others refuse
         common.note("queries are images of the gallery: reconstruction and nnd are of images seen in training")
     if earlier:
         common.note(f"taking what {target} holds of this data and these settings")

@@ -36,7 +36,7 @@ def main():
     """Opens what was asked for and extracts."""
     output = common.require(_OUTPUT)
     common.import_tensorflow()
-    from tf_bigan.data import located, open_images
+    from tf_bigan.data import open_images
     from tf_bigan.errors import InputError, NoData
     from tf_bigan.evaluation.evaluate import not_here
     from tf_bigan.evaluation.extract import extract
@@ -52,7 +52,7 @@ def main():
 
         model, fingerprint = zoo.load_with_digest(_MODEL.value)
         experiment = RunDirectory(zoo.run_path(_MODEL.value)).experiment()
-        dataset = located(_DATASET.value or experiment.dataset)
+        dataset = _DATASET.value or experiment.dataset
         max_labels = experiment.max_labels_of(dataset)
         size, channels, shorter_edge = experiment.crop_size, experiment.channels, experiment.shorter_edge
         layer = _LAYER.value or "penultimate"

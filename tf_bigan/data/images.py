@@ -97,10 +97,11 @@ class ImageData:
         self._shorter_edge = shorter_edge or image_size
         self._cropped = cropped  # to a size that was asked for; else all must be of the first one's
         self._resized = cropped and (source.varies or source.stored_shape[:2] != (self._shorter_edge,) * 2)
-        # Memory has images as they are before they are cropped, if those are alike; else their centres.
+        # Memory has images as they are before they are cropped, if those are alike and fit; else their centres.
         height, width, _ = source.stored_shape
-        self._whole = cropped and not source.varies and height == width
-        self._held_shape = (self._shorter_edge, self._shorter_edge, channels) if self._whole else self.image_shape
+        whole = (self._shorter_edge, self._shorter_edge, channels)
+        self._whole = cropped and not source.varies and height == width and _fit(source.count, whole)
+        self._held_shape = whole if self._whole else self.image_shape
         self._memory = None
         self._tried = False  # whether every image was decoded once, if only by an earlier process
         self._kept = None  # int64 [count]: the examples' numbers in the source, where some are left out
@@ -117,7 +118,7 @@ class ImageData:
 
     def fits_memory(self) -> bool:
         """Whether the decoded images are few enough for `load` to keep them."""
-        return self.count * int(np.prod(self._held_shape)) <= IN_MEMORY_BYTES
+        return _fit(self.count, self._held_shape)
 
     def check(self):
         """Raises InputError unless every image can be decoded. Loads them if they fit into memory."""
@@ -397,6 +398,10 @@ class _Order:
     def _draw(self, epoch):
         # RandomState: NumPy has frozen its stream. (TF's RandomIndexShuffle correlates epochs by up to 0.9.)
         return np.random.RandomState([self._seed, epoch % 2**32, epoch >> 32]).permutation(self._count)
+
+
+def _fit(count, shape):
+    return count * int(np.prod(shape)) <= IN_MEMORY_BYTES
 
 
 def _pipeline(dataset):

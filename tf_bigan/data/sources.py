@@ -40,12 +40,6 @@ def open_source(dataset: str, split: str, data_dir: str | None, max_labels: int 
     return FolderSource(folder) if folder else TFDSSource(dataset, split, data_dir)
 
 
-def located(dataset: str) -> str:
-    """What a data set is called from anywhere: a folder's absolute path, or the TFDS name as it is."""
-    folder = _folder(dataset)
-    return os.path.abspath(folder) if folder else dataset
-
-
 def default_query_split(dataset: str, data_dir: str | None) -> str:
     """The split to judge features on: "test", or "validation" where "test" is missing or has no labels to judge by."""
     if _folder(dataset):
@@ -297,7 +291,7 @@ def prepared_builder(dataset: str, data_dir: str | None):
     except InputError:  # of a builder of ours
         raise
     except Exception as error:  # TFDS, its checksums, requests and the file system all raise their own
-        raise NoData(
+        raise InputError(
             f"data set {dataset!r} is not under {builder.data_dir_root} and could not be prepared there: "
             f"{_first_line(error)}\nPoint --data_dir or TFDS_DATA_DIR at prepared data, or connect to a network."
         ) from None

@@ -6,7 +6,7 @@ import functools
 import numpy as np
 import tensorflow as tf
 
-from tf_bigan.data import default_query_split, located, open_images
+from tf_bigan.data import default_query_split, open_images
 from tf_bigan.errors import InputError, NoData, nearest
 from tf_bigan.evaluation import metrics, transfer, voc
 from tf_bigan.evaluation.linear import linear_probe
@@ -75,8 +75,8 @@ def open_evaluation_data(
     Raises:
       InputError: as `open_images`.
     """
-    asked, dataset = dataset, located(dataset or experiment.dataset)
-    query_dataset = located(query_dataset or dataset)
+    asked, dataset = dataset, dataset or experiment.dataset
+    query_dataset = query_dataset or dataset
     size, shorter_edge = experiment.crop_size, experiment.shorter_edge
     max_labels = experiment.max_labels_of(dataset)
     if edge:
@@ -97,10 +97,10 @@ def open_evaluation_data(
 
 
 def not_here(experiment) -> NoData:
-    """What to raise where the data that a model was trained on cannot be had, and no other was asked for."""
+    """What to raise where the data that a model was trained on is not found, and no other was asked for."""
     return NoData(
-        f"the data that the model was trained on, {experiment.dataset}, cannot be had here.\n"
-        "--dataset names other data; --data_dir or TFDS_DATA_DIR, where TFDS has it"
+        f"the data that the model was trained on, {experiment.dataset}, is not found from here.\n"
+        "--dataset names other data, or the same folder; --data_dir or TFDS_DATA_DIR, where TFDS has it"
     )
 
 

@@ -40,7 +40,7 @@ def linear_probe(gallery, gallery_labels, queries, query_labels):
     order = np.random.RandomState(0).permutation(len(gallery))  # NumPy has frozen its stream
     scaler = StandardScaler(copy=False)
     x, queries = scaler.fit_transform(gallery[order]), scaler.transform(queries.copy())
-    if len(x) < x.shape[1]:
+    if len(x) < min(x.shape[1], _MOST_SCALED):
         x, queries = _within_span(x, queries)
     classes, y = np.unique(gallery_labels[order], return_inverse=True)
 
@@ -122,7 +122,9 @@ def _within_span(x, queries):
 
     The regression's weights lie in it, so that it stays the same.
     """
-    basis, coordinates = np.linalg.qr(x.T)
+    from scipy.linalg import qr
+
+    basis, coordinates = qr(x.T, mode="economic", check_finite=False)
     return np.ascontiguousarray(coordinates.T), queries @ basis
 
 

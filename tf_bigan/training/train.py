@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import math
-import os
 import pathlib
 import sys
 import traceback
@@ -12,7 +11,7 @@ import zlib
 import numpy as np
 import tensorflow as tf
 
-from tf_bigan.data import located, open_images
+from tf_bigan.data import open_images
 from tf_bigan.errors import InputError
 from tf_bigan.experiment import Experiment
 from tf_bigan.games import Adam, ConstantThenDecay, make_game
@@ -62,9 +61,6 @@ def train(experiment: Experiment, workdir, data_dir=None, say=print, initial=Non
     run = RunDirectory(workdir)
     initial = RunDirectory(initial) if initial else None
     run.check_initial(initial)
-    experiment = dataclasses.replace(experiment, dataset=located(experiment.dataset))
-    if (folder := experiment.dataset) in map(str, pathlib.Path(os.path.abspath(run.path), "x").parents):
-        raise InputError(f"{run.path} lies among the images, in {folder}; give another --workdir")
     experiment = run.resolve(experiment.sized())
     _set_up_tensorflow(experiment)
     experiment = dataclasses.replace(experiment, strategy=devices.pick_strategy(experiment.strategy))
@@ -178,10 +174,13 @@ def _begin(experiment, game, run, initial, strategy):
         return None if run.initial() else []
     if missing := [role for role in game.networks if not initial.weights_path(role).exists()]:
         raise InputError(f"{initial.path} has no {missing[0]} to begin with")
-    if other := experiment.other_networks(initial.experiment()):
+    try:
+        initial.load_all_weights(game.networks)
+    except InputError as error:
+        if not (other := experiment.other_networks(initial.experiment())):
+            raise
         told = ", ".join(f"{name} {theirs} there and {ours} here" for name, (ours, theirs) in other.items())
-        raise InputError(f"{initial.path} has other networks: {told}")
-    initial.load_all_weights(game.networks)
+        raise InputError(f"{initial.path} has other networks: {told}") from error
     if initial.weights_digest() != digest:
         raise InputError(f"{initial.path} wrote new weights meanwhile; start again")
     return lineage
