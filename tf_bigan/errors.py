@@ -1,4 +1,4 @@
-"""The exception that a user's input can cause."""
+"""What a user's input can cause: `InputError` and its kinds."""
 
 import difflib
 from collections.abc import Iterable
