@@ -2,7 +2,9 @@
 
 import dataclasses
 import json
+import math
 import os
+import re
 import shutil
 import signal
 import time
@@ -95,6 +97,9 @@ def test_sigterm_checkpoints_and_ends_with_status_143(interrupted):
     assert interrupted.after_kill[-1] < newest < interrupted.total
     assert f"stopped after step {newest} of {interrupted.total}; start again to go on" in stdout
     assert "Traceback" not in stderr
+    # The last progress line counts the steps done of those that were left of the epoch.
+    done, left = map(int, re.findall(r"^(\d+)/(\d+) - ", stdout, re.MULTILINE)[-1])
+    assert math.ceil(newest / 23) * 23 - left + done == newest
 
 
 def test_a_damaged_checkpoint_is_named_and_an_older_one_used(interrupted):

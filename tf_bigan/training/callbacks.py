@@ -53,7 +53,9 @@ class Progress(keras.callbacks.ProgbarLogger):
         super().on_train_batch_end(batch, {**(logs or {}), **self._rates()})
 
     def on_epoch_end(self, epoch, logs=None):
-        super().on_epoch_end(epoch, {**(logs or {}), **self._rates()})
+        # Not Keras' own, which tells of a whole epoch where one was cut short.
+        if self.seen:
+            self.progbar.update(self.seen, list({**(logs or {}), **self._rates()}.items()), finalize=True)
 
     def _rates(self):
         if not self.images_per_second > 0:
