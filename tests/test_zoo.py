@@ -197,6 +197,54 @@ def test_publish_without_weights(tmp_path):
         tf_bigan.load(entry)
 
 
+def test_an_evaluation_of_an_entry_is_added_to_it(tmp_path):
+    make_run(tmp_path / "run")
+    entry = zoo.publish(tmp_path / "run", "tiny", "nobody's data.", zoo=tmp_path / "zoo", notes="Grey images only.")
+    before = {path.name: path.read_bytes() for path in entry.iterdir()}
+    report = zoo.read_report(entry / zoo.METRICS)
+    more = {
+        "protocols": {"nnd": "to samples"},
+        "commands": {"nnd": ["--metrics=nnd"]},
+        "results": {"nnd": {"NND": 3.25}},
+    }
+    path = tmp_path / "more.json"
+    zoo.write_report(path, report | more)
+    arguments = [f"--add={path}", "--name=tiny", f"--zoo={tmp_path}/zoo"]
+    status, stdout, stderr = run_tool("publish.py", *arguments)
+    assert status == 0 and stdout == f"published {entry}\n", stderr
+    published = zoo.read_report(entry / zoo.METRICS)
+    assert published["results"] == report["results"] | more["results"]
+    text, was = (entry / "README.md").read_text(), before["README.md"].decode()
+    assert "3.250" in text and "1.250" in text and "--model=tiny --metrics=nnd" in text
+    assert text.partition("## Numbers")[0] == was.partition("## Numbers")[0]
+    assert text.partition("## Notes")[2] == was.partition("## Notes")[2] and "Grey images only." in text
+    changed = {file for file, content in before.items() if (entry / file).read_bytes() != content}
+    assert changed == {"README.md", "metrics.json", "SHA256SUMS"} and len(list(entry.iterdir())) == len(before)
+    RunDirectory(entry).weights_are()  # all that is listed has its checksum
+    # Added again, with other notes, the numbers are the same ones.
+    zoo.publish_metrics(path, "tiny", tmp_path / "zoo", "Of digits.")
+    assert (entry / "README.md").read_text() == text.replace("Grey images only.", "Of digits.")
+
+    status, _, stderr = run_tool("publish.py", *arguments, "--terms=x")
+    assert status == 2 and "--add takes an entry as it is" in stderr
+    with pytest.raises(InputError, match="other is no published entry: it has no metrics.json"):
+        zoo.publish_metrics(path, "other", tmp_path / "zoo")
+    zoo.write_report(path, report | more | {"weights": "0" * 64, "evaluation_seed": 1})
+    with pytest.raises(InputError, match="more.json is of other weights, evaluation_seed than .*metrics.json"):
+        zoo.publish_metrics(path, "tiny", tmp_path / "zoo")
+
+
+def test_an_entry_s_precision_is_the_one_it_trained_in(tmp_path, monkeypatch):
+    make_run(tmp_path / "run", precision="mixed_bfloat16")
+    path = tmp_path / "run" / zoo.METRICS
+    path.write_text(json.dumps(zoo.read_report(path) | {"training_precision": "mixed_bfloat16"}))
+    monkeypatch.setattr(zoo, "zoo_path", lambda: tmp_path / "zoo")
+    zoo.publish(tmp_path / "run", "tiny", "x")
+    assert RunDirectory(tmp_path / "zoo" / "tiny").experiment().precision == "auto"
+    for name in ("tiny", tmp_path / "run"):
+        assert zoo.trained_experiment(name).precision == "mixed_bfloat16"
+
+
 def test_an_unfinished_run_is_published_as_interim(tmp_path):
     game = make_run(tmp_path / "run")
     run = RunDirectory(tmp_path / "run")

@@ -10,7 +10,7 @@ import shutil
 from tf_bigan.errors import InputError, nearest
 from tf_bigan.evaluation.report import TRANSFERS, carried, describe_dataset, table
 from tf_bigan.experiment import Experiment
-from tf_bigan.files import replacing, write_checksums, write_text
+from tf_bigan.files import CHECKSUMS, replacing, write_checksums, write_text
 from tf_bigan.training.run_directory import FLAGFILE, INITIAL, WEIGHTS, RunDirectory
 
 METRICS = "metrics.json"
@@ -97,6 +97,19 @@ def load(name, weights="published", dtype="float32"):
     return game
 
 
+def trained_experiment(name) -> Experiment:
+    """What a zoo model or run is, with the precision it trained in, which the flags of a zoo model leave open.
+
+    Raises:
+      InputError: as `RunDirectory.experiment`; or the zoo model's metrics are damaged.
+    """
+    path = run_path(name)
+    experiment = RunDirectory(path).experiment()
+    if is_entry(path) and (path / METRICS).exists():
+        experiment = dataclasses.replace(experiment, precision=read_report(path / METRICS)["training_precision"])
+    return experiment
+
+
 def load_with_digest(name):
     """As `load`, with the SHA-256 of all the weights it has, as `RunDirectory.weights_digest` tells it.
 
@@ -169,24 +182,54 @@ def publish(run, name, terms, weights=True, zoo=None, notes="", interim=False):
     return (zoo or zoo_path()) / name
 
 
+def publish_metrics(report, name, zoo=None, notes=None):
+    """Adds an evaluation to a published entry, and writes the numbers of its card anew.
+
+    Args:
+      report: the path of what tools/evaluate.py --model=NAME --json=PATH wrote.
+      name: of the zoo entry, whose weights and flags stay as they are.
+      zoo: the zoo's folder; None = the project's.
+      notes: what else the card should say, in Markdown; None = what it says.
+
+    Returns:
+      The entry's path.
+
+    Raises:
+      InputError: no such entry, or a report that is damaged or of other weights or data.
+    """
+    path = (zoo or zoo_path()) / name
+    if not (path / METRICS).exists():
+        raise InputError(f"{path} is no published entry: it has no {METRICS}")
+    published, added = read_report(path / METRICS), read_report(report)
+    of = [key for key in published if key not in ("protocols", "commands", "results")]
+    if other := [key for key in of if added.get(key) != published[key]]:
+        raise InputError(f"{report} is of other {', '.join(other)} than {path / METRICS}")
+    try:
+        text = (path / CARD).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path / CARD} is damaged or unreadable: {error}") from None
+    head, found, rest = text.partition("## Numbers\n")
+    rest, end, terms = rest.rpartition("\n## Terms\n")
+    if not (found and end):
+        raise InputError(f"{path / CARD} has no numbers and terms")
+    if notes is None:
+        notes = rest.partition("\n## Notes\n\n")[2].strip()
+    with replacing(path) as entry:
+        shutil.copytree(path, entry)
+        write_report(entry / METRICS, added)
+        numbers = _numbers(name, read_report(entry / METRICS), RunDirectory(entry).has_weights())
+        write_text(entry / CARD, f"{head}{numbers}{_notes(notes)}{end}{terms}")
+        write_checksums(entry, [file.name for file in entry.iterdir() if file.name not in (CARD, CHECKSUMS)])
+    return path
+
+
 def card(name, experiment, report, last, terms, weights, notes, state, lineage) -> str:
     """The model card, in Markdown: what it is, how it was trained, its numbers and their protocol."""
-    protocols = "\n".join(f"- {metric}: {text}." for metric, text in report["protocols"].items())
     losses = ", ".join(
         f"{key.removesuffix('_loss')} {value:.4f}" for key, value in last.items() if key.endswith("_loss")
     )
-    told = report.get("commands") or {"": [f"--metrics={','.join(report['results'])}"]}
-    evaluate = f"python tools/evaluate.py --model={name if weights else 'DIR'}"
-    # Results that take hours are kept in a file, which an entry of the zoo has not.
-    kept = {metric: " --json=FILE" * (weights and metric in TRANSFERS) for metric in told}
-    lines = [f"{evaluate} {flags}{kept[metric]}" for metric, given in told.items() for flags in given]
-    commands = "\n    ".join(dict.fromkeys(lines))
-    notes = f"\n## Notes\n\n{notes}\n" if notes else ""
+    notes = _notes(notes)
     edge, channels = experiment.crop_size, experiment.channels
-    queries = report["queries"]
-    gallery = f"{describe_dataset(report)} {report['gallery']['split']}".rstrip()  # a folder has no split
-    judged = f"{queries.get('dataset', report['dataset'])} {queries['split']}".rstrip()
-    of_gallery = ", images of the gallery" if queries.get("of_gallery") else ""
     if weights:
         use = (
             "```python\nimport tf_bigan\n"
@@ -208,7 +251,27 @@ Trained with
 
 Losses over epoch {state["epochs"]}: {losses}. Inference statistics over {state["statistics_steps"]} batches.
 
-## Numbers
+{_numbers(name, report, weights)}{notes}
+## Terms
+
+Code and weights: Apache-2.0. Training data: {terms}
+"""
+
+
+def _numbers(name, report, weights):
+    """A card's section of numbers and their protocol, to its last line's end."""
+    protocols = "\n".join(f"- {metric}: {text}." for metric, text in report["protocols"].items())
+    told = report.get("commands") or {"": [f"--metrics={','.join(report['results'])}"]}
+    evaluate = f"python tools/evaluate.py --model={name if weights else 'DIR'}"
+    # Results that take hours are kept in a file, which an entry of the zoo has not.
+    kept = {metric: " --json=FILE" * (weights and metric in TRANSFERS) for metric in told}
+    lines = [f"{evaluate} {flags}{kept[metric]}" for metric, given in told.items() for flags in given]
+    commands = "\n    ".join(dict.fromkeys(lines))
+    queries = report["queries"]
+    gallery = f"{describe_dataset(report)} {report['gallery']['split']}".rstrip()  # a folder has no split
+    judged = f"{queries.get('dataset', report['dataset'])} {queries['split']}".rstrip()
+    of_gallery = ", images of the gallery" if queries.get("of_gallery") else ""
+    return f"""## Numbers
 
 Gallery: all {report["gallery"]["images"]} images of {gallery}; queries: all {queries["images"]} of \
 {judged}{of_gallery}; evaluation seed {report["evaluation_seed"]}.
@@ -224,11 +287,11 @@ several of them.
 Printed by
 
     {commands}
-{notes}
-## Terms
-
-Code and weights: Apache-2.0. Training data: {terms}
 """
+
+
+def _notes(text):
+    return f"\n## Notes\n\n{text}\n" if text else ""
 
 
 def _images(experiment):

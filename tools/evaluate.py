@@ -72,7 +72,7 @@ def main():
     evaluate.check_names(_METRICS.value, (*evaluate.METRICS, *evaluate.TRANSFERS))
     run = RunDirectory(zoo.run_path(name))
     model, digest = zoo.load_with_digest(name)
-    experiment, initial = run.experiment(), [each["epochs"] for each in run.initial()]
+    experiment, initial = zoo.trained_experiment(name), [each["epochs"] for each in run.initial()]
     target = _JSON.value or (None if zoo.is_entry(run.path) else run.path / zoo.METRICS)
     if model.encoder is None and flags.FLAGS["metrics"].using_default_value:
         flags.FLAGS.metrics = [metric for metric in _METRICS.value if metric != "reconstruction"]

@@ -1,6 +1,9 @@
 """Publishes a finished and evaluated run as a zoo entry: flags, weights, checksums, metrics and a model card.
 
 python tools/publish.py --run=/tmp/bigan_mnist --name=bigan_mnist --terms="MNIST: CC BY-SA 3.0."
+python tools/publish.py --add=/tmp/more.json --name=bigan_mnist
+
+The second adds what tools/evaluate.py --model=bigan_mnist --json=/tmp/more.json measured to an entry that is there.
 """
 
 import pathlib
@@ -8,9 +11,10 @@ import pathlib
 import common
 from absl import flags
 
-_RUN = flags.DEFINE_string("run", None, "the run directory; required")
+_RUN = flags.DEFINE_string("run", None, "the run directory; required without --add")
+_ADD = flags.DEFINE_string("add", None, "an evaluation of the entry, to add to its metrics and its card")
 _NAME = flags.DEFINE_string("name", None, "the zoo entry's name; an existing one is replaced; required")
-_TERMS = flags.DEFINE_string("terms", None, "the terms of the training data, for the card; required")
+_TERMS = flags.DEFINE_string("terms", None, "the terms of the training data, for the card; required with --run")
 _WEIGHTS = flags.DEFINE_bool("weights", True, "publish the weights too; --noweights: flags, metrics and card alone")
 _NOTES = flags.DEFINE_string("notes", None, "a Markdown file with what else the card should say")
 _INTERIM = flags.DEFINE_bool("interim", False, "take a run that is still going on, at the weights it wrote last")
@@ -19,13 +23,21 @@ _ZOO = flags.DEFINE_string("zoo", None, "the zoo's folder; default: this project
 
 def main():
     """Publishes and loads the result once."""
-    run, name, terms = common.require(_RUN), common.require(_NAME), common.require(_TERMS)
+    from tf_bigan.errors import InputError
+
+    name = common.require(_NAME)
+    if _ADD.value and (_RUN.value or _TERMS.value or _INTERIM.value or not _WEIGHTS.value):
+        raise InputError("--add takes an entry as it is: only --name, --notes and --zoo go with it")
+    run, terms = (None, None) if _ADD.value else (common.require(_RUN), common.require(_TERMS))
     common.import_tensorflow()
     from tf_bigan import zoo
 
     folder = pathlib.Path(_ZOO.value) if _ZOO.value else None
-    path = zoo.publish(run, name, terms, _WEIGHTS.value, folder, _notes(), _INTERIM.value)
-    zoo.load(path, weights="published" if _WEIGHTS.value else None)
+    if _ADD.value:
+        path = zoo.publish_metrics(_ADD.value, name, folder, _notes())
+    else:
+        path = zoo.publish(run, name, terms, _WEIGHTS.value, folder, _notes() or "", _INTERIM.value)
+        zoo.load(path, weights="published" if _WEIGHTS.value else None)
     print(f"published {path}")
 
 
@@ -33,7 +45,7 @@ def _notes():
     from tf_bigan.errors import InputError
 
     if not _NOTES.value:
-        return ""
+        return None
     try:
         return pathlib.Path(_NOTES.value).read_text(encoding="utf-8").strip()
     except (OSError, ValueError) as error:
