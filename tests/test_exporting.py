@@ -1,3 +1,5 @@
+import resource
+
 import keras
 import numpy as np
 import pytest
@@ -183,6 +185,17 @@ def test_a_module_that_disagrees_is_removed(game, tmp_path, monkeypatch):
     monkeypatch.setattr(exporting, "_RELOAD", "raise SystemExit('no such op')")
     with pytest.raises(InputError, match="does not load in a fresh process: no such op"):
         export(game, tmp_path / "m")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_that_takes_no_more(game, tmp_path):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))  # as a full disk, for files of more bytes
+    try:
+        with pytest.raises(InputError, match="cannot write .*m: "):
+            export(game, tmp_path / "m")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -4,6 +4,8 @@ import concurrent.futures
 import errno
 import math
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -163,6 +165,17 @@ def test_another_experiment_in_the_same_directory_is_refused(finished, digits_di
     assert "--width=16 (now 17)" in stderr and "--l2=2.5e-05 (now 0.0)" in stderr
     assert "--seed" not in stderr and "Traceback" not in stderr
     assert Experiment.from_flagfile(workdir / "train.flags").width == 16
+
+
+def test_too_little_memory_is_told_in_a_line():
+    code = (
+        f"import sys; sys.path.insert(0, {str(ROOT / 'tools')!r}); sys.argv[1:] = []; import common\n"
+        "def main():\n common.import_tensorflow()\n import tensorflow as tf\n tf.zeros([1 << 46])\n"
+        "common.run(main, '')"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr == "error: not enough memory for what the flags ask for\n"
 
 
 # -- flags; these do not come as far as TensorFlow
