@@ -6,14 +6,15 @@ import pytest
 from helpers import ROOT, run_tool, tiny, tiny_game
 
 from tf_bigan import zoo
+from tf_bigan.evaluation.report import rows
 from tf_bigan.training.run_directory import RunDirectory
 
 LAYERS = [f"conv{n}" for n in range(1, 6)]
 
 
-def finished_run(path, seed):
-    """A run directory with final weights of a tiny convolutional BiGAN, and its digest."""
-    experiment = tiny(networks="conv", width=4, image_size=16, channels=3, seed=seed)
+def finished_run(path, seed, **changes):
+    """A run directory with final weights of a tiny convolutional BiGAN."""
+    experiment = tiny(networks="conv", width=4, image_size=16, channels=3, seed=seed, **changes)
     run = RunDirectory(path)
     run.path.mkdir(parents=True)
     run.write_experiment(experiment)
@@ -24,7 +25,7 @@ def finished_run(path, seed):
 def linear_report(run, seed, trained):
     space = {"dimensions": 8, "pool": 4}
     encoders = [("trained", seed, trained), ("untrained", seed, 10.0), ("untrained", seed + 1, 12.0)]
-    rows = [{"encoder": e, "seed": s, "layer": x, "accuracy": a, **space} for e, s, a in encoders for x in LAYERS]
+    found = [{"encoder": e, "seed": s, "layer": x, "accuracy": a, **space} for e, s, a in encoders for x in LAYERS]
     pixels = {"encoder": "pixels", "layer": "pixels", "dimensions": 768, "accuracy": 7.5}
     knn = {"metric": "euclidean", "k": 1}
     return {
@@ -33,7 +34,7 @@ def linear_report(run, seed, trained):
         "epochs": 2,
         "weights": run.weights_digest(),
         "protocols": {},
-        "results": {"linear": [*rows, pixels], "knn": [row | knn for row in [*rows, pixels]]},
+        "results": {"linear": [*found, pixels], "knn": [row | knn for row in [*found, pixels]]},
     }
 
 
@@ -67,6 +68,61 @@ def test_runs_of_another_length_are_lines_of_their_own(runs):
     path.write_text(json.dumps(json.loads(path.read_text()) | {"initial_epochs": [20]}))
     lines = lines_of(runs, "--table=imagenet_linear", "--seeds=142,143")
     assert f"BiGAN, photos {'20.00 ' * 5}2 1" in lines and f"BiGAN, photos {'24.00 ' * 5}20+2 1" in lines
+
+
+def test_runs_of_other_flags_are_lines_of_their_own(runs):
+    run = finished_run(runs / "bigan_imagenet-seed144", 144, batch_size=7)
+    zoo.write_report(run.path / zoo.METRICS, linear_report(run, 144, 30.0))
+    lines = lines_of(runs, "--table=imagenet_linear", "--seeds=142,143,144")
+    for mean, seeds, batch in (("22.00 ± 2.83 ", 2, 128), ("30.00 ", 1, 7)):
+        at = lines.index(f"BiGAN, photos {mean * 5}2 {seeds}")
+        assert lines[at + 2].startswith("BiGAN with --dataset=digits ") and f" --batch_size={batch} " in lines[at + 2]
+        assert "--seed" not in lines[at + 2] and "--width=4" in lines[at + 2]
+
+
+def test_the_zoo_s_run_and_another_of_its_seed_stand_side_by_side(runs):
+    run = finished_run(runs / "bigan_imagenet-seed42", 42)
+    zoo.write_report(run.path / zoo.METRICS, linear_report(run, 42, 18.0))
+    lines = lines_of(runs, "--table=imagenet_linear", "--seeds=42,142")
+    assert f"BiGAN, photos {'19.00 ± 1.41 ' * 5}2 2" in lines
+    zoo_s = rows(zoo.read_report(zoo.zoo_path() / "bigan_imagenet" / zoo.METRICS), "linear", "trained", "conv3")
+    told = [line for line in lines if line.startswith("BiGAN, tiny_imagenet_80") and line.endswith(" 20+10 1")]
+    assert f" {zoo_s[0]['accuracy']:.2f} " in told[0]
+
+
+def test_transfers_of_the_zoo(tmp_path):
+    """The tables of tools/evaluate.py's metrics that train classifiers, from the published reports."""
+    for table, metric, layer in (
+        ("imagenet_frozen", "frozen_prefix", "conv2"),
+        ("imagenet_finetuning", "fine_tuning", "conv5"),
+    ):
+        lines = lines_of(tmp_path, f"--table={table}")
+        for name, method in (("bigan_imagenet", "BiGAN"), ("gan_imagenet", "D")):
+            report = zoo.read_report(zoo.zoo_path() / name / zoo.METRICS)
+            for encoder, head in (("trained", "tiny_imagenet_80"), ("untrained", "untrained")):
+                (row,) = rows(report, metric, encoder, layer)
+                (line,) = [line for line in lines if line.startswith(f"{method}, {head} ")]
+                assert f" {row['accuracy_10_crop']:.2f}" in line
+            (made,) = [line for line in lines if line.startswith(f"classifiers of {method}: ")]
+            assert made.endswith(": 64 px, 5 epochs, rate 0.01, units 1024, seed 0, mixed_bfloat16")
+        assert "BiGAN, 112 px E not run" in lines
+
+
+def test_transfers_of_other_settings_are_lines_of_their_own(tmp_path):
+    for seed, epochs in ((142, 5), (143, 10)):
+        run = finished_run(tmp_path / f"bigan_imagenet-seed{seed}", seed)
+        made = {"edge": 64, "settings": {"epochs": epochs}, "accuracy": 1.0}
+        found = [
+            {"encoder": encoder, "seed": seed, "layer": layer, "accuracy_10_crop": 2.0 * epochs, **made}
+            for encoder in ("trained", "untrained")
+            for layer in LAYERS
+        ]
+        report = linear_report(run, seed, 0.0)
+        zoo.write_report(run.path / zoo.METRICS, report | {"results": {"frozen_prefix": found}})
+    lines = lines_of(tmp_path, "--table=imagenet_frozen", "--seeds=142,143")
+    for epochs in (5, 10):
+        at = lines.index(f"BiGAN, photos {f'{2.0 * epochs:.2f} ' * 5}2 1")
+        assert lines[at + 3] == f"classifiers of BiGAN: 64 px, {epochs} epochs"
 
 
 def test_notrain_evaluates_nothing():
@@ -126,6 +182,18 @@ def test_what_is_there_is_not_made_again_unless_flags_change_it(runs):
     longer = "--flags=--constant_epochs=200 --decay_epochs=200"
     anew = f"train {flagfile.format('bigan_mnist', 42)} --constant_epochs=200 --decay_epochs=200 --workdir="
     assert commands_of(runs, "--table=mnist_1nn", longer).startswith(anew)
+
+
+def test_runs_from_the_weights_asked_for(runs):
+    arguments = ["--table=imagenet_linear", "--seeds=142", "--flags=--initial_weights=bigan_imagenet"]
+    missing = commands_of(runs, *arguments)
+    assert missing.startswith("train") and "bigan_imagenet/train.flags --seed=142 --initial_weights=bigan_im" in missing
+    run = RunDirectory(runs / "bigan_imagenet-seed142")
+    run.write_initial(RunDirectory(zoo.zoo_path() / "bigan_imagenet").lineage())
+    there = commands_of(runs, *arguments)
+    assert there.startswith("train") and "bigan_imagenet_112/train.flags" in there
+    status, _, stderr = run_tool("reproduce.py", "--table=imagenet_linear", "--flags=--initial_weigths=bigan_imagenet")
+    assert status == 2 and "unknown flag --initial_weigths" in stderr
 
 
 def test_a_tool_that_fails_ends_it(tmp_path):

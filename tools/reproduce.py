@@ -3,7 +3,7 @@
   python tools/reproduce.py --table=mnist_1nn
   python tools/reproduce.py --table=imagenet_linear --notrain
 
-What the zoo holds for a seed is not trained again. Stopped at any point, it goes on where it was.
+What the zoo or --runs holds for a seed is not trained again. Stopped at any point, it goes on where it was.
 """
 
 import dataclasses
@@ -38,6 +38,14 @@ class Table:
     flags: tuple  # for tools/evaluate.py
     blocks: tuple
     note: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """An evaluated run, and where it is none of the zoo's flags."""
+
+    report: dict
+    flags: str  # those in which it differs, as for tools/train.py; empty if in none but the seed
 
 
 _TABLES = {
@@ -122,7 +130,7 @@ _TABLES = {
 _TABLE = flags.DEFINE_string("table", "mnist_1nn", f"which: {', '.join(_TABLES)}")
 _SEEDS = flags.DEFINE_list("seeds", "42", "training seeds")
 _RUNS = flags.DEFINE_string("runs", "runs", "folder for the runs that the zoo does not hold")
-_FLAGS = flags.DEFINE_string("flags", "", "more for tools/train.py, as '--dataset=imagenet2012 --constant_epochs=10'")
+_FLAGS = flags.DEFINE_string("flags", "", "more for tools/train.py, as '--dataset=imagenet2012 --batch_size=64'")
 _EVALUATE = flags.DEFINE_string("evaluate", "", "more for tools/evaluate.py, as '--transfer_epochs=5'")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "the TFDS directory; default TFDS_DATA_DIR or TFDS's own")
 _TRAIN = flags.DEFINE_bool("train", True, "train and evaluate what is missing; --notrain prints what there is")
@@ -130,7 +138,9 @@ _TRAIN = flags.DEFINE_bool("train", True, "train and evaluate what is missing; -
 
 def main():
     """Fills the table and prints it."""
+    from tf_bigan import zoo
     from tf_bigan.errors import InputError, nearest
+    from tf_bigan.training.run_directory import RunDirectory
 
     if _TABLE.value not in _TABLES:
         raise InputError(f"unknown table {_TABLE.value!r}.{nearest(_TABLE.value, _TABLES)}")
@@ -138,58 +148,62 @@ def main():
         raise InputError("--evaluate asks for an evaluation, which --notrain forbids")
     table = _TABLES[_TABLE.value]
     seeds = _seeds()
-    reports = {name: [r for seed in seeds if (r := _report(name, seed, table))] for name in table.runs}
+    for name in table.runs:  # before anything runs
+        RunDirectory(zoo.zoo_path() / name).experiment().changed_by(_asked()[0])
+    runs = {name: [run for seed in seeds for run in _runs_of(name, seed, table)] for name in table.runs}
     for block in table.blocks:
-        print("\n".join(_rows(block, table.runs, reports)) + "\n")
+        print("\n".join(_rows(block, table.runs, runs)) + "\n")
     print(
         f"{table.note}\n± is the standard deviation over seeds; untrained: the same network before training, on the "
         "same data; 20+10 epochs: 10 from the weights that 20 had given."
     )
 
 
-def _rows(block, runs, reports):
-    from tf_bigan.evaluation.report import (
-        describe_dataset,
-        describe_epochs,
-        describe_setting,
-        newest_setting,
-        spread,
-        values,
-    )
+def _rows(block, methods, runs):
+    from tf_bigan.evaluation.report import describe_dataset, describe_epochs, spread, values
 
     def row(head, cells, epochs="", seeds=""):
         cells = [*cells, *[""] * (len(block.columns) - len(cells))]
         return f"{head:36}" + "".join(f"{cell:>15}" for cell in cells) + f"{epochs:>9}{seeds:>7}"
 
     yield row(block.title, block.columns, "epochs", "seeds")
-    for name, method in runs.items():
+    for name, method in methods.items():
         if method in block.paper:
             yield row(f"{method}, paper", ["" if v is None else f"{v:.2f}" for v in block.paper[method]])
-        # Runs of another length are not averaged.
-        by_epochs = {epochs: [] for epochs in sorted(map(describe_epochs, reports[name]))}
-        for report in reports[name]:
-            by_epochs[describe_epochs(report)].append(report)
-        for epochs, found in (by_epochs or {"": []}).items():
-            data = "/".join(sorted({describe_dataset(report) for report in found}))
-            settings = [made for report in found if (made := newest_setting(report, block.metric))]
-            made = "; ".join(sorted({describe_setting(made) for made in settings}))
-            trained = _cells(block, found, "trained")
-            yield row(f"{method}, {data}" if data else method, trained or ["not run"], epochs, str(len(found) or ""))
-            if found:
-                yield row(f"{method}, untrained", _cells(block, found, "untrained"))
-            if made:
-                yield f"  classifiers of {method}: {made}"
+        # Only runs that differ in nothing but the seed are averaged.
+        alike = {}
+        for run in runs[name]:
+            told = describe_epochs(run.report), describe_dataset(run.report), run.flags, _setting(run.report, block)
+            alike.setdefault(told, []).append(run.report)
+        if not alike:
+            yield row(method, ["not run"])
+        for (epochs, data, flags_, setting), found in sorted(alike.items()):
+            yield row(f"{method}, {data}", _cells(block, found, "trained"), epochs, str(len(found)))
+            yield row(f"{method}, untrained", _cells(block, found, "untrained"))
+            if flags_:
+                yield f"  {method} with {flags_}"
+            if setting:
+                yield f"  classifiers of {method}: {setting}"
     more = {key: value for key, value in block.more.items() if key != "pool"}
-    pixels = [values(report, block.metric, "pixels", "pixels", **more) for each in reports.values() for report in each]
-    if any(pixels):
-        yield row("raw pixels", [spread(next(filter(None, pixels)))])
+    reports = [run.report for each in runs.values() for run in each]
+    pixels = [found for report in reports if (found := values(report, block.metric, "pixels", "pixels", **more))]
+    if pixels:
+        yield row("raw pixels", [spread(pixels[0])])
+
+
+def _setting(report, block):
+    """How a transfer's rows were made, as text; empty of features."""
+    from tf_bigan.evaluation.report import describe_setting, newest_setting
+
+    made = newest_setting(report, block.metric)
+    return describe_setting(made) if made else ""
 
 
 def _cells(block, reports, encoder):
     from tf_bigan.evaluation.report import spread
 
     cells = []
-    for column in block.columns if reports else ():
+    for column in block.columns:
         found = [row for report in reports for row in _found(block, report, encoder, column)]
         # Several reports can have the same untrained encoder.
         by_seed = {row.get("seed"): row[block.value] for row in found} if encoder == "untrained" else None
@@ -205,31 +219,36 @@ def _found(block, report, encoder, column):
     return rows(report, block.metric, encoder, column, **block.more, **newest_setting(report, block.metric))
 
 
-def _report(name, seed, table):
-    """The evaluation of a row at a seed, made if missing and wanted; None if there is none."""
+def _runs_of(name, seed, table):
+    """The evaluated runs of a row at a seed, of the zoo and of --runs; made if missing and wanted."""
     from tf_bigan import zoo
     from tf_bigan.training.run_directory import RunDirectory
 
     entry = RunDirectory(zoo.zoo_path() / name)
     run = RunDirectory(pathlib.Path(_RUNS.value) / f"{name}-seed{seed}")
     own = run.path.with_name(f"{run.path.name}.json")  # of the zoo's weights, whose entry stays as it is
+
+    def found(of, path):
+        return Run(zoo.read_report(path), _other_flags(of, entry))
+
+    again = _TRAIN.value and _EVALUATE.value  # evaluate knows what was made as asked
+    made = {}
     for of, path in ((entry, entry.path / zoo.METRICS), (entry, own), (run, run.path / zoo.METRICS)):
-        if path.exists():
+        if of.path not in made and path.exists() and not again:
             report = zoo.read_report(path)
             usable = report["training_seed"] == seed and _covers(report, table) and _is_of(report, of, entry)
-            # evaluate knows whether it was made as asked.
-            if usable and _is_as_asked(of) and not (_TRAIN.value and _EVALUATE.value):
-                return report
-    if not _TRAIN.value:
-        return None
+            if usable and _is_as_asked(of):
+                made[of.path] = found(of, path)
+    if made or not _TRAIN.value:
+        return list(made.values())
     if entry.has_weights() and entry.experiment().seed == seed and _is_as_asked(entry):
         run.path.parent.mkdir(parents=True, exist_ok=True)
         _run_tool("evaluate", f"--model={name}", *table.flags, *_EVALUATE.value.split(), f"--json={own}")
-        return zoo.read_report(own)
+        return [found(entry, own)]
     flagfile = entry.path / zoo.FLAGFILE
     _run_tool("train", f"--flagfile={flagfile}", f"--seed={seed}", *_FLAGS.value.split(), f"--workdir={run.path}")
     _run_tool("evaluate", f"--model={run.path}", *table.flags, *_EVALUATE.value.split())
-    return zoo.read_report(run.path / zoo.METRICS)
+    return [found(run, run.path / zoo.METRICS)]
 
 
 def _covers(report, table):
@@ -249,10 +268,33 @@ def _is_of(report, run, entry):
     return run.is_finished() and report.get("weights", run.weights_digest()) == run.weights_digest()
 
 
+def _other_flags(run, entry):
+    """The flags but the seed in which a run differs from an entry of the zoo, as for tools/train.py."""
+    experiment, published = run.experiment(), entry.experiment()
+    names = published.filled_from(experiment).difference(experiment)
+    changed = [f"--{name}={getattr(experiment, name)}" for name in names if name != "seed"]
+    return " ".join(changed)
+
+
 def _is_as_asked(run):
     """Whether --flags would change nothing about a run."""
+    asked, initial = _asked()
     experiment = run.experiment()
-    return not experiment.changed_by(_FLAGS.value.split()).filled_from(experiment).difference(experiment)
+    began = [each["weights"] for each in run.initial()]
+    return (initial is None or began[-1:] == [initial]) and not (
+        experiment.changed_by(asked).filled_from(experiment).difference(experiment)
+    )
+
+
+def _asked():
+    """What --flags asks for: flags of an experiment, and the digest of the weights to begin with, if any."""
+    from tf_bigan import zoo
+    from tf_bigan.training.run_directory import RunDirectory
+
+    given, initial = _FLAGS.value.split(), "--initial_weights="
+    named = [flag.removeprefix(initial) for flag in given if flag.startswith(initial)]
+    asked = [flag for flag in given if not flag.startswith(initial)]
+    return asked, RunDirectory(zoo.run_path(named[-1])).weights_digest() if named else None
 
 
 def _run_tool(tool, *arguments):
