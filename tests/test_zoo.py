@@ -215,7 +215,8 @@ def test_an_evaluation_of_an_entry_is_added_to_it(tmp_path):
     published = zoo.read_report(entry / zoo.METRICS)
     assert published["results"] == report["results"] | more["results"]
     text, was = (entry / "README.md").read_text(), before["README.md"].decode()
-    assert "3.250" in text and "1.250" in text and "--model=tiny --metrics=nnd" in text
+    assert "3.250" in text and "1.250" in text and "--model=tiny --metrics=nnd\n" in text
+    assert "--model=tiny --metrics=reconstruction\n" in text  # whose report does not tell it
     assert text.partition("## Numbers")[0] == was.partition("## Numbers")[0]
     assert text.partition("## Notes")[2] == was.partition("## Notes")[2] and "Grey images only." in text
     changed = {file for file, content in before.items() if (entry / file).read_bytes() != content}

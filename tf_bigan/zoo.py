@@ -261,7 +261,9 @@ Code and weights: Apache-2.0. Training data: {terms}
 def _numbers(name, report, weights):
     """A card's section of numbers and their protocol, to its last line's end."""
     protocols = "\n".join(f"- {metric}: {text}." for metric, text in report["protocols"].items())
-    told = report.get("commands") or {"": [f"--metrics={','.join(report['results'])}"]}
+    told = dict(report.get("commands", {}))
+    if untold := [metric for metric in report["results"] if metric not in told]:  # of before reports told them
+        told = {"": [f"--metrics={','.join(untold)}"], **told}
     evaluate = f"python tools/evaluate.py --model={name if weights else 'DIR'}"
     # Results that take hours are kept in a file, which an entry of the zoo has not.
     kept = {metric: " --json=FILE" * (weights and metric in TRANSFERS) for metric in told}
