@@ -1,7 +1,10 @@
 """Tiny ImageNet, from an archive of the same layout with few images."""
 
+import functools
+import http.server
 import io
 import socket
+import threading
 import urllib.request
 import zipfile
 
@@ -11,7 +14,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from tf_bigan.data import default_query_split, open_images
+from tf_bigan.data import default_query_split, open_images, tiny_imagenet
 from tf_bigan.errors import InputError
 from tf_bigan.evaluation.evaluate import open_evaluation_data
 from tf_bigan.experiment import Experiment
@@ -94,6 +97,21 @@ def test_images_and_classes_are_the_archives(data_dir, split, expected):
     assert dict(zip(levels(images), names, strict=True)) == expected
     # A grey JPEG has the same three channels as others.
     np.testing.assert_allclose(images, np.broadcast_to(images[..., :1], images.shape), atol=2 / 255)
+
+
+def test_the_archive_is_downloaded_where_there_is_a_network(tmp_path, monkeypatch):
+    monkeypatch.undo()
+    archive = put(tmp_path / "served", files())
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=archive.parent)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setattr(tiny_imagenet, "_URL", f"http://127.0.0.1:{server.server_port}/{ARCHIVE}")
+        try:
+            data = open_images("tiny_imagenet", "validation", data_dir=tmp_path / "tfds")
+        finally:
+            server.shutdown()
+    assert sorted(levels(data.arrays()[0])) == [200, 210, 220]
+    assert not (tmp_path / "tfds" / "downloads" / "manual").exists()
 
 
 def test_queries_are_of_the_split_with_labels(data_dir, digits_dir):

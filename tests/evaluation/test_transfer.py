@@ -181,13 +181,14 @@ def test_evaluation_goes_on_after_the_last_result(photos, monkeypatch):
     assert all(sum(map(len, each["results"].values())) >= 4 for each in kept)
 
 
-def test_classifiers_of_another_size_than_the_encoder_s(photos, monkeypatch):
-    experiment = tiny(dataset=str(photos / "train"), statistics_steps=2, batch_size=16, **CONV)
+@pytest.mark.parametrize("system", ["bigan", "gan"])  # of the latter D is transferred
+def test_classifiers_of_another_size_than_the_encoder_s(photos, system):
+    experiment = tiny(system=system, dataset=str(photos / "train"), statistics_steps=2, batch_size=16, **CONV)
     arguments = {"query_dataset": str(photos / "test")}
     data, large = (evaluate.open_evaluation_data(experiment, edge=edge, **arguments) for edge in (0, 64))
     assert data.gallery.image_shape == (48, 48, 3) and large.queries.image_shape == (64, 64, 3)
     report = evaluate.evaluate_transfer(
-        tiny_game(**CONV), experiment, large, ("fine_tuning",), Transfer(epochs=1, units=8), data.gallery,
+        tiny_game(system, **CONV), experiment, large, ("fine_tuning",), Transfer(epochs=1, units=8), data.gallery,
         say=lambda line: None,
     )  # fmt: skip
     assert [row["edge"] for row in report["results"]["fine_tuning"]] == [64, 64]

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers import SYSTEMS, awake_game, batches, fit, images, norms_of, tiny, tiny_game, values
+from helpers import SYSTEMS, awake_game, batches, fit, images, norms_of, scalar, tiny, tiny_game, values
 
 from tf_bigan import figures
 from tf_bigan.errors import InputError
@@ -269,6 +269,19 @@ def test_every_system_trains_in_every_precision(system, dtype):
     assert {v.dtype for v in game.trainable_variables} == {"float32"}
     if not system.startswith("autoencoder"):  # D's output starts at 0, and one step hardly moves it
         np.testing.assert_allclose(history["discriminator_loss"], np.log(2.0), atol=0.01)
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_every_system_trains_with_convolutional_networks(system):
+    game = tiny_game(system, "mixed_bfloat16", networks="conv", width=4, image_size=16, channels=3)
+    game.compile()
+    before = trainables(game)
+    history = fit(game, images(64, shape=(16, 16, 3)), 16, statistics_steps=2).history
+    assert set(history) == {f"{player}_loss" for player in game.players}
+    assert np.all(np.isfinite(list(history.values())))
+    assert moved(before, trainables(game)) == set(before)
+    assert all(scalar(norm.batches) == 2 for norm in norms_of(game.feature_network).values())
+    assert np.isfinite(game.features(images(3, shape=(16, 16, 3)), "conv3")).all()
 
 
 def test_float16_trains_under_a_loss_scale_and_the_others_do_not():
