@@ -6,8 +6,8 @@ keras               model.feature_function(), the compiled function behind `mode
 module              tf_bigan.export(model), loaded by hub.load
 module, unfolded    the same exported with fold=False, its batch norms apart
 
-Freshly initialised weights, penultimate features, float32. All in one process, in rounds; each call's outputs are
-fetched. That they agree is checked first.
+Published weights, penultimate features, float32. All in one process, in rounds; each call's outputs are fetched. That
+they agree is checked first.
 """
 
 import argparse
@@ -29,7 +29,7 @@ EXPORTS = {"module": {}, "module, unfolded": {"fold": False}}  # contender -> it
 
 def contenders(name, batch_size, folder):
     """Name -> function of no arguments that returns a batch's features as an array."""
-    model = tf_bigan.load(name, weights=None)
+    model = tf_bigan.load(name)
     images = tf.constant(np.random.default_rng(0).random((batch_size, *model.image_shape), np.float32))
     functions = {"keras": model.feature_function()}
     for count, (variant, arguments) in enumerate(EXPORTS.items()):

@@ -210,7 +210,8 @@ Converted from the parameter files that Donahue, Krähenbühl and Darrell publis
 E's in {size}x{size}, shorter edge resized first. Their own inference statistics are kept.
 
 The authors report about (README of their code): {published}. Distances there are over pixels in [-1, 1]; over [0, 1],
-as here, they are half as large. Their queries are {queries} validation images, their gallery five times as many:
+as here, they are half as large. Their queries are {queries} validation images, their gallery random crops of five
+times as many; here it is of their centres:
 
     python tools/evaluate.py --model=DIR --metrics=knn,reconstruction --layers=conv5,outputs \\
         --gallery_split=train[:{5 * queries}] --query_split=validation[:{queries}]
