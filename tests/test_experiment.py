@@ -234,3 +234,16 @@ def test_what_untrained_networks_follow_from(name):
     of_machine = ("latent_weight", "logical_cpus", "threads", "keep_checkpoints")
     same_as_before = getattr(CHANGED, name) == getattr(tiny(image_size=64), name)
     assert alike == (same_as_before or any(part in name for part in of_training + of_machine))
+
+
+def test_classes_are_those_trained_on_whatever_the_data_is_called(tmp_path, monkeypatch):
+    (tmp_path / "photos").mkdir()
+    monkeypatch.chdir(tmp_path)
+    trained = Experiment(dataset="./photos", max_labels=10)
+    for name in ("./photos", "./photos/", "../" + tmp_path.name + "/photos", str(tmp_path / "photos")):
+        assert trained.max_labels_of(name) == 10 and not trained.classes_news(name)
+    assert trained.max_labels_of("photos") == 0  # a TFDS name
+    assert trained.classes_news("./others").endswith("the model was trained on the first 10 of ./photos")
+    trained = Experiment(dataset="tiny_imagenet:1.0.0", max_labels=10)
+    assert trained.max_labels_of("tiny_imagenet") == 10 and trained.max_labels_of("tiny_imagenet_80") == 0
+    assert not Experiment(dataset="mnist").classes_news("digits")

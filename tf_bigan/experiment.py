@@ -199,7 +199,13 @@ class Experiment:
 
     def max_labels_of(self, dataset: str) -> int:
         """How many of a data set's classes to use: those trained on of the run's own, 0 = all of another."""
-        return self.max_labels if dataset == self.dataset else 0
+        return self.max_labels if _place(dataset) == _place(self.dataset) else 0
+
+    def classes_news(self, dataset: str) -> str:
+        """A line where all classes of a data set are used, but only some were trained on; else empty."""
+        if not self.max_labels or self.max_labels_of(dataset):
+            return ""
+        return f"using all classes of {dataset}; the model was trained on the first {self.max_labels} of {self.dataset}"
 
     @classmethod
     def default(cls, name: str):
@@ -276,6 +282,13 @@ def _check(field: dataclasses.Field, value: Any):
         raise InputError(f"{field.name} must be at least {minimum}, found {value}")
     if maximum is not None and not value <= maximum:
         raise InputError(f"{field.name} must be at most {maximum}, found {value}")
+
+
+def _place(dataset):
+    """Where a data set is: a folder's whole path, or a TFDS name without its version."""
+    if dataset.startswith((".", "~", os.sep)) or os.sep in dataset and os.path.isdir(dataset):
+        return os.path.realpath(os.path.expanduser(dataset))
+    return dataset.partition(":")[0]
 
 
 def define_flags(values: flags.FlagValues):

@@ -35,7 +35,8 @@ def run(main, description: str):
         sys.exit(_complain(error))
     except Exception as error:
         # Of TensorFlow, which is not imported here; it has the same for a full disk.
-        if type(error).__name__ != "ResourceExhaustedError" or "OOM" not in str(error):
+        oom = type(error).__name__ == "ResourceExhaustedError" and "OOM" in str(error)
+        if not (oom or isinstance(error, MemoryError)):
             raise
         sys.exit(_complain("not enough memory for what the flags ask for"))
     except KeyboardInterrupt:

@@ -54,6 +54,8 @@ def main():
         experiment = RunDirectory(zoo.run_path(_MODEL.value)).experiment()
         dataset = _DATASET.value or experiment.dataset
         max_labels = experiment.max_labels_of(dataset)
+        if news := experiment.classes_news(dataset):
+            common.note(news)
         size, channels, shorter_edge = experiment.crop_size, experiment.channels, experiment.shorter_edge
         layer = _LAYER.value or "penultimate"
         network, name = model.feature_function(layer), f"{_MODEL.value} {layer}"

@@ -1,4 +1,5 @@
 import dataclasses
+import os
 
 import numpy as np
 import pytest
@@ -211,9 +212,27 @@ def test_some_classes_are_evaluated_on_the_same_classes(digits_dir):
     assert report["gallery"]["images"] == data.gallery.count < 500 and set(data.queries.arrays()[1]) == {0, 1, 2}
     assert describe_dataset(report) == "digits (first 3 classes)"
     assert values(report, "knn", "pixels", "pixels", metric="euclidean", k=1) > [90.0]
-    # Other data has its own classes.
-    other = open_evaluation_data(dataclasses.replace(experiment, dataset="mnist"), "digits", data_dir=str(digits_dir))
+    # Other data has its own classes, and that is said.
+    said = []
+    trained = dataclasses.replace(experiment, dataset="mnist")
+    other = open_evaluation_data(trained, "digits", data_dir=str(digits_dir), say=said.append)
     assert other.gallery.count == 1437 and other.max_labels == 0
+    assert said == ["using all classes of digits; the model was trained on the first 3 of mnist"]
+
+
+def test_features_that_memory_cannot_take_are_refused(digits_dir, monkeypatch):
+    experiment = tiny()
+    data = open_evaluation_data(experiment, data_dir=str(digits_dir))
+    pages = {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 90}  # 1,437 images of 64 pixels are 367,872 bytes
+    monkeypatch.setattr(os, "sysconf", pages.__getitem__)
+    told = (
+        "features of each of 1437 images take 0 GB.*\n--gallery_split=train.:{}., fewer --layers and --pool take less"
+    )
+    with pytest.raises(InputError, match=f"80 {told.format(576)}"):  # of two layers together
+        evaluate(tiny_game(), experiment, data, ("knn",), ("h1", "flat"), say=lambda line: None)
+    pages["SC_PHYS_PAGES"] = 89
+    with pytest.raises(InputError, match=f"64 {told.format(712)}"):  # of raw pixels, at once
+        evaluate(tiny_game(), experiment, data, ("knn",), ("h1",), say=pytest.fail)
 
 
 def test_what_cannot_be_measured_is_said(digits_dir, tmp_path):

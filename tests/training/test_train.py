@@ -167,10 +167,11 @@ def test_another_experiment_in_the_same_directory_is_refused(finished, digits_di
     assert Experiment.from_flagfile(workdir / "train.flags").width == 16
 
 
-def test_too_little_memory_is_told_in_a_line():
+@pytest.mark.parametrize("allocate", ["import tensorflow as tf; tf.zeros([1 << 46])", "bytearray(1 << 60)"])
+def test_too_little_memory_is_told_in_a_line(allocate):
     code = (
         f"import sys; sys.path.insert(0, {str(ROOT / 'tools')!r}); sys.argv[1:] = []; import common\n"
-        "def main():\n common.import_tensorflow()\n import tensorflow as tf\n tf.zeros([1 << 46])\n"
+        f"def main():\n common.import_tensorflow()\n {allocate}\n"
         "common.run(main, '')"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import os
 
 import numpy as np
 import tensorflow as tf
@@ -79,6 +80,8 @@ def open_evaluation_data(
     query_dataset = query_dataset or dataset
     size, shorter_edge = experiment.crop_size, experiment.shorter_edge
     max_labels = experiment.max_labels_of(dataset)
+    if (news := experiment.classes_news(dataset)) and not edge:  # with an edge, the same data is opened again
+        say(news)
     if edge:
         size, shorter_edge = edge, round(edge * 256 / 227)
 
@@ -148,8 +151,8 @@ def evaluate(
       pixels.
 
     Raises:
-      InputError: an unknown metric or layer, a metric that the system or the data cannot have, or images that cannot
-        be decoded.
+      InputError: an unknown metric or layer, a metric that the system or the data cannot have, features that do not fit
+        this machine's memory, or images that cannot be decoded.
     """
     check_names(names, METRICS)
     layers = list(dict.fromkeys(layers))
@@ -164,6 +167,7 @@ def evaluate(
     by_images = {name: by_images[name] for name in names if name in by_images}
     if by_features:
         _check_labels(data, by_features)
+        _check_memory(data.gallery, int(np.prod(experiment.image_shape)))  # raw pixels, which come last
         data.gallery.check()
     data.queries.check()
 
@@ -435,6 +439,19 @@ def _layer_functions(game, pool, layers):
     return lambda images: [pooled(features) for features in function(images)]
 
 
+def _check_memory(split, dimensions):
+    """Raises InputError if so many float32 features of each image do not fit, rather than when memory is full."""
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    needed = 4 * dimensions * split.count
+    if needed > memory:
+        fewer = f"--gallery_split={split.split.partition('[')[0]}[:{memory // (8 * dimensions)}]"
+        hint = f"{fewer if split.split else 'Fewer images'}, fewer --layers and --pool take less"
+        raise InputError(
+            f"{dimensions} features of each of {split.count} images take {needed / 1e9:.0f} GB, more than this "
+            f"machine's {memory / 1e9:.0f} GB of memory.\n{hint}"
+        )
+
+
 def _features(function, data):
     """Of each feature that `function` gives: gallery's [N, D] and labels [N], queries' features and labels."""
     spaces = []
@@ -443,7 +460,9 @@ def _features(function, data):
         columns = []
         for images, of_batch in split.batches(_BATCH):
             found = [np.reshape(features, (len(images), -1)) for features in function(images)]
-            columns = columns or [np.empty((split.count, features.shape[1]), np.float32) for features in found]
+            if not columns:
+                _check_memory(split, sum(features.shape[1] for features in found))
+                columns = [np.empty((split.count, features.shape[1]), np.float32) for features in found]
             here = slice(start, start := start + len(images))
             for column, features in zip(columns, found, strict=True):
                 column[here] = features
