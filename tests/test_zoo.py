@@ -383,8 +383,13 @@ def test_entries_of_the_zoo_are_known_by_any_path(monkeypatch, tmp_path):
 
 
 def test_an_installed_wheel_loads_published_weights(tmp_path):
+    source = tmp_path / "source"  # not the checkout, where setuptools takes up what earlier builds left
+    for name in ("tf_bigan", "zoo"):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("setup.py", "pyproject.toml", "README.md"):
+        shutil.copy(ROOT / name, source)
     build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
-    subprocess.run([*build, "--wheel-dir", str(tmp_path), str(ROOT)], check=True, capture_output=True)
+    subprocess.run([*build, "--wheel-dir", str(tmp_path), str(source)], check=True, capture_output=True)
     (wheel,) = tmp_path.glob("tf_bigan-*.whl")
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path / "site")
