@@ -23,6 +23,7 @@ import tensorflow_hub as hub
 from timing import calls_per_second, note, print_table, write_json
 
 import tf_bigan
+from tf_bigan.exporting import TOLERANCE
 
 EXPORTS = {"module": {}, "module, unfolded": {"fold": False}}  # contender -> its arguments of `tf_bigan.export`
 
@@ -40,7 +41,7 @@ def contenders(name, batch_size, folder):
     }
     expected = calls["keras"]()
     for call in calls.values():
-        np.testing.assert_allclose(call(), expected, atol=1e-5)
+        np.testing.assert_allclose(call(), expected, rtol=0, atol=TOLERANCE * max(1.0, np.abs(expected).max()))
     return calls
 
 
