@@ -42,10 +42,10 @@ class Table:
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """An evaluated run, and where it is none of the zoo's flags."""
+    """An evaluated run."""
 
     report: dict
-    flags: str  # those in which it differs, as for tools/train.py; empty if in none but the seed
+    flags: str  # in which it differs from the zoo's, but for the seed, as for tools/train.py
 
 
 _TABLES = {
@@ -228,9 +228,6 @@ def _runs_of(name, seed, table):
     run = RunDirectory(pathlib.Path(_RUNS.value) / f"{name}-seed{seed}")
     own = run.path.with_name(f"{run.path.name}.json")  # of the zoo's weights, whose entry stays as it is
 
-    def found(of, path):
-        return Run(zoo.read_report(path), _other_flags(of, entry))
-
     again = _TRAIN.value and _EVALUATE.value  # evaluate knows what was made as asked
     made = {}
     for of, path in ((entry, entry.path / zoo.METRICS), (entry, own), (run, run.path / zoo.METRICS)):
@@ -238,17 +235,17 @@ def _runs_of(name, seed, table):
             report = zoo.read_report(path)
             usable = report["training_seed"] == seed and _covers(report, table) and _is_of(report, of, entry)
             if usable and _is_as_asked(of):
-                made[of.path] = found(of, path)
+                made[of.path] = Run(report, _other_flags(of, entry))
     if made or not _TRAIN.value:
         return list(made.values())
     if entry.has_weights() and entry.experiment().seed == seed and _is_as_asked(entry):
         run.path.parent.mkdir(parents=True, exist_ok=True)
         _run_tool("evaluate", f"--model={name}", *table.flags, *_EVALUATE.value.split(), f"--json={own}")
-        return [found(entry, own)]
+        return [Run(zoo.read_report(own), "")]
     flagfile = entry.path / zoo.FLAGFILE
     _run_tool("train", f"--flagfile={flagfile}", f"--seed={seed}", *_FLAGS.value.split(), f"--workdir={run.path}")
     _run_tool("evaluate", f"--model={run.path}", *table.flags, *_EVALUATE.value.split())
-    return [found(run, run.path / zoo.METRICS)]
+    return [Run(zoo.read_report(run.path / zoo.METRICS), _other_flags(run, entry))]
 
 
 def _covers(report, table):
