@@ -8,10 +8,15 @@ from tf_bigan.networks import convolutions
 from tf_bigan.networks.convolutions import Convolution, TransposedConvolution, kernel_gradient
 
 
-@pytest.fixture(params=["few channels", "many channels"])
-def channels(request, monkeypatch):
-    """Both ways that the kernel's gradient is computed in."""
-    monkeypatch.setattr(convolutions, "_MANY_CHANNELS", 1 if request.param == "many channels" else 10**9)
+@pytest.fixture(params=["as convolutions", "as matrix products", "as TensorFlow has it"])
+def way(request, monkeypatch):
+    """The ways that a convolution, its transpose and its kernel's gradient are computed in."""
+    never, always = {"_SMALL_MAP": 0, "_MEDIUM_MAP": 0}, {"_LARGE_KERNEL": 1, "_MANY_CHANNELS": 1}
+    limits = {"as convolutions": never | {"_FEW_CHANNELS": 0}, "as matrix products": always}
+    for name, value in limits.get(request.param, {}).items():
+        monkeypatch.setattr(convolutions, name, value)
+    if request.param == "as TensorFlow has it":
+        monkeypatch.setattr(convolutions, "_on_gpu", lambda: True)
 
 
 def results(layer, x, weights):
@@ -59,7 +64,7 @@ def trimmed(layer, trim):
     ],
     ids=str,
 )
-def test_convolutions_are_keras_own(channels, settings):
+def test_convolutions_are_keras_own(way, settings):
     settings = {"filters": 12, "kernel_size": 3, "use_bias": False, **settings}
     ours = Convolution(**settings)
     pad = settings.pop("pad", 0)
@@ -73,11 +78,14 @@ def test_convolutions_are_keras_own(channels, settings):
         {"strides": 2},
         {"strides": 2, "trim": (2, 1)},
         {"strides": 3, "trim": (0, 3)},
+        {"strides": 3, "trim": (4, 4), "kernel_size": 5},
+        {"strides": 3, "kernel_size": 2},
+        {"strides": 2, "trim": (2, 1), "filters": 20},
         {"use_bias": True, "activation": "relu"},
     ],
     ids=str,
 )
-def test_transposed_convolutions_are_keras_own(channels, settings):
+def test_transposed_convolutions_are_keras_own(way, settings):
     settings = {"filters": 4, "kernel_size": 5, "use_bias": False, **settings}
     ours = TransposedConvolution(**settings)
     trim = settings.pop("trim", (0, 0))
@@ -95,14 +103,14 @@ def test_they_are_made_again_from_their_configs():
 
 
 @pytest.mark.parametrize("ours, theirs", [(Convolution, "Conv2D"), (TransposedConvolution, "Conv2DTranspose")])
-def test_in_bfloat16(channels, ours, theirs):
+def test_in_bfloat16(way, ours, theirs):
     settings = {"filters": 8, "kernel_size": 5, "strides": 2, "use_bias": False, "dtype": "mixed_bfloat16"}
     layer = ours(**settings)
     assert_same(layer, getattr(keras.layers, theirs)(**settings), images(4, shape=(9, 9, 6)), tolerance=0.02)
     assert layer(images(1, shape=(9, 9, 6))).dtype == "bfloat16" and layer.kernel.dtype == "float32"
 
 
-def test_the_kernel_s_gradient_by_hand(channels):
+def test_the_kernel_s_gradient_by_hand(way):
     # One image of one channel, a 2x2 kernel of stride 2: each entry sums x at its place in every window.
     x = np.arange(1.0, 17.0, dtype=np.float32).reshape(1, 4, 4, 1)
     dy = np.float32([[1.0, 10.0], [100.0, 1000.0]]).reshape(1, 2, 2, 1)
@@ -115,8 +123,7 @@ def test_the_kernel_s_gradient_by_hand(channels):
     assert found[0, 0] == 6 * 1000 and found[1, 1] == 1 * 1 + 3 * 10 + 9 * 100 + 11 * 1000
 
 
-def test_shapes_are_known_for_unknown_batches(monkeypatch):
-    monkeypatch.setattr(convolutions, "_MANY_CHANNELS", 1)
+def test_shapes_are_known_for_unknown_batches(way):
     inputs = keras.Input((9, 9, 4))
     h = Convolution(6, 3, 2, pad=1)(inputs)
     outputs = TransposedConvolution(3, 5, 2, trim=(2, 1))(h)

@@ -1,17 +1,29 @@
 """Convolutions as fast on CPUs as their arithmetic allows.
 
-Three things are slow in Keras' layers there. It compiles convolutions in groups with XLA, whatever the device. Padding
-is a pass of its own, which TensorFlow's forward convolution takes on the way (its gradients do not: with explicit
-padding they leave oneDNN and take 30 times as long). And the gradient of a kernel with many channels takes
-TensorFlow's kernel for it two to three times as long as the same products as a forward convolution, of the images by
-the output's gradient with channels and batch in each other's place.
+Four things are slow there, in Keras' layers or in TensorFlow's kernels:
+
+* Keras compiles convolutions in groups with XLA, whatever the device.
+* Padding is a pass of its own, which TensorFlow's forward convolution takes on the way (its gradients do not: with
+  explicit padding they leave oneDNN and take 30 times as long).
+* Transposed convolutions, and so the gradients in images, take up to twice as long as forward convolutions of as many
+  products: of the whole kernel where the stride is 1, of a part of it for each phase of the outputs otherwise.
+* Where a large kernel meets few pixels a product of matrices is faster, of what each output sees and the kernel; and
+  so it is for the gradient of a kernel with many channels.
+
+On GPUs, where these are the libraries' business, all but the first is left to them.
 """
 
+import itertools
+import math
+
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import ops
 
-_MANY_CHANNELS = 128  # of the input, from which on the forward convolution is the faster
+_FEW_CHANNELS = 16  # of the output, up to which a transposed convolution's phases share one convolution
+_SMALL_MAP, _LARGE_KERNEL = 4 * 4, 2**18  # outputs an image up to which, and weights from which, it is a matrix product
+_MEDIUM_MAP, _MANY_CHANNELS = 8 * 8, 128  # the same for a kernel's gradient, by outputs and channels of the input
 
 
 @keras.saving.register_keras_serializable("tf_bigan")
@@ -80,7 +92,7 @@ def _convolution(x, kernel, stride, pad):
         def gradients(dy):
             return _transpose(dy, kernel, stride, pad, x.shape[1:3]), kernel_gradient(x, dy, kernel.shape, stride, pad)
 
-        return _convolve(x, kernel, stride, pad), gradients
+        return _convolve(x, kernel, stride, pad, pad), gradients
 
     return convolution(x, kernel)
 
@@ -89,19 +101,75 @@ def _transposed_convolution(x, kernel, stride, trim, edges):
     @tf.custom_gradient
     def transposed(x, kernel):
         def gradients(dy):
-            return _convolve(dy, kernel, stride, trim), kernel_gradient(dy, x, kernel.shape, stride, trim)
+            return _convolve(dy, kernel, stride, trim, trim), kernel_gradient(dy, x, kernel.shape, stride, trim)
 
         return _transpose(x, kernel, stride, trim, edges), gradients
 
     return transposed(x, kernel)
 
 
-def _convolve(x, kernel, stride, pad):
-    return tf.nn.conv2d(x, kernel, stride, _frame(pad, pad))
+def _convolve(x, kernel, stride, rows, columns):
+    """The convolution of x behind a frame of zeros, or without the rows and columns of which there are less than 0."""
+    x = x[:, max(-rows[0], 0) : x.shape[1] + min(rows[1], 0), max(-columns[0], 0) : x.shape[2] + min(columns[1], 0)]
+    frame = _frame(*([max(n, 0) for n in axis] for axis in (rows, columns)))
+    outputs = [
+        (n + sum(edges) - k) // stride + 1
+        for n, edges, k in zip(x.shape[1:3], frame[1:3], kernel.shape[:2], strict=True)
+    ]
+    if math.prod(outputs) > _SMALL_MAP or kernel.shape.num_elements() < _LARGE_KERNEL or _on_gpu():
+        return tf.nn.conv2d(x, kernel, stride, frame)
+    seen = _windows(x, kernel.shape[:2], stride, frame, outputs)
+    y = tf.matmul(tf.reshape(seen, (-1, math.prod(kernel.shape[:3]))), tf.reshape(kernel, (-1, kernel.shape[3])))
+    return tf.reshape(y, (-1, *outputs, kernel.shape[3]))
+
+
+def _windows(x, size, stride, frame, outputs):
+    """What each output sees: [N, outputs and taps, channels], the taps counted fastest."""
+    x = tf.pad(x, frame)
+    rows, columns = ((stride * np.arange(n)[:, None] + np.arange(k)) for n, k in zip(outputs, size, strict=True))
+    pixels = rows[:, None, :, None] * x.shape[2] + columns[:, None, :]
+    return tf.gather(tf.reshape(x, (-1, x.shape[1] * x.shape[2], x.shape[3])), pixels.ravel(), axis=1)
 
 
 def _transpose(x, kernel, stride, trim, edges):
-    """The gradient of `_convolve` in its input, of `edges` (height, width), from that of its output."""
+    """The gradient of `_convolve` in its input, of `edges` (height, width), from that of its output.
+
+    Output p is the sum over q and k with p + trim[0] = stride q + k of x[q] kernel[k]: the outputs of one remainder
+    mod stride, a phase, are a convolution of x with every stride-th tap.
+    """
+    if stride > min(kernel.shape[:2]) or _on_gpu():
+        return _transpose_at_once(x, kernel, stride, trim, edges)
+    sizes = zip(x.shape[1:3], kernel.shape[:2], edges, strict=True)
+    axes = [[_phase(remainder, stride, trim[0], *size) for remainder in range(stride)] for size in sizes]
+    taps, frames = zip(
+        *([list(pair) for pair in zip(*phase, strict=True)] for phase in itertools.product(*axes)), strict=True
+    )
+    kernels, frames = _take(tf.transpose(kernel, (0, 1, 3, 2)), taps), np.array(frames)
+    if kernel.shape[2] <= _FEW_CHANNELS:  # one convolution with all phases' channels, so that they fill a vector
+        widest = frames.max(axis=0)
+        padded = [tf.pad(k, np.pad(widest - frame, [(0, 2), (0, 0)])) for k, frame in zip(kernels, frames, strict=True)]
+        kernels, frames = [tf.concat(padded, -1)], [widest]
+    y = tf.concat([_convolve(x, k, 1, *frame) for k, frame in zip(kernels, frames, strict=True)], -1)
+    y = tf.nn.depth_to_space(y, stride) if stride > 1 else y
+    return y[:, : edges[0], : edges[1]]
+
+
+def _phase(remainder, stride, trim, inputs, taps, outputs):
+    """Along an axis: the taps that outputs of this remainder see, last first, and zeros around the inputs."""
+    offset, first = divmod(remainder + trim, stride)
+    seen = range(first, taps, stride)[::-1]
+    return seen, (len(seen) - 1 - offset, -(-outputs // stride) + offset - inputs)
+
+
+def _take(kernel, taps):
+    """The kernels of these (rows, columns)."""
+    flat = [[i * kernel.shape[1] + j for i in rows for j in columns] for rows, columns in taps]
+    kernel = tf.gather(tf.reshape(kernel, (-1, *kernel.shape[2:])), sum(flat, []))
+    parts = tf.split(kernel, [len(each) for each in flat])
+    return [tf.reshape(part, (*map(len, each), *kernel.shape[1:])) for part, each in zip(parts, taps, strict=True)]
+
+
+def _transpose_at_once(x, kernel, stride, trim, edges):
     full = [stride * (n - 1) + k for n, k in zip(x.shape[1:3], kernel.shape[:2], strict=True)]
     # Where the last window ends before the images do.
     missing = [max(edge + trim[0] - n, 0) for n, edge in zip(full, edges, strict=True)]
@@ -124,22 +192,21 @@ def kernel_gradient(x, dy, kernel_shape, stride, pad):
     Returns:
       float [a, b, I, O]: the sum over n, y, x of x[n, stride y + i - pad[0], stride x + j - pad[0]] dy[n, y, x].
     """
-    if kernel_shape[2] < _MANY_CHANNELS or tf.config.get_visible_devices("GPU"):
+    outputs = dy.shape[1:3]
+    if kernel_shape[2] < _MANY_CHANNELS or math.prod(outputs) > _MEDIUM_MAP or _on_gpu():
         padded = tf.pad(x, _frame(pad, pad)) if any(pad) else x
         strides = [1, stride, stride, 1]
         return tf.raw_ops.Conv2DBackpropFilter(
             input=padded, filter_sizes=kernel_shape, out_backprop=dy, strides=strides, padding="VALID"
         )
-    # As many zeros behind the last row and column as the windows reach over it, or fewer rows and columns.
-    over = [
-        stride * (n - 1) + k - pad[0] - edge
-        for n, k, edge in zip(dy.shape[1:3], kernel_shape[:2], x.shape[1:3], strict=True)
-    ]
-    x = x[:, : x.shape[1] + min(over[0], 0), : x.shape[2] + min(over[1], 0)]
-    frame = _frame(*((pad[0], max(behind, 0)) for behind in over))
-    by_channel, as_kernel = tf.transpose(x, (3, 1, 2, 0)), tf.transpose(dy, (1, 2, 0, 3))
-    return tf.transpose(tf.nn.conv2d(by_channel, as_kernel, 1, frame, dilations=stride), (1, 2, 0, 3))
+    seen = _windows(x, kernel_shape[:2], stride, _frame(pad, pad), outputs)
+    seen, dy = tf.reshape(seen, (-1, math.prod(kernel_shape[:3]))), tf.reshape(dy, (-1, kernel_shape[3]))
+    return tf.reshape(tf.matmul(seen, dy, transpose_a=True), kernel_shape)
 
 
 def _frame(rows, columns):
     return [[0, 0], list(rows), list(columns), [0, 0]]
+
+
+def _on_gpu():
+    return bool(tf.config.get_visible_devices("GPU"))
