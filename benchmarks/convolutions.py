@@ -3,8 +3,9 @@
 python benchmarks/convolutions.py
 
 gradient            one training-mode forward and backward pass of the paper's E, G and D at 64 pixels
-keras / ours        E's conv2 in two groups: Keras' layer against networks.convolutions.Convolution; and batch norm of a
-                    [batch, 32, 32, 64] map: Keras' operations against the fused kernel. Forward and backward
+keras / ours        E's conv2 in two groups, D's conv4 and G's deconv1: Keras' layers against networks.convolutions; and
+                    batch norm of a [batch, 32, 32, 64] map: Keras' operations against the fused kernel. Forward and
+                    backward
 """
 
 import argparse
@@ -19,7 +20,7 @@ import tensorflow as tf
 from timing import best_seconds, note, print_table, write_json
 
 from tf_bigan.networks import ConvDiscriminator, ConvEncoder, ConvGenerator
-from tf_bigan.networks.convolutions import Convolution
+from tf_bigan.networks.convolutions import Convolution, TransposedConvolution
 from tf_bigan.networks.layers import BatchNorm
 
 
@@ -44,23 +45,28 @@ def contenders(batch_size, policy):
     """Name -> function to time."""
     x, z = tf.random.uniform((batch_size, 64, 64, 3)), tf.random.uniform((batch_size, 200))
     dtype = keras.dtype_policies.get(policy).compute_dtype
-    maps = {shape: tf.cast(tf.random.normal((batch_size, *shape)), dtype) for shape in ((8, 8, 96), (32, 32, 64))}
-    settings = {"groups": 2, "use_bias": False, "dtype": policy}
+    settings = {"use_bias": False, "dtype": policy}
+    strided = {"filters": 512, "kernel_size": 5, "strides": 2, **settings}
+    doubling = {**strided, "filters": 256}
     found = {
         "gradient of E": gradient_of(ConvEncoder(dtype=policy), x),
         "gradient of G": gradient_of(ConvGenerator(dtype=policy), z),
         "gradient of D": gradient_of(ConvDiscriminator(dtype=policy), [x, z]),
     }
     layers = {
-        "conv2 in groups, keras": (keras.layers.Conv2D(256, 5, padding="same", **settings), (8, 8, 96)),
-        "conv2 in groups, ours": (Convolution(256, 5, pad=2, **settings), (8, 8, 96)),
+        "conv2 in groups, keras": (keras.layers.Conv2D(256, 5, padding="same", groups=2, **settings), (8, 8, 96)),
+        "conv2 in groups, ours": (Convolution(256, 5, pad=2, groups=2, **settings), (8, 8, 96)),
+        "conv4, keras": (keras.layers.Conv2D(padding="same", **strided), (8, 8, 256)),
+        "conv4, ours": (Convolution(pad=2, **strided), (8, 8, 256)),
+        "deconv1, keras": (keras.layers.Conv2DTranspose(padding="same", **doubling), (4, 4, 512)),
+        "deconv1, ours": (TransposedConvolution(trim=(2, 1), **doubling), (4, 4, 512)),
         # Synchronised statistics take the formula in Keras' operations.
         "batch norm, keras": (BatchNorm(affine=True, synchronized=True, dtype=policy), (32, 32, 64)),
         "batch norm, ours": (BatchNorm(affine=True, dtype=policy), (32, 32, 64)),
     }
     for name, (layer, shape) in layers.items():
         layer.build((None, *shape))
-        found[name] = gradient_of(layer, maps[shape], watched=True)
+        found[name] = gradient_of(layer, tf.cast(tf.random.normal((batch_size, *shape)), dtype), watched=True)
     return found
 
 
