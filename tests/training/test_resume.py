@@ -100,6 +100,9 @@ def test_sigterm_checkpoints_and_ends_with_status_143(interrupted):
     # The last progress line counts the steps done of those that were left of the epoch.
     done, left = map(int, re.findall(r"^(\d+)/(\d+) - ", stdout, re.MULTILINE)[-1])
     assert math.ceil(newest / 23) * 23 - left + done == newest
+    # An epoch that goes on is one of all, too.
+    epochs = re.findall(r"^Epoch (\d+)/(\d+)$", stdout, re.MULTILINE)
+    assert epochs[0] == (str(interrupted.after_kill[-1] // 23 + 1), "60")
 
 
 def test_a_damaged_checkpoint_is_named_and_an_older_one_used(interrupted):

@@ -21,20 +21,22 @@ class Progress(keras.callbacks.ProgbarLogger):
 
     Args:
       game: the game in training.
-      batch_size: images a step, over all replicas.
-      total_steps: of the run.
+      experiment: the run's.
+      steps_per_epoch: of a whole epoch.
       chief: others print nothing.
     """
 
-    def __init__(self, game, batch_size, total_steps, chief=True):
+    def __init__(self, game, experiment, steps_per_epoch, chief=True):
         super().__init__()
-        self._game, self._batch_size, self._total_steps = game, batch_size, total_steps
+        self._game, self._batch_size, self._epochs = game, experiment.batch_size, experiment.epochs
+        self._total_steps = steps_per_epoch * experiment.epochs
         self._chief = chief
         self._traced = False
         self.images_per_second = float("nan")
 
     def set_params(self, params):
         super().set_params(params)
+        self.epochs = self._epochs  # not of this fit, which may end with the epoch that it goes on with
         if not self._chief:
             self.verbose = 0
 

@@ -218,7 +218,7 @@ def _usable(data, experiment, run, strategy, say):
 def _fit(game, experiment, data, run, checkpoints, schedule, chief):
     steps_per_epoch = schedule.steps_per_epoch
     total_steps = steps_per_epoch * experiment.epochs
-    progress = Progress(game, experiment.batch_size, total_steps, chief)
+    progress = Progress(game, experiment, steps_per_epoch, chief)
     nonfinite = StopOnNonfinite(game)
     keep = Checkpoint(game, checkpoints, nonfinite, experiment.checkpoint_every)
     callbacks = [nonfinite, progress, keep]
