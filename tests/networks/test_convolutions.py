@@ -130,3 +130,11 @@ def test_shapes_are_known_for_unknown_batches(way):
     assert h.shape == (None, 5, 5, 6) and outputs.shape == (None, 10, 10, 3)
     model = keras.Model(inputs, outputs)
     assert model.predict(images(3, shape=(9, 9, 4)), verbose=0).shape == (3, 10, 10, 3)
+
+
+def test_images_of_unknown_size(way):
+    layer = Convolution(6, 3, 2, pad=1)
+    model = keras.Sequential([keras.Input((None, None, 4)), layer])
+    x = images(3, shape=(9, 7, 4))
+    assert model.output_shape == (None, None, None, 6)
+    np.testing.assert_allclose(model.predict(x, verbose=0), layer(x), atol=1e-6)

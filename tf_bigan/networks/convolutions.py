@@ -15,6 +15,7 @@ On GPUs, where these are the libraries' business, all but the first is left to t
 
 import itertools
 import math
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -110,13 +111,15 @@ def _transposed_convolution(x, kernel, stride, trim, edges):
 
 def _convolve(x, kernel, stride, rows, columns):
     """The convolution of x behind a frame of zeros, or without the rows and columns of which there are less than 0."""
+    if None in x.shape[1:3] or _on_gpu():  # where there are never less than 0
+        return tf.nn.conv2d(x, kernel, stride, _frame(rows, columns))
     x = x[:, max(-rows[0], 0) : x.shape[1] + min(rows[1], 0), max(-columns[0], 0) : x.shape[2] + min(columns[1], 0)]
     frame = _frame(*([max(n, 0) for n in axis] for axis in (rows, columns)))
     outputs = [
         (n + sum(edges) - k) // stride + 1
         for n, edges, k in zip(x.shape[1:3], frame[1:3], kernel.shape[:2], strict=True)
     ]
-    if math.prod(outputs) > _SMALL_MAP or kernel.shape.num_elements() < _LARGE_KERNEL or _on_gpu():
+    if math.prod(outputs) > _SMALL_MAP or kernel.shape.num_elements() < _LARGE_KERNEL:
         return tf.nn.conv2d(x, kernel, stride, frame)
     seen = _windows(x, kernel.shape[:2], stride, frame, outputs)
     y = tf.matmul(tf.reshape(seen, (-1, math.prod(kernel.shape[:3]))), tf.reshape(kernel, (-1, kernel.shape[3])))
@@ -141,10 +144,9 @@ def _transpose(x, kernel, stride, trim, edges):
         return _transpose_at_once(x, kernel, stride, trim, edges)
     sizes = zip(x.shape[1:3], kernel.shape[:2], edges, strict=True)
     axes = [[_phase(remainder, stride, trim[0], *size) for remainder in range(stride)] for size in sizes]
-    taps, frames = zip(
-        *([list(pair) for pair in zip(*phase, strict=True)] for phase in itertools.product(*axes)), strict=True
-    )
-    kernels, frames = _take(tf.transpose(kernel, (0, 1, 3, 2)), taps), np.array(frames)
+    phases = list(itertools.product(*axes))
+    kernels = _take(tf.transpose(kernel, (0, 1, 3, 2)), [(rows.taps, columns.taps) for rows, columns in phases])
+    frames = np.array([(rows.frame, columns.frame) for rows, columns in phases])
     if kernel.shape[2] <= _FEW_CHANNELS:  # one convolution with all phases' channels, so that they fill a vector
         widest = frames.max(axis=0)
         padded = [tf.pad(k, np.pad(widest - frame, [(0, 2), (0, 0)])) for k, frame in zip(kernels, frames, strict=True)]
@@ -154,11 +156,17 @@ def _transpose(x, kernel, stride, trim, edges):
     return y[:, : edges[0], : edges[1]]
 
 
+class _Phase(NamedTuple):
+    """Along an axis: the taps that outputs of one remainder see, last first, and zeros before and behind the inputs."""
+
+    taps: range
+    frame: tuple
+
+
 def _phase(remainder, stride, trim, inputs, taps, outputs):
-    """Along an axis: the taps that outputs of this remainder see, last first, and zeros around the inputs."""
     offset, first = divmod(remainder + trim, stride)
     seen = range(first, taps, stride)[::-1]
-    return seen, (len(seen) - 1 - offset, -(-outputs // stride) + offset - inputs)
+    return _Phase(seen, (len(seen) - 1 - offset, -(-outputs // stride) + offset - inputs))
 
 
 def _take(kernel, taps):
