@@ -149,3 +149,34 @@ def start_training(experiment, workdir, data_dir, **environment):
 def flags_of(experiment):
     """The command-line flags that say the same as `experiment`."""
     return experiment.to_flagfile().splitlines()
+
+
+def _results(layer, x, weights):
+    """Outputs, and the gradients of a weighted sum of them in x and the kernel; compiled, as in training."""
+
+    @tf.function
+    def run(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x)
+            loss = tf.reduce_sum(tf.cast(y, tf.float32) * weights)
+        return y, *tape.gradient(loss, [x, *layer.trainable_variables])
+
+    return [np.array(tf.cast(value, tf.float32)) for value in run(tf.constant(x))]
+
+
+def assert_same_layer(ours, theirs, x, tolerance=1e-5):
+    """Equal outputs and gradients of two layers with equal weights, to within `tolerance` of each one's largest."""
+    ours.build(x.shape), theirs.build(x.shape)
+    ours.set_weights(theirs.get_weights())
+    weights = np.random.default_rng(1).normal(size=theirs.compute_output_shape(x.shape)).astype(np.float32)
+    for found, expected in zip(_results(ours, x, weights), _results(theirs, x, weights), strict=True):
+        np.testing.assert_allclose(found, expected, atol=tolerance * np.abs(expected).max())
+
+
+def padded(layer, pad):
+    return keras.Sequential([keras.layers.ZeroPadding2D(pad), layer])
+
+
+def trimmed(layer, trim):
+    return keras.Sequential([layer, keras.layers.Cropping2D((trim, trim))])

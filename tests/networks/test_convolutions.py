@@ -1,8 +1,7 @@
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
-from helpers import images
+from helpers import assert_same_layer, images, padded, trimmed
 
 from tf_bigan.networks import convolutions
 from tf_bigan.networks.convolutions import Convolution, TransposedConvolution, kernel_gradient
@@ -17,36 +16,6 @@ def way(request, monkeypatch):
         monkeypatch.setattr(convolutions, name, value)
     if request.param == "as TensorFlow has it":
         monkeypatch.setattr(convolutions, "_on_gpu", lambda: True)
-
-
-def results(layer, x, weights):
-    """Outputs, and the gradients of a weighted sum of them in x and the kernel; compiled, as in training."""
-
-    @tf.function
-    def run(x):
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            y = layer(x)
-            loss = tf.reduce_sum(tf.cast(y, tf.float32) * weights)
-        return y, *tape.gradient(loss, [x, *layer.trainable_variables])
-
-    return [np.array(tf.cast(value, tf.float32)) for value in run(tf.constant(x))]
-
-
-def assert_same(ours, theirs, x, tolerance=1e-5):
-    ours.build(x.shape), theirs.build(x.shape)
-    ours.set_weights(theirs.get_weights())
-    weights = np.random.default_rng(1).normal(size=theirs.compute_output_shape(x.shape)).astype(np.float32)
-    for found, expected in zip(results(ours, x, weights), results(theirs, x, weights), strict=True):
-        np.testing.assert_allclose(found, expected, atol=tolerance * np.abs(expected).max())
-
-
-def padded(layer, pad):
-    return keras.Sequential([keras.layers.ZeroPadding2D(pad), layer])
-
-
-def trimmed(layer, trim):
-    return keras.Sequential([layer, keras.layers.Cropping2D((trim, trim))])
 
 
 @pytest.mark.parametrize(
@@ -68,7 +37,7 @@ def test_convolutions_are_keras_own(way, settings):
     settings = {"filters": 12, "kernel_size": 3, "use_bias": False, **settings}
     ours = Convolution(**settings)
     pad = settings.pop("pad", 0)
-    assert_same(ours, padded(keras.layers.Conv2D(**settings), pad), images(2, shape=(10, 11, 6)))
+    assert_same_layer(ours, padded(keras.layers.Conv2D(**settings), pad), images(2, shape=(10, 11, 6)))
 
 
 @pytest.mark.parametrize(
@@ -89,7 +58,7 @@ def test_transposed_convolutions_are_keras_own(way, settings):
     settings = {"filters": 4, "kernel_size": 5, "use_bias": False, **settings}
     ours = TransposedConvolution(**settings)
     trim = settings.pop("trim", (0, 0))
-    assert_same(ours, trimmed(keras.layers.Conv2DTranspose(**settings), trim), images(2, shape=(3, 4, 6)))
+    assert_same_layer(ours, trimmed(keras.layers.Conv2DTranspose(**settings), trim), images(2, shape=(3, 4, 6)))
 
 
 def test_they_are_made_again_from_their_configs():
@@ -106,7 +75,7 @@ def test_they_are_made_again_from_their_configs():
 def test_in_bfloat16(way, ours, theirs):
     settings = {"filters": 8, "kernel_size": 5, "strides": 2, "use_bias": False, "dtype": "mixed_bfloat16"}
     layer = ours(**settings)
-    assert_same(layer, getattr(keras.layers, theirs)(**settings), images(4, shape=(9, 9, 6)), tolerance=0.02)
+    assert_same_layer(layer, getattr(keras.layers, theirs)(**settings), images(4, shape=(9, 9, 6)), tolerance=0.02)
     assert layer(images(1, shape=(9, 9, 6))).dtype == "bfloat16" and layer.kernel.dtype == "float32"
 
 

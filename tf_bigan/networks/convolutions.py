@@ -1,6 +1,7 @@
 """Convolutions as fast on CPUs as their arithmetic allows.
 
-Four things are slow there, in Keras' layers or in TensorFlow's kernels:
+In float32, where there are many images and channels, they are computed as `winograd` has it. Elsewhere four things are
+slow, in Keras' layers or in TensorFlow's kernels:
 
 * Keras compiles convolutions in groups with XLA, whatever the device.
 * Padding is a pass of its own, which TensorFlow's forward convolution takes on the way (its gradients do not: with
@@ -21,6 +22,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 from keras import ops
+
+from tf_bigan.networks import winograd
 
 _FEW_CHANNELS = 16  # of the output, up to which a transposed convolution's phases share one convolution
 _SMALL_MAP, _LARGE_KERNEL = 4 * 4, 2**18  # outputs an image up to which, and weights from which, it is a matrix product
@@ -88,6 +91,10 @@ class TransposedConvolution(keras.layers.Conv2DTranspose):
 
 
 def _convolution(x, kernel, stride, pad):
+    edges = [n and (n + sum(pad) - k) // stride + 1 for n, k in zip(x.shape[1:3], kernel.shape[:2], strict=True)]
+    if winograd.pays(x.shape[0], kernel.shape, stride, edges, x.dtype) and not _on_gpu():
+        return winograd.convolve(x, kernel, stride, pad[0], edges)
+
     @tf.custom_gradient
     def convolution(x, kernel):
         def gradients(dy):
@@ -99,6 +106,9 @@ def _convolution(x, kernel, stride, pad):
 
 
 def _transposed_convolution(x, kernel, stride, trim, edges):
+    if winograd.pays(x.shape[0], kernel.shape, stride, x.shape[1:3], x.dtype) and not _on_gpu():
+        return winograd.transpose(x, kernel, stride, trim[0], edges)
+
     @tf.custom_gradient
     def transposed(x, kernel):
         def gradients(dy):

@@ -1,0 +1,103 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from helpers import assert_same_layer, images, padded, trimmed
+
+from tf_bigan.networks import convolutions, winograd
+from tf_bigan.networks.convolutions import Convolution, TransposedConvolution
+
+
+@pytest.fixture
+def used(monkeypatch):
+    """Which of the two functions ran, for any number of images and channels."""
+    calls = []
+
+    def spied(name):
+        function = getattr(winograd, name)
+        return lambda *args: calls.append(name) or function(*args)
+
+    monkeypatch.setattr(winograd, "_MANY_PAIRS", 1)
+    monkeypatch.setattr(winograd, "_MANY_TILES", 1)
+    for name in ("convolve", "transpose"):
+        monkeypatch.setattr(winograd, name, spied(name))
+    return calls
+
+
+def test_an_axis_by_hand():
+    # Rows of the one image are 1 ... 6, and 0; the kernel reads three digits, and the row below not at all.
+    x = np.zeros((1, 6, 6, 1), np.float32)
+    x[0, 2, :, 0] = np.arange(1, 7)
+    kernel = np.zeros((3, 3, 1, 1), np.float32)
+    kernel[0, :, 0, 0] = 1, 10, 100
+    y = np.array(winograd.convolve(tf.constant(x), tf.constant(kernel), 1, 0, (4, 4)))[0, :, :, 0]
+    expected = np.zeros((4, 4))
+    expected[2] = 321, 432, 543, 654
+    np.testing.assert_allclose(y, expected, atol=1e-2)
+
+
+@pytest.mark.parametrize(
+    "settings, shape",
+    [
+        ({"pad": 1}, (4, 8)),
+        ({"pad": 1, "groups": 2, "use_bias": True}, (8, 4)),
+        ({"kernel_size": 2}, (5, 9)),
+        ({"kernel_size": 5, "strides": 2, "pad": 2}, (8, 16)),
+        ({"kernel_size": (5, 3), "strides": 2, "pad": 2}, (8, 6)),
+        ({"kernel_size": 7, "strides": 3}, (18, 16)),
+    ],
+    ids=str,
+)
+def test_convolutions_are_keras_own(used, settings, shape):
+    settings = {"filters": 12, "kernel_size": 3, "use_bias": False, **settings}
+    ours = Convolution(**settings)
+    pad = settings.pop("pad", 0)
+    assert_same_layer(ours, padded(keras.layers.Conv2D(**settings), pad), images(2, shape=(*shape, 6)))
+    assert set(used) == {"convolve"}
+
+
+@pytest.mark.parametrize(
+    "settings, shape",
+    [
+        ({"kernel_size": 3}, (4, 8)),
+        ({"trim": (2, 1)}, (4, 8)),
+        ({"trim": (0, 2), "use_bias": True, "activation": "relu"}, (8, 4)),
+        ({"strides": 3}, (4, 4)),
+    ],
+    ids=str,
+)
+def test_transposed_convolutions_are_keras_own(used, settings, shape):
+    settings = {"filters": 4, "kernel_size": 5, "strides": 1 if "kernel_size" in settings else 2, **settings}
+    settings = {"use_bias": False, **settings}
+    ours = TransposedConvolution(**settings)
+    trim = settings.pop("trim", (0, 0))
+    assert_same_layer(ours, trimmed(keras.layers.Conv2DTranspose(**settings), trim), images(2, shape=(*shape, 6)))
+    assert set(used) == {"transpose"}
+
+
+def test_rounding_stays_near_that_of_a_plain_convolution():
+    # 2,400 products an output, as behind D's conv3 of half width: a plain one is to within 3e-7 of the largest.
+    rng = np.random.default_rng(0)
+    x, kernel = rng.normal(size=(64, 8, 8, 96)), rng.normal(size=(5, 5, 96, 192))
+    exact = tf.nn.conv2d(x, kernel, 2, [[0, 0], [2, 2], [2, 2], [0, 0]])
+    found = winograd.convolve(tf.constant(x, tf.float32), tf.constant(kernel, tf.float32), 2, 2, (4, 4))
+    exact = np.array(exact)
+    assert np.abs(found - exact).max() < 5e-6 * np.abs(exact).max()
+
+
+def test_where_it_pays(monkeypatch):
+    def pays(images=128, kernel=(5, 5, 256, 512), stride=2, edges=(4, 4), dtype=tf.float32):
+        return winograd.pays(images, kernel, stride, edges, dtype)
+
+    assert pays() and pays(kernel=(3, 3, 192, 128), stride=1) and pays(images=16, edges=(8, 8))
+    assert not pays(images=16) and not pays(images=None)  # the kernel's transform
+    assert not pays(edges=(4, 5)) and not pays(edges=(4, None)) and not pays(edges=(16, 16))
+    assert not pays(stride=1) and not pays(stride=6)  # five taps of a remainder, and none
+    assert not pays(kernel=(5, 5, 64, 128)) and not pays(dtype=tf.bfloat16)
+    layer = Convolution(512, 5, 2, pad=2, use_bias=False)
+    layer.build((None, 8, 8, 256))
+    monkeypatch.setattr(winograd, "convolve", lambda *args: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        layer(np.zeros((128, 8, 8, 256), np.float32))
+    monkeypatch.setattr(convolutions, "_on_gpu", lambda: True)
+    assert layer(np.zeros((128, 8, 8, 256), np.float32)).shape == (128, 4, 4, 512)
