@@ -1,8 +1,9 @@
-"""The work that no training step of a BiGAN can do without: its products with weights, and its optimizer's traffic.
+"""The work of a plain training step of a BiGAN: its products with weights, and its optimizer's traffic.
 
 Counted are the products that the game needs: the shared forward pass, in which D runs twice; D's gradient, of both
 pairs, down to D's weights; E's and G's gradient, through D to the code of the real pair and to the image of the
-generated pair. A convolution counts as the matrix product that it can be written as, padding included.
+generated pair. A convolution counts as the matrix product that it can be written as, padding included; of some,
+`tf_bigan.networks.winograd` needs less.
 """
 
 import typing

@@ -230,6 +230,9 @@ def test_features_that_memory_cannot_take_are_refused(digits_dir, monkeypatch):
     )
     with pytest.raises(InputError, match=f"80 {told.format(576)}"):  # of two layers together
         evaluate(tiny_game(), experiment, data, ("knn",), ("h1", "flat"), say=lambda line: None)
+    swapped = open_evaluation_data(experiment, data_dir=str(digits_dir), gallery_split="test", query_split="train")
+    with pytest.raises(InputError, match=f"80 {told.replace('gallery', 'query').format(576)}"):
+        evaluate(tiny_game(), experiment, swapped, ("knn",), ("h1", "flat"), say=lambda line: None)
     pages["SC_PHYS_PAGES"] = 89
     with pytest.raises(InputError, match=f"64 {told.format(712)}"):  # of raw pixels, at once
         evaluate(tiny_game(), experiment, data, ("knn",), ("h1",), say=pytest.fail)

@@ -167,7 +167,7 @@ def evaluate(
     by_images = {name: by_images[name] for name in names if name in by_images}
     if by_features:
         _check_labels(data, by_features)
-        _check_memory(data.gallery, int(np.prod(experiment.image_shape)))  # raw pixels, which come last
+        _check_memory("gallery", data.gallery, int(np.prod(experiment.image_shape)))  # raw pixels, which come last
         data.gallery.check()
     data.queries.check()
 
@@ -439,12 +439,12 @@ def _layer_functions(game, pool, layers):
     return lambda images: [pooled(features) for features in function(images)]
 
 
-def _check_memory(split, dimensions):
+def _check_memory(role, split, dimensions):
     """Raises InputError if so many float32 features of each image do not fit, rather than when memory is full."""
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     needed = 4 * dimensions * split.count
     if needed > memory:
-        fewer = f"--gallery_split={split.split.partition('[')[0]}[:{memory // (8 * dimensions)}]"
+        fewer = f"--{role}_split={split.split.partition('[')[0]}[:{memory // (8 * dimensions)}]"
         hint = f"{fewer if split.split else 'Fewer images'}, fewer --layers and --pool take less"
         raise InputError(
             f"{dimensions} features of each of {split.count} images take {needed / 1e9:.0f} GB, more than this "
@@ -455,13 +455,13 @@ def _check_memory(split, dimensions):
 def _features(function, data):
     """Of each feature that `function` gives: gallery's [N, D] and labels [N], queries' features and labels."""
     spaces = []
-    for split in (data.gallery, data.queries):
+    for role, split in (("gallery", data.gallery), ("query", data.queries)):
         labels, start = np.empty(split.count, np.int64), 0
         columns = []
         for images, of_batch in split.batches(_BATCH):
             found = [np.reshape(features, (len(images), -1)) for features in function(images)]
             if not columns:
-                _check_memory(split, sum(features.shape[1] for features in found))
+                _check_memory(role, split, sum(features.shape[1] for features in found))
                 columns = [np.empty((split.count, features.shape[1]), np.float32) for features in found]
             here = slice(start, start := start + len(images))
             for column, features in zip(columns, found, strict=True):
