@@ -67,8 +67,8 @@ def neighbours(model, queries, gallery, layer="penultimate", metric="euclidean",
     Raises:
       InputError: an unknown layer, or images of the gallery that cannot be decoded.
     """
-    gallery.check()
     features = model.feature_function(layer)
+    gallery.check()
 
     def flat(images):
         return np.asarray(features(images)).reshape(len(images), -1)

@@ -44,6 +44,9 @@ def main():
     if missing := set(wanted) - set(possible):
         raise InputError(f"{name} has no encoder, so it has no {', '.join(sorted(missing))}")
 
+    if "neighbours" in wanted and _LAYER.value != "code":
+        model.layer_name(_LAYER.value)  # raises for an unknown one, before the other pictures are drawn
+
     rows = _ROWS.value
     if set(wanted) - {"samples", "filters"}:
         experiment = RunDirectory(zoo.run_path(name)).experiment()

@@ -53,6 +53,7 @@ BAD = {
     "truncated.bmp": encoded(noise(), "BMP")[:20],
     "changed.png": encoded(noise())[:80] + b"\x00\x00" + encoded(noise())[82:],
     "tiff.jpg": encoded(noise(), "TIFF"),
+    "strip.png": encoded(Image.new("L", (60000, 1))),
 }
 
 

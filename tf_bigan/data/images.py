@@ -166,7 +166,8 @@ class ImageData:
         which = "The first is " if len(numbers) > 1 else "It is "
         return InputError(
             f"{len(numbers)} of {self.stored} images of {self.name} cannot be used: truncated, unreadable, no image, "
-            f"or pixels that are NaN or outside [0, 1].\n{which}{self._source.describe(numbers[0])}; {hint}"
+            f"over {pixels.LONGEST} times as long as wide, or pixels that are NaN or outside [0, 1].\n"
+            f"{which}{self._source.describe(numbers[0])}; {hint}"
         )
 
     def left_out_news(self, numbers) -> str:
@@ -375,6 +376,7 @@ class ImageData:
         if image.dtype.is_floating:
             image = tf.cast(tf.round(pixels.in_range(image) * 255.0), tf.uint8)
         image = pixels.with_channels(image, channels)
+        image = pixels.within_proportions(image) if self._resized else image
         return image if self._cropped else tf.ensure_shape(image, self.image_shape), label
 
 

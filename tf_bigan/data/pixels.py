@@ -2,11 +2,22 @@
 
 import tensorflow as tf
 
+# Resized to 256, as for AlexNet, one of these takes 200 MB on the way; a strip of 60,000 pixels would take all memory.
+LONGEST = 256
+
 
 def in_range(image):
     """A float image as it is; InvalidArgumentError when run on pixels that are NaN or outside [0, 1]."""
     fine = tf.reduce_all(tf.math.is_finite(image) & (image >= 0.0) & (image <= 1.0))
     with tf.control_dependencies([tf.debugging.Assert(fine, ["pixels are NaN or outside [0, 1]"])]):
+        return tf.identity(image)
+
+
+def within_proportions(image):
+    """[H, W, C] as it is; InvalidArgumentError when run on an edge more than `LONGEST` times as long as the other."""
+    edges = tf.shape(image)[:2]
+    fine = tf.reduce_max(edges) <= LONGEST * tf.reduce_min(edges)
+    with tf.control_dependencies([tf.debugging.Assert(fine, ["an edge is too long for the other"])]):
         return tf.identity(image)
 
 
