@@ -149,6 +149,18 @@ def test_only_reports_of_the_weights_that_are_there_count(runs):
     assert f"BiGAN, photos {'24.00 ' * 5}2 1" in lines_of(runs, "--table=imagenet_linear", "--seeds=142,143")
 
 
+def test_a_report_counts_without_the_weights_but_not_with_interim_ones(runs):
+    path = runs / "bigan_imagenet-seed142"
+    for file in [*path.glob("*.weights.h5"), path / "SHA256SUMS"]:
+        file.unlink()
+    arguments = "--table=imagenet_linear", "--seeds=142,143"
+    assert f"BiGAN, photos {'22.00 ± 2.83 ' * 5}2 2" in lines_of(runs, *arguments)
+    (path / "checkpoints" / "step-000000002").mkdir(parents=True)
+    (path / "checkpoints" / "step-000000002" / "state.json").write_text("{}")
+    assert RunDirectory(path).has_checkpoints()
+    assert f"BiGAN, photos {'24.00 ' * 5}2 1" in lines_of(runs, *arguments)
+
+
 @pytest.mark.parametrize("table, paper", [("imagenet_frozen", "BiGAN, paper 56.20 54.40"), ("voc2007", "paper 52.50")])
 def test_the_paper_s_numbers_are_there_without_runs(tmp_path, table, paper):
     lines = lines_of(tmp_path, f"--table={table}", "--seeds=7")

@@ -31,7 +31,7 @@ _LAYERS = flags.DEFINE_list(
 _POOL = flags.DEFINE_integer(
     "pool", 0, "for knn and linear, average maps down to so many pixels a side; 0 = as they are", lower_bound=0
 )
-_UNTRAINED = flags.DEFINE_integer("untrained", 1, "untrained encoders to compare with", lower_bound=1)
+_UNTRAINED = flags.DEFINE_integer("untrained", 1, "untrained encoders to compare with", lower_bound=0)
 _DATASET = flags.DEFINE_string("dataset", None, "default: the one trained on")
 _QUERY_DATASET = flags.DEFINE_string("query_dataset", None, "of the queries, where it is not --dataset: another folder")
 _GALLERY_SPLIT = flags.DEFINE_string("gallery_split", "train", "TFDS split of the labelled gallery")

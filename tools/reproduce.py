@@ -259,10 +259,10 @@ def _covers(report, table):
 
 
 def _is_of(report, run, entry):
-    """Whether the report is of the weights that are there. A zoo entry's may be interim, or stay away."""
-    if run is entry:
-        return not entry.has_weights() or report.get("weights", entry.weights_digest()) == entry.weights_digest()
-    return run.is_finished() and report.get("weights", run.weights_digest()) == run.weights_digest()
+    """Whether the report is of the weights that are there. A zoo entry's may be interim; any may stay away."""
+    if not run.has_weights():
+        return run is entry or not run.has_checkpoints()
+    return (run is entry or run.is_finished()) and report.get("weights", run.weights_digest()) == run.weights_digest()
 
 
 def _other_flags(run, entry):

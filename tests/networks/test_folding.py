@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from helpers import images, norms_of
 
+from tf_bigan import zoo
 from tf_bigan.networks import AlexNetDiscriminator, ConvEncoder, ConvGenerator, MLPEncoder
 from tf_bigan.networks.convolutions import TransposedConvolution
 from tf_bigan.networks.folding import fold_batch_norms
@@ -42,6 +43,23 @@ def test_every_layer_that_is_left_gives_what_it_gave(network, folded):
     for layer in twin.layers[1:]:
         found, expected = (keras.Model(n.inputs[0], n.get_layer(layer.name).output)(x) for n in (twin, network))
         np.testing.assert_allclose(found, expected, atol=1e-5, err_msg=layer.name)
+
+
+@pytest.mark.parametrize("name", ["bigan_imagenet", "bigan_imagenet_112"])
+def test_every_layer_of_a_published_encoder(name):
+    # Their maps reach 6 and more: to within 1e-5 of each layer's largest value, as `export` has it.
+    published = zoo.load(name).encoder
+    network = ConvEncoder(**{**published.get_config(), "dtype": "float32"})
+    network.set_weights(published.get_weights())
+    twin = fold_batch_norms(network)
+    x = images(4, shape=network.input_shape[1:])
+    names = [layer.name for layer in twin.layers[1:]]
+    assert {"conv5", "outputs"} <= {*names}
+    found, expected = (
+        keras.Model(n.inputs[0], [n.get_layer(each).output for each in names])(x) for n in (twin, network)
+    )
+    for layer, ours, theirs in zip(names, found, expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5 * np.abs(theirs).max(), err_msg=layer)
 
 
 def test_norms_that_follow_a_sum_stay():
