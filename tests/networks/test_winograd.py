@@ -75,14 +75,40 @@ def test_transposed_convolutions_are_keras_own(used, settings, shape):
     assert set(used) == {"transpose"}
 
 
-def test_rounding_stays_near_that_of_a_plain_convolution():
-    # 2,400 products an output, as behind D's conv3 of half width: a plain one is to within 3e-7 of the largest.
+def test_rounding_at_the_width_of_the_networks():
+    # D's conv4, and G's deconv1 by its transpose: outputs and gradients against those in float64.
     rng = np.random.default_rng(0)
-    x, kernel = rng.normal(size=(64, 8, 8, 96)), rng.normal(size=(5, 5, 96, 192))
-    exact = tf.nn.conv2d(x, kernel, 2, [[0, 0], [2, 2], [2, 2], [0, 0]])
-    found = winograd.convolve(tf.constant(x, tf.float32), tf.constant(kernel, tf.float32), 2, 2, (4, 4))
-    exact = np.array(exact)
-    assert np.abs(found - exact).max() < 5e-6 * np.abs(exact).max()
+    x, kernel, dy = (rng.normal(size=size) for size in ((64, 8, 8, 256), (5, 5, 256, 512), (64, 4, 4, 512)))
+
+    def all_of(dtype, convolve, transpose):
+        maps, weights, gradient = (tf.constant(value.astype(np.float32), dtype) for value in (x, kernel, dy))
+        with tf.GradientTape() as tape:
+            tape.watch([maps, weights])
+            y = convolve(maps, weights)
+        return [y, *tape.gradient(y, [maps, weights], gradient), transpose(gradient, weights)]
+
+    frame = [[0, 0], [2, 2], [2, 2], [0, 0]]
+    exact = all_of(
+        tf.float64,
+        lambda x, w: tf.nn.conv2d(x, w, 2, frame),
+        lambda y, w: tf.nn.conv2d_transpose(y, w, (64, 8, 8, 256), 2, frame),
+    )
+    found = all_of(
+        tf.float32,
+        lambda x, w: winograd.convolve(x, w, 2, 2, (4, 4)),
+        lambda y, w: winograd.transpose(y, w, 2, 2, (8, 8)),
+    )
+    for ours, theirs in zip(found, exact, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=7e-6 * np.abs(theirs).max())
+
+
+@pytest.mark.parametrize("layer", [Convolution(512, 5, 2, pad=2), TransposedConvolution(256, 5, 2, trim=(2, 1))])
+def test_channels_that_the_input_does_not_tell(layer):
+    x = images(128, shape=(4, 4, 256))
+    layer.build(x.shape)
+    untold = tf.function(lambda x: layer(x), input_signature=[tf.TensorSpec((128, 4, 4, None))])
+    expected = layer(x)
+    np.testing.assert_allclose(untold(x), expected, atol=1e-5 * np.abs(expected).max())
 
 
 def test_where_it_pays(monkeypatch):
@@ -92,7 +118,8 @@ def test_where_it_pays(monkeypatch):
     assert pays() and pays(kernel=(3, 3, 192, 128), stride=1) and pays(images=16, edges=(8, 8))
     assert not pays(images=16) and not pays(images=None)  # the kernel's transform
     assert not pays(edges=(4, 5)) and not pays(edges=(4, None)) and not pays(edges=(16, 16))
-    assert not pays(stride=1) and not pays(stride=6)  # five taps of a remainder, and none
+    assert not pays(edges=(-4, -4))  # a kernel larger than its map
+    assert not pays(stride=1) and not pays(stride=5) and not pays(stride=6)  # five taps of a remainder, one and none
     assert not pays(kernel=(5, 5, 64, 128)) and not pays(dtype=tf.bfloat16)
     layer = Convolution(512, 5, 2, pad=2, use_bias=False)
     layer.build((None, 8, 8, 256))

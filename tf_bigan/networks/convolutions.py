@@ -90,9 +90,19 @@ class TransposedConvolution(keras.layers.Conv2DTranspose):
         return {**super().get_config(), "trim": self.trim}
 
 
+def _saves(x, kernel, stride, edges):
+    return winograd.pays(x.shape[0], kernel.shape, stride, edges, x.dtype) and not _on_gpu()
+
+
+def _of_channels(x, channels):
+    """Maps whose shape tells how many channels they have."""
+    return x if x.shape[3] else tf.ensure_shape(x, (*x.shape[:3], channels))
+
+
 def _convolution(x, kernel, stride, pad):
+    x = _of_channels(x, kernel.shape[2])
     edges = [n and (n + sum(pad) - k) // stride + 1 for n, k in zip(x.shape[1:3], kernel.shape[:2], strict=True)]
-    if winograd.pays(x.shape[0], kernel.shape, stride, edges, x.dtype) and not _on_gpu():
+    if _saves(x, kernel, stride, edges):
         return winograd.convolve(x, kernel, stride, pad[0], edges)
 
     @tf.custom_gradient
@@ -106,7 +116,8 @@ def _convolution(x, kernel, stride, pad):
 
 
 def _transposed_convolution(x, kernel, stride, trim, edges):
-    if winograd.pays(x.shape[0], kernel.shape, stride, x.shape[1:3], x.dtype) and not _on_gpu():
+    x = _of_channels(x, kernel.shape[3])
+    if _saves(x, kernel, stride, x.shape[1:3]):
         return winograd.transpose(x, kernel, stride, trim[0], edges)
 
     @tf.custom_gradient
