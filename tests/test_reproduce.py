@@ -214,3 +214,9 @@ def test_a_tool_that_fails_ends_it(tmp_path):
     assert status == 2
     assert "there is no folder nowhere" in stderr and "Traceback" not in stderr
     assert stderr.endswith("error: tools/train.py ended with status 2\n")
+
+
+def test_the_training_seeds_of_the_repository():
+    lines = lines_of(ROOT / "benchmarks" / "training_seeds", "--table=imagenet_linear", "--seeds=42,43,44")
+    heads = {(words[0], *words[-2:]) for line in lines if len(words := line.split()) > 6 and "tiny_imagenet_80" in line}
+    assert {("BiGAN,", "6+3", "3"), ("D,", "20", "3")} <= heads
