@@ -458,6 +458,8 @@ def test_tools_name_what_is_wrong_and_exit_2(tmp_path):
             [f"--model={tmp_path}/gan", f"--output={tmp_path}", "--figures=samples,interpolations"],
             "has no encoder, so it has no interpolations",
         ),
+        # Before data is opened, and the other pictures are drawn.
+        ("visualize.py", ["--model=bigan_digits", f"--output={tmp_path}", "--layer=h9"], "unknown layer 'h9'"),
         ("publish.py", [f"--run={tmp_path}", "--name=x", "--terms=y"], "no run directory"),
     ]:
         status, stdout, stderr = run_tool(tool, *arguments)
