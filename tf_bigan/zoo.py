@@ -228,7 +228,7 @@ def card(name, experiment, report, last, terms, weights, notes, state, lineage) 
     losses = ", ".join(
         f"{key.removesuffix('_loss')} {value:.4f}" for key, value in last.items() if key.endswith("_loss")
     )
-    notes = _notes(notes)
+    notes, trainer = _notes(notes), state.get("trainer")
     edge, channels = experiment.crop_size, experiment.channels
     if weights:
         use = (
@@ -241,13 +241,13 @@ def card(name, experiment, report, last, terms, weights, notes, state, lineage) 
     return f"""# {name}
 
 {experiment.system} with {experiment.networks} networks on {_images(experiment)}: \
-{_schedule(experiment, state["epochs"])}, {report["training_precision"]}. {_began(lineage)}
+{_schedule(experiment, state["epochs"])}, {report["training_precision"]}. {_began(lineage)}{_trainer(trainer)}
 
 {use}
 
 Trained with
 
-    python tools/train.py --flagfile=zoo/{name}/train.flags --workdir=DIR{" --initial_weights=RUN" * bool(lineage)}
+    {_command(name, trainer, lineage)}
 
 Losses over epoch {state["epochs"]}: {losses}. Inference statistics over {state["statistics_steps"]} batches.
 
@@ -323,6 +323,28 @@ def _began(lineage):
         told = f"{_images(experiment)}: {_schedule(experiment, run['epochs'])}"
         runs.append(f"- {told}; ended with weights `{run['weights'][:12]}`")
     return "It began with the weights of earlier training (RUN), with Adam's moments at 0:\n\n" + "\n".join(runs)
+
+
+def _trainer(trainer):
+    """Who trained a run, if not tools/train.py, as text."""
+    if not trainer:
+        return ""
+    return (
+        f" Trained by benchmarks/torch_train.py, PyTorch {trainer['version']} on {trainer['device']}: "
+        f"{trainer['steps']} steps in {trainer['seconds']:.0f} s."
+    )
+
+
+def _command(name, trainer, lineage):
+    """What trains a run, as text."""
+    flagfile = f"--flagfile=zoo/{name}/train.flags"
+    if trainer:
+        pack = f"python tools/pack_examples.py {flagfile} --output=EXAMPLES"
+        return (
+            f"{pack}\n    python benchmarks/torch_train.py {flagfile} --examples=EXAMPLES --workdir=TRAINED\n"
+            "    python tools/import_run.py --pieces=TRAINED/weights --workdir=DIR"
+        )
+    return f"python tools/train.py {flagfile} --workdir=DIR{' --initial_weights=RUN' * bool(lineage)}"
 
 
 def write_report(path, report: dict):

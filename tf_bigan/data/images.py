@@ -279,6 +279,24 @@ class ImageData:
             images, labels = self.read(tf.range(count, dtype=tf.int64))
         return images.numpy(), labels.numpy()
 
+    def as_stored(self) -> tuple[list, np.ndarray]:
+        """Every image before it is resized or cropped, and the labels.
+
+        Returns:
+          (the images in order, each the bytes of a PNG, JPEG or other file, or, where they are stored in another way
+          than as uint8 image files, all as uint8 [H, W, C]; int64 [count] labels, -1 = none).
+
+        Raises:
+          InputError: images that cannot be read.
+        """
+        with self.naming_damage():
+            examples = self._source.read(self._numbers_of(np.arange(self.count)))
+            encoded = [self._source.encoded(example) for example in examples]
+            if any(image is None for image, _ in encoded):
+                encoded = [[part.numpy() for part in self._pixels(tf.constant(example))] for example in examples]
+        images, labels = zip(*encoded, strict=True)
+        return list(images), np.array(labels, np.int64)
+
     def _in_memory(self, centred):
         """Whether memory has the images, of which the centres or any places are asked for."""
         return self._memory is not None and (self._whole or centred)

@@ -3,9 +3,9 @@
 A source has `count`, `class_names`, `stored_shape` (height, width, channels; None where unknown or varying), `varies`
 (whether images may differ from it in size), `split` (empty where there are none), `origin` (what it reads, as a text),
 `read(indices)`, which returns that many serialised examples, `decode`, which turns one into (image, label) in a
-TensorFlow graph, `labelled()`, whether all have labels, `describe(i)`, which names the i-th for a person, and
-`identities(indices)`, which tells whether two sources have examples in common. Reading costs the same at every index:
-nothing is replayed to get there.
+TensorFlow graph, `encoded`, which gives the image file in one and its label, `labelled()`, whether all have labels,
+`describe(i)`, which names the i-th for a person, and `identities(indices)`, which tells whether two sources have
+examples in common. Reading costs the same at every index: nothing is replayed to get there.
 """
 
 import contextlib
@@ -100,6 +100,10 @@ class FolderSource:
         else:
             image = tf.cond(found >= 3, lambda: image[..., :3], lambda: tf.image.grayscale_to_rgb(image[..., :1]))
         return tf.ensure_shape(image, (None, None, channels)), label
+
+    def encoded(self, example):
+        """A byte string -> (the file's bytes, label)."""
+        return example[8:], struct.unpack("<q", example[:8])[0]
 
     def labelled(self):
         """Whether every file lies in a class' folder."""
@@ -207,6 +211,14 @@ class TFDSSource:
         label = parsed[self._label] if self._label else tf.constant(NO_LABEL, tf.int64)
         return parsed[self._image], label
 
+    def encoded(self, example):
+        """A serialised example -> (the bytes of its image file; None where pixels are no bytes there, label)."""
+        found = tf.train.Example.FromString(example).features.feature
+        label = found[self._label].int64_list.value[0] if self._label else NO_LABEL
+        if tf.as_dtype(self._features[self._image].np_dtype) != tf.uint8:
+            return None, label
+        return found[self._image].bytes_list.value[0], label
+
     def labelled(self):
         """Whether there are labels; a file has them all or none, so that its first record tells."""
         return self._label is not None and NO_LABEL not in self._labels(np.unique(self._file_of, return_index=True)[1])
@@ -242,7 +254,8 @@ class FirstClasses:
         self._source, self._numbers = source, np.flatnonzero((labels >= 0) & (labels < max_labels))
         self.count = len(self._numbers)
         self.class_names = source.class_names[:max_labels]
-        self.stored_shape, self.varies, self.decode = source.stored_shape, source.varies, source.decode
+        self.stored_shape, self.varies = source.stored_shape, source.varies
+        self.decode, self.encoded = source.decode, source.encoded
         self.split, self.origin = source.split, f"{source.origin}, {max_labels} classes"
 
     def read(self, indices):

@@ -197,18 +197,21 @@ class RunDirectory:
         if self.log.exists():
             write_text(self.log, "".join(json.dumps(record) + "\n" for record in kept))
 
-    def save_weights(self, networks: dict, epochs: int, statistics_steps: int):
+    def save_weights(self, networks: dict, epochs: int, statistics_steps: int, trainer: dict | None = None):
         """Writes each network's weights, float32, what they are of, and their checksums.
 
         Args:
           networks: role -> keras.Model.
           epochs: of training behind them.
           statistics_steps: batches behind their inference statistics.
+          trainer: what trained them, if not `train`: see `tf_bigan.training.foreign`.
         """
         for role, network in networks.items():
             with replacing(self.weights_path(role)) as temporary:
                 network.save_weights(temporary)
         content = {"epochs": epochs, "statistics_steps": statistics_steps}
+        if trainer:
+            content["trainer"] = trainer
         write_text(self.path / WEIGHTS, json.dumps(content) + "\n")
         write_checksums(self.path, [*(self.weights_path(role).name for role in networks), WEIGHTS])
 
@@ -237,6 +240,8 @@ class RunDirectory:
     def weights_are(self) -> dict:
         """What the weights are of: {"epochs": trained, "statistics_steps": batches behind their statistics}.
 
+        Weights that another program trained have a "trainer" too, a record of it.
+
         Raises:
           InputError: they are missing or damaged.
         """
@@ -251,7 +256,8 @@ class RunDirectory:
         try:
             experiment = self.experiment()
             whole = {"epochs": experiment.epochs, "statistics_steps": experiment.statistics_steps}
-            return self.weights_are() == whole
+            state = self.weights_are()
+            return {name: state.get(name) for name in whole} == whole
         except InputError:
             return False
 

@@ -1,0 +1,208 @@
+"""ALI on CIFAR-10 (Dumoulin et al. 2017) in PyTorch: networks and game.
+
+E is stochastic: its first half of outputs is mu, the second log sigma. D sees real and generated pairs in one batch,
+has no batch norm, but maxout of two adjacent channels and dropout on the inputs of its layers.
+"""
+
+import math
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch_games import Game, normal_numbers
+from torch_layers import Convolution, Linear, Network, TransposedConvolution
+
+from tf_bigan.errors import InputError
+
+LATENT = 64
+_SLOPE, _STDDEV, _KEPT = 0.1, 0.01, 0.95
+# Name, kernel, stride, channels out; E's are followed by 1x1 layers, which are products of matrices.
+_ENCODER = (("conv1", 5, 1, 32), ("conv2", 4, 2, 64), ("conv3", 4, 1, 128), ("conv4", 4, 2, 256), ("conv5", 4, 1, 512))
+_DECODER = (("deconv1", 4, 1, 256), ("deconv2", 4, 2, 128), ("deconv3", 4, 1, 64), ("deconv4", 4, 2, 32))
+_DECODER += (("deconv5", 5, 1, 32),)
+# D's layers: name -> (shape of the input without the batch, rate of dropout on it).
+_DROPOUT = {
+    "x_conv1": ((3, 32, 32), 0.2),
+    "x_conv2": ((16, 28, 28), 0.5),
+    "x_conv3": ((32, 13, 13), 0.5),
+    "x_conv4": ((64, 10, 10), 0.5),
+    "x_conv5": ((128, 4, 4), 0.5),
+    "z_conv1": ((LATENT,), 0.2),
+    "z_conv2": ((256,), 0.5),
+    "xz_1": ((512,), 0.5),
+    "xz_2": ((512,), 0.5),
+    "xz_3": ((512,), 0.5),
+}
+
+
+class RunningNorm(nn.Module):
+    """Batch norm with scale and shift; inference uses running averages of the batches' means and deviations.
+
+    Each training step keeps 0.95 of an average and takes 0.05 of the batch's mean, or of its deviation: the root of
+    the biased variance + epsilon.
+    """
+
+    def __init__(self, channels, epsilon=1e-4):
+        super().__init__()
+        self.epsilon = epsilon
+        self.scale, self.shift = nn.Parameter(torch.ones(channels)), nn.Parameter(torch.zeros(channels))
+        self.register_buffer("mean", torch.zeros(channels))
+        self.register_buffer("stdev", torch.ones(channels))
+
+    def forward(self, h):  # noqa: D102
+        if self.training:
+            y, mean, inverse = torch.native_batch_norm(h, self.scale, self.shift, None, None, True, 0.0, self.epsilon)
+            with torch.no_grad():
+                self.mean.lerp_(mean.detach().float(), 1 - _KEPT)
+                self.stdev.lerp_(1.0 / inverse.detach().float(), 1 - _KEPT)
+            return y
+        factor = self.scale / self.stdev
+        shape = (1, -1, *[1] * (h.ndim - 2))
+        return (h - self.mean.view(shape)) * factor.view(shape) + self.shift.view(shape)
+
+    def variables(self):
+        """As of `torch_layers.Linear`."""
+        return {name: (getattr(self, name), None) for name in ("scale", "shift", "mean", "stdev")}
+
+
+class Pixels(nn.Module):
+    """A 1x1 convolution with a bias for each channel and pixel, and a sigmoid: [N, inputs, H, W] -> images."""
+
+    def __init__(self, inputs, shape):
+        super().__init__()
+        self.stddev = _STDDEV
+        self.weight = nn.Parameter(torch.zeros(shape[2], inputs, 1, 1))
+        self.bias = nn.Parameter(torch.zeros(shape[2], *shape[:2]))
+
+    def forward(self, h):  # noqa: D102
+        return torch.sigmoid(F.conv2d(h, self.weight).float() + self.bias)
+
+    def variables(self):
+        """As of `torch_layers.Linear`; Keras has the bias as [H, W, channels]."""
+        return {"kernel": (self.weight, (2, 3, 1, 0)), "bias": (self.bias, (1, 2, 0))}
+
+
+def _leaky(h):
+    return F.leaky_relu(h, _SLOPE)
+
+
+def maxout(h):
+    """The larger of each two adjacent channels: [N, 2 C, ...] -> [N, C, ...]."""
+    return torch.maximum(h[:, 0::2], h[:, 1::2])
+
+
+class Encoder(Network):
+    """E: images [N, 3, 32, 32] -> [N, 2 * LATENT]: mu and log sigma."""
+
+    def __init__(self, seed):
+        layers, inputs = {}, 3
+        for name, size, stride, channels in _ENCODER:
+            layers[f"{name}_linear"] = Convolution(inputs, channels, size, stride, stddev=_STDDEV)
+            layers[f"{name}_norm"] = RunningNorm(channels)
+            inputs = channels
+        layers |= {"conv6_linear": Linear(inputs, 512, _STDDEV), "conv6_norm": RunningNorm(512)}
+        layers["outputs"] = Linear(512, 2 * LATENT, _STDDEV, bias=True)
+        super().__init__("encoder", layers, seed)
+
+    def forward(self, x):  # noqa: D102
+        part, h = self.layers, x
+        for name, *_ in _ENCODER:
+            h = _leaky(part[f"{name}_norm"](part[f"{name}_linear"](h)))
+        h = _leaky(part["conv6_norm"](part["conv6_linear"](h.flatten(1))))
+        return part["outputs"](h)
+
+
+class Decoder(Network):
+    """The decoder, G: codes [N, LATENT] -> images [N, 3, 32, 32] in [0, 1]."""
+
+    def __init__(self, seed):
+        layers, inputs = {}, LATENT
+        for name, size, stride, channels in _DECODER:
+            layers[f"{name}_linear"] = TransposedConvolution(inputs, channels, size, stride, stddev=_STDDEV)
+            layers[f"{name}_norm"] = RunningNorm(channels)
+            inputs = channels
+        layers |= {"conv6_linear": Convolution(inputs, 32, 1, stddev=_STDDEV), "conv6_norm": RunningNorm(32)}
+        layers["outputs"] = Pixels(32, (32, 32, 3))
+        super().__init__("generator", layers, seed)
+
+    def forward(self, z):  # noqa: D102
+        part, h = self.layers, z[:, :, None, None]
+        for name in [*(name for name, *_ in _DECODER), "conv6"]:
+            h = _leaky(part[f"{name}_norm"](part[f"{name}_linear"](h)))
+        return part["outputs"](h)
+
+
+class Discriminator(Network):
+    """D: images [N, 3, 32, 32], codes [N, LATENT] -> logits, float32 [N, 1], that the pairs are real.
+
+    In training mode it needs the numbers that say what drops out, `draws`: by layer, float32 [N, ...] in [0, 1).
+    """
+
+    def __init__(self, seed):
+        layers, inputs = {}, 3
+        for n, (_, size, stride, channels) in enumerate(_ENCODER, start=1):
+            layers[f"x_conv{n}"] = Convolution(inputs, channels, size, stride, stddev=_STDDEV, bias=True)
+            inputs = channels // 2
+        layers |= {"z_conv1": Linear(LATENT, 512, _STDDEV), "z_conv2": Linear(256, 512, _STDDEV)}
+        layers |= {f"xz_{n}": Linear(512, 1024, _STDDEV, bias=True) for n in (1, 2)}
+        layers["xz_3"] = Linear(512, 1, _STDDEV, bias=True, float32=True)
+        super().__init__("discriminator", layers, seed)
+
+    def forward(self, x, z, draws=None):  # noqa: D102
+        for n in range(1, len(_ENCODER) + 1):
+            x = maxout(self._layer(f"x_conv{n}", x, draws))
+        for n in (1, 2):
+            z = maxout(self._layer(f"z_conv{n}", z, draws))
+        h = torch.cat([x.flatten(1), z.to(x.dtype)], 1)
+        for n in (1, 2):
+            h = maxout(self._layer(f"xz_{n}", h, draws))
+        return self._layer("xz_3", h, draws)
+
+    def _layer(self, name, h, draws):
+        if self.training:
+            rate = _DROPOUT[name][1]
+            h = h * ((draws[name] >= rate).to(h.dtype) / (1.0 - rate))
+        return self.layers[name](h)
+
+
+class ALI(Game):
+    """E and the decoder against D: sums of the two losses, not their means, and one call of D."""
+
+    players = {"discriminator": ("discriminator",), "encoder_generator": ("encoder", "generator")}
+
+    def __init__(self, experiment):
+        found = (experiment.networks, experiment.image_shape, experiment.latent_dim, experiment.prior)
+        if found != ("ali_cifar10", (32, 32, 3), LATENT, "normal") or experiment.crop_size != 32:
+            raise InputError(
+                "system=ali has networks=ali_cifar10, image_size=32, channels=3, latent_dim=64 and prior=normal here, "
+                f"found {found[0]}, {found[1]}, {found[2]} and {found[3]}"
+            )
+        seed = experiment.seed
+        networks = {"encoder": Encoder(seed), "generator": Decoder(seed), "discriminator": Discriminator(seed)}
+        super().__init__(experiment, networks)
+
+    def shapes(self, batch_size):  # noqa: D102
+        dropped = {name: (2 * batch_size, *shape) for name, (shape, _) in _DROPOUT.items()}
+        return {"z": (batch_size, LATENT), "noise": (batch_size, LATENT), **dropped}
+
+    def losses(self, x, reduced, draws):  # noqa: D102
+        z, noise = normal_numbers(draws["z"]), normal_numbers(draws["noise"])
+        mu, log_sigma = self.networks["encoder"](x).float().chunk(2, 1)
+        codes = mu + log_sigma.exp() * noise
+        pairs = torch.cat([x, self.networks["generator"](z)]), torch.cat([codes, z])
+        real, generated = self.networks["discriminator"](*pairs, draws).chunk(2)
+        return (
+            (F.softplus(-real) + F.softplus(generated)).mean(),
+            (F.softplus(real) + F.softplus(-generated)).mean(),
+        )
+
+    @torch.no_grad()
+    def begin(self, examples):
+        """Sets the decoder's bias to the log-odds of the mean of 500 training images, pixel by pixel."""
+        mean = examples.first(500, self.experiment.seed).mean(0)
+        self.networks["generator"].layers["outputs"].bias.copy_(torch.logit(mean, eps=1e-7))
+
+
+def weights_of(networks):
+    """Role -> the number of trainable weights."""
+    return {role: sum(math.prod(w.shape) for w in network.parameters()) for role, network in networks.items()}

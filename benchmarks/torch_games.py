@@ -1,0 +1,183 @@
+"""The systems in PyTorch: their players' losses, and what their inference statistics describe.
+
+Each is the game of the same name in tf_bigan/games. All that is random in a step comes in as numbers from U[0, 1),
+which the caller draws: `shapes` says how many.
+"""
+
+import torch
+from torch.nn import functional as F
+from torch_families import make_networks
+
+from tf_bigan.errors import InputError
+
+
+def uniform_codes(u):
+    """Float32 numbers in [0, 1) -> codes of U(-1, 1)."""
+    return 2.0 * u - 1.0
+
+
+def normal_numbers(u):
+    """Float32 numbers in [0, 1) -> such of N(0, 1), of 2^23 values, none infinite."""
+    return torch.special.ndtri((torch.floor(u * 2**23) + 0.5) * 2.0**-23)
+
+
+class Game:
+    """Networks, players and losses.
+
+    Attributes:
+      networks: role -> `Network`.
+      players: player -> the roles that it moves.
+      two_sizes: whether E may take larger images than D and G.
+    """
+
+    players: dict[str, tuple] = {}
+    two_sizes = False
+
+    def __init__(self, experiment, networks=None):
+        if experiment.crop_size != experiment.image_size and not self.two_sizes:
+            raise InputError(f"encoder_size is for bigan alone; {experiment.system} has images of one size")
+        self.experiment = experiment
+        self.networks = networks or make_networks(experiment)
+
+    def shapes(self, batch_size) -> dict[str, tuple]:
+        """The shapes of a step's random numbers, by name."""
+        return {"z": (batch_size, self.experiment.latent_dim)}
+
+    def prior(self, u):
+        """Uniform numbers as draws of p(z)."""
+        return uniform_codes(u) if self.experiment.prior == "uniform" else normal_numbers(u)
+
+    def code(self, outputs):
+        """E's outputs as codes, float32."""
+        outputs = outputs.float()
+        return 2.0 * torch.sigmoid(outputs) - 1.0 if self.experiment.prior == "uniform" else outputs
+
+    def losses(self, x, reduced, draws) -> tuple:
+        """One forward pass in training mode.
+
+        Args:
+          x: float32 [N, C, H, W] in [0, 1], E's images.
+          reduced: the same at the size of D and G, which may be E's.
+          draws: float32 in [0, 1), by name, of the shapes that `shapes` says.
+
+        Returns:
+          Each player's float32 loss, in the order of `players`.
+        """
+        return self.losses_of(x, reduced, self.prior(draws["z"]))
+
+    def observe(self, x, reduced, draws):
+        """Runs each network in training mode on what its inference statistics describe; arguments as of `losses`."""
+        self.observe_codes(x, reduced, self.prior(draws["z"]))
+
+    def begin(self, examples):
+        """Sets what of the initial weights depends on the training images, `torch_examples.Examples`: here nothing."""
+
+    def norms(self):
+        """Every batch norm with inference statistics to estimate."""
+        return [norm for network in self.networks.values() for norm in network.norms()]
+
+
+class BiGAN(Game):
+    """E and G against a D that sees pairs, real and generated ones in a call each."""
+
+    players = {"discriminator": ("discriminator",), "encoder_generator": ("encoder", "generator")}
+    two_sizes = True
+
+    def losses_of(self, x, reduced, z):  # noqa: D102
+        discriminator = self.networks["discriminator"]
+        codes, images = self.code(self.networks["encoder"](x)), self.networks["generator"](z)
+        real, generated = discriminator(reduced, codes), discriminator(images, z)
+        return (
+            0.5 * (F.softplus(-real).mean() + F.softplus(generated).mean()),
+            0.5 * (F.softplus(real).mean() + F.softplus(-generated).mean()),
+        )
+
+    def observe_codes(self, x, reduced, z):  # noqa: D102
+        self.networks["discriminator"](reduced, self.code(self.networks["encoder"](x)))
+        self.networks["generator"](z)
+
+
+class GAN(Game):
+    """G against a D that sees images alone."""
+
+    players = {"discriminator": ("discriminator",), "generator": ("generator",)}
+
+    def losses_of(self, x, reduced, z):  # noqa: D102
+        return self._against(x, self.networks["generator"](z))
+
+    def _against(self, x, images):
+        discriminator = self.networks["discriminator"]
+        real, generated = discriminator(x), discriminator(images)
+        return (
+            0.5 * (F.softplus(-real).mean() + F.softplus(generated).mean()),
+            F.softplus(-generated).mean(),
+        )
+
+    def observe_codes(self, x, reduced, z):  # noqa: D102
+        for role, network in self.networks.items():
+            network(z if role == "generator" else x)
+
+
+class LatentRegressor(GAN):
+    """A plain GAN, and an E that regresses z from G(z) without any influence on G."""
+
+    players = {"discriminator": ("discriminator",), "generator": ("generator",), "encoder": ("encoder",)}
+
+    def losses_of(self, x, reduced, z):  # noqa: D102
+        images = self.networks["generator"](z)
+        return (*self._against(x, images), self._regression(self.networks["encoder"](images).float(), z))
+
+    def _regression(self, outputs, z):
+        if self.experiment.prior == "normal":
+            return 0.5 * F.mse_loss(outputs, z)
+        return F.binary_cross_entropy_with_logits(outputs, (z + 1.0) / 2.0)
+
+
+class JointLatentRegressor(LatentRegressor):
+    """As the latent regressor, but E's loss, weighted, is G's too."""
+
+    players = BiGAN.players
+
+    def losses_of(self, x, reduced, z):  # noqa: D102
+        discriminator, generator, encoder = super().losses_of(x, reduced, z)
+        return discriminator, generator + self.experiment.latent_weight * encoder
+
+
+class Autoencoder(Game):
+    """E and G minimise the error of G(E(x)), summed over pixels."""
+
+    players = {"encoder_generator": ("encoder", "generator")}
+
+    def losses_of(self, x, reduced, z):  # noqa: D102
+        error = self._reconstruct(x).float() - x
+        error = error.abs() if self.experiment.system == "autoencoder_l1" else error.square()
+        return (error.flatten(1).sum(1).mean(),)
+
+    def observe_codes(self, x, reduced, z):  # noqa: D102
+        self._reconstruct(x)
+
+    def _reconstruct(self, x):
+        return self.networks["generator"](self.code(self.networks["encoder"](x)))
+
+
+_SYSTEMS = {
+    "bigan": BiGAN,
+    "gan": GAN,
+    "latent_regressor": LatentRegressor,
+    "joint_latent_regressor": JointLatentRegressor,
+    "autoencoder_l1": Autoencoder,
+    "autoencoder_l2": Autoencoder,
+}
+
+
+def make_game(experiment) -> Game:
+    """The game of an experiment, freshly initialised from its seed.
+
+    Raises:
+      InputError: settings that do not fit the system or its networks.
+    """
+    if experiment.system == "ali":
+        from torch_ali import ALI
+
+        return ALI(experiment)
+    return _SYSTEMS[experiment.system](experiment)

@@ -1,0 +1,85 @@
+"""Weights that another program trained, by the names of ours: arrays for it, and a run directory of what it gives.
+
+A weight is called "role/layer/variable", as "encoder/conv1_linear/kernel", and has the layout that Keras gives it.
+"""
+
+import pathlib
+
+import numpy as np
+
+from tf_bigan.errors import InputError
+from tf_bigan.experiment import Experiment
+from tf_bigan.games import make_game
+from tf_bigan.pieces import read_pieces
+from tf_bigan.training.run_directory import RunDirectory
+
+_TOLD = ("trainer", "version", "device", "precision", "steps", "epochs", "steps_per_epoch", "images_per_second")
+_TOLD += ("seconds", "command", "examples", "initial")
+
+
+def arrays_of(networks: dict) -> dict[str, np.ndarray]:
+    """Every weight and inference statistic of networks, role -> keras.Model: float32 arrays by name."""
+    return {path: np.array(variable, np.float32) for path, variable in _variables(networks)}
+
+
+def fill(networks: dict, arrays: dict[str, np.ndarray], where="the arrays"):
+    """Gives networks, role -> keras.Model, the weights that `arrays_of` described.
+
+    Raises:
+      InputError: a weight is missing, too many, of another shape, or not finite. The networks may be filled in part.
+    """
+    variables = dict(_variables(networks))
+    for path in [*variables.keys() - arrays.keys(), *arrays.keys() - variables.keys()][:1]:
+        raise InputError(f"{where} {'hold' if path in arrays else 'lack'} {path}, unlike the networks of the flags")
+    for path, variable in variables.items():
+        array = arrays[path]
+        if array.shape != tuple(variable.shape):
+            raise InputError(f"{where} hold {path} of shape {[*array.shape]}; the flags' is {[*variable.shape]}")
+        if not np.isfinite(array).all():
+            raise InputError(f"{where} hold {path} with a value that is not finite")
+        variable.assign(array)
+
+
+def import_run(pieces, workdir):
+    """Makes a run directory of what benchmarks/torch_train.py wrote.
+
+    Args:
+      pieces: the folder of weights.
+      workdir: the run directory to make; it must not hold a run.
+
+    Returns:
+      (the `RunDirectory`, the record of who trained it).
+
+    Raises:
+      InputError: pieces that are missing, damaged or do not fit their own flags, or a run in `workdir`.
+    """
+    pieces, run = pathlib.Path(pieces), RunDirectory(workdir)
+    if run.has_weights() or run.has_checkpoints():
+        raise InputError(f"{run.path} holds a run; give another --workdir")
+    arrays, told = read_pieces(pieces)
+    try:
+        experiment = Experiment().changed_by(told["flags"].splitlines())
+        trainer = {name: told["trainer"][name] for name in _TOLD}
+        epochs, statistics_steps = int(trainer["epochs"]), int(told["statistics_steps"])
+        log = [dict(record) for record in told["log"]]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{pieces} holds no weights of benchmarks/torch_train.py") from None
+    game = make_game(experiment)
+    fill(game.networks, arrays, str(pieces))
+    run.path.mkdir(parents=True, exist_ok=True)
+    run.write_experiment(experiment)
+    run.rewind_log(-1)
+    for record in log:
+        run.append_log(record)
+    run.save_weights(game.networks, epochs, statistics_steps, trainer)
+    return run, trainer
+
+
+def _variables(networks):
+    """(name, variable) of every weight and statistic."""
+    for role, network in networks.items():
+        for layer in network.layers:
+            for variable in layer.variables:
+                yield f"{role}/{layer.name}/{variable.name}", variable
