@@ -31,7 +31,7 @@ EXPORTS = {"module": {}, "module, unfolded": {"fold": False}}  # contender -> it
 def contenders(name, batch_size, folder):
     """Name -> function of no arguments that returns a batch's features as an array."""
     model = tf_bigan.load(name)
-    images = tf.constant(np.random.default_rng(0).random((batch_size, *model.image_shape), np.float32))
+    images = tf.constant(np.random.default_rng(0).random((batch_size, *model.example_shape), np.float32))
     functions = {"keras": model.feature_function()}
     for count, (variant, arguments) in enumerate(EXPORTS.items()):
         functions[variant] = hub.load(tf_bigan.export(model, f"{folder}/{count}", **arguments))

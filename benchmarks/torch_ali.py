@@ -1,7 +1,8 @@
 """ALI on CIFAR-10 (Dumoulin et al. 2017) in PyTorch: networks and game.
 
 E is stochastic: its first half of outputs is mu, the second log sigma. D sees real and generated pairs in one batch,
-has no batch norm, but maxout of two adjacent channels and dropout on the inputs of its layers.
+has no batch norm, but maxout and dropout on the inputs of its layers. Layers have the names and the layouts of
+tf_bigan/networks/ali.py, whose maxout takes the larger of a channel and the one half the channels further.
 """
 
 import math
@@ -10,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 from torch_games import Game, normal_numbers
-from torch_layers import Convolution, Linear, Network, TransposedConvolution
+from torch_layers import Convolution, Network, TransposedConvolution
 
 from tf_bigan.errors import InputError
 
@@ -29,9 +30,9 @@ _DROPOUT = {
     "x_conv5": ((128, 4, 4), 0.5),
     "z_conv1": ((LATENT,), 0.2),
     "z_conv2": ((256,), 0.5),
-    "xz_1": ((512,), 0.5),
-    "xz_2": ((512,), 0.5),
-    "xz_3": ((512,), 0.5),
+    "joint1": ((512,), 0.5),
+    "joint2": ((512,), 0.5),
+    "outputs": ((512,), 0.5),
 }
 
 
@@ -45,41 +46,39 @@ class RunningNorm(nn.Module):
     def __init__(self, channels, epsilon=1e-4):
         super().__init__()
         self.epsilon = epsilon
-        self.scale, self.shift = nn.Parameter(torch.ones(channels)), nn.Parameter(torch.zeros(channels))
+        self.gain, self.bias = nn.Parameter(torch.ones(channels)), nn.Parameter(torch.zeros(channels))
         self.register_buffer("mean", torch.zeros(channels))
         self.register_buffer("stdev", torch.ones(channels))
 
     def forward(self, h):  # noqa: D102
         if self.training:
-            y, mean, inverse = torch.native_batch_norm(h, self.scale, self.shift, None, None, True, 0.0, self.epsilon)
+            y, mean, inverse = torch.native_batch_norm(h, self.gain, self.bias, None, None, True, 0.0, self.epsilon)
             with torch.no_grad():
                 self.mean.lerp_(mean.detach().float(), 1 - _KEPT)
                 self.stdev.lerp_(1.0 / inverse.detach().float(), 1 - _KEPT)
             return y
-        factor = self.scale / self.stdev
+        factor = self.gain / self.stdev
         shape = (1, -1, *[1] * (h.ndim - 2))
-        return (h - self.mean.view(shape)) * factor.view(shape) + self.shift.view(shape)
+        return (h - self.mean.view(shape)) * factor.view(shape) + self.bias.view(shape)
 
     def variables(self):
         """As of `torch_layers.Linear`."""
-        return {name: (getattr(self, name), None) for name in ("scale", "shift", "mean", "stdev")}
+        return {name: (getattr(self, name), None) for name in ("gain", "bias", "mean", "stdev")}
 
 
-class Pixels(nn.Module):
-    """A 1x1 convolution with a bias for each channel and pixel, and a sigmoid: [N, inputs, H, W] -> images."""
+class OutputBias(nn.Module):
+    """A bias for each channel and pixel: float [N, channels, H, W] -> float32 of that shape."""
 
-    def __init__(self, inputs, shape):
+    def __init__(self, channels, height, width):
         super().__init__()
-        self.stddev = _STDDEV
-        self.weight = nn.Parameter(torch.zeros(shape[2], inputs, 1, 1))
-        self.bias = nn.Parameter(torch.zeros(shape[2], *shape[:2]))
+        self.bias = nn.Parameter(torch.zeros(channels, height, width))
 
     def forward(self, h):  # noqa: D102
-        return torch.sigmoid(F.conv2d(h, self.weight).float() + self.bias)
+        return h.float() + self.bias
 
     def variables(self):
         """As of `torch_layers.Linear`; Keras has the bias as [H, W, channels]."""
-        return {"kernel": (self.weight, (2, 3, 1, 0)), "bias": (self.bias, (1, 2, 0))}
+        return {"bias": (self.bias, (1, 2, 0))}
 
 
 def _leaky(h):
@@ -87,8 +86,8 @@ def _leaky(h):
 
 
 def maxout(h):
-    """The larger of each two adjacent channels: [N, 2 C, ...] -> [N, C, ...]."""
-    return torch.maximum(h[:, 0::2], h[:, 1::2])
+    """The larger of each channel and the one C further: [N, 2 C, ...] -> [N, C, ...]."""
+    return torch.maximum(*h.chunk(2, 1))
 
 
 class Encoder(Network):
@@ -100,16 +99,16 @@ class Encoder(Network):
             layers[f"{name}_linear"] = Convolution(inputs, channels, size, stride, stddev=_STDDEV)
             layers[f"{name}_norm"] = RunningNorm(channels)
             inputs = channels
-        layers |= {"conv6_linear": Linear(inputs, 512, _STDDEV), "conv6_norm": RunningNorm(512)}
-        layers["outputs"] = Linear(512, 2 * LATENT, _STDDEV, bias=True)
+        layers |= {"conv6_linear": Convolution(inputs, 512, 1, stddev=_STDDEV), "conv6_norm": RunningNorm(512)}
+        layers["outputs_linear"] = Convolution(512, 2 * LATENT, 1, stddev=_STDDEV, bias=True, float32=True)
         super().__init__("encoder", layers, seed)
 
     def forward(self, x):  # noqa: D102
         part, h = self.layers, x
         for name, *_ in _ENCODER:
             h = _leaky(part[f"{name}_norm"](part[f"{name}_linear"](h)))
-        h = _leaky(part["conv6_norm"](part["conv6_linear"](h.flatten(1))))
-        return part["outputs"](h)
+        h = _leaky(part["conv6_norm"](part["conv6_linear"](h)))
+        return part["outputs_linear"](h).flatten(1)
 
 
 class Decoder(Network):
@@ -121,15 +120,16 @@ class Decoder(Network):
             layers[f"{name}_linear"] = TransposedConvolution(inputs, channels, size, stride, stddev=_STDDEV)
             layers[f"{name}_norm"] = RunningNorm(channels)
             inputs = channels
-        layers |= {"conv6_linear": Convolution(inputs, 32, 1, stddev=_STDDEV), "conv6_norm": RunningNorm(32)}
-        layers["outputs"] = Pixels(32, (32, 32, 3))
+        layers["deconv6_linear"] = TransposedConvolution(inputs, 32, 1, stddev=_STDDEV)
+        layers["deconv6_norm"] = RunningNorm(32)
+        layers |= {"outputs_linear": TransposedConvolution(32, 3, 1, stddev=_STDDEV), "outputs": OutputBias(3, 32, 32)}
         super().__init__("generator", layers, seed)
 
     def forward(self, z):  # noqa: D102
         part, h = self.layers, z[:, :, None, None]
-        for name in [*(name for name, *_ in _DECODER), "conv6"]:
+        for name in [*(name for name, *_ in _DECODER), "deconv6"]:
             h = _leaky(part[f"{name}_norm"](part[f"{name}_linear"](h)))
-        return part["outputs"](h)
+        return torch.sigmoid(part["outputs"](part["outputs_linear"](h)))
 
 
 class Discriminator(Network):
@@ -141,28 +141,31 @@ class Discriminator(Network):
     def __init__(self, seed):
         layers, inputs = {}, 3
         for n, (_, size, stride, channels) in enumerate(_ENCODER, start=1):
-            layers[f"x_conv{n}"] = Convolution(inputs, channels, size, stride, stddev=_STDDEV, bias=True)
+            layers[f"x_conv{n}_linear"] = Convolution(inputs, channels, size, stride, stddev=_STDDEV, bias=True)
             inputs = channels // 2
-        layers |= {"z_conv1": Linear(LATENT, 512, _STDDEV), "z_conv2": Linear(256, 512, _STDDEV)}
-        layers |= {f"xz_{n}": Linear(512, 1024, _STDDEV, bias=True) for n in (1, 2)}
-        layers["xz_3"] = Linear(512, 1, _STDDEV, bias=True, float32=True)
+        for n, inputs in enumerate((LATENT, 256), start=1):
+            layers[f"z_conv{n}_linear"] = Convolution(inputs, 512, 1, stddev=_STDDEV)
+        for n in (1, 2):
+            layers[f"joint{n}_linear"] = Convolution(512, 1024, 1, stddev=_STDDEV, bias=True)
+        layers["outputs_linear"] = Convolution(512, 1, 1, stddev=_STDDEV, bias=True, float32=True)
         super().__init__("discriminator", layers, seed)
 
     def forward(self, x, z, draws=None):  # noqa: D102
         for n in range(1, len(_ENCODER) + 1):
             x = maxout(self._layer(f"x_conv{n}", x, draws))
+        z = z[:, :, None, None]
         for n in (1, 2):
             z = maxout(self._layer(f"z_conv{n}", z, draws))
-        h = torch.cat([x.flatten(1), z.to(x.dtype)], 1)
+        h = torch.cat([x, z.to(x.dtype)], 1)
         for n in (1, 2):
-            h = maxout(self._layer(f"xz_{n}", h, draws))
-        return self._layer("xz_3", h, draws)
+            h = maxout(self._layer(f"joint{n}", h, draws))
+        return self._layer("outputs", h, draws).flatten(1)
 
     def _layer(self, name, h, draws):
         if self.training:
             rate = _DROPOUT[name][1]
-            h = h * ((draws[name] >= rate).to(h.dtype) / (1.0 - rate))
-        return self.layers[name](h)
+            h = h * ((draws[name].view(h.shape) >= rate).to(h.dtype) / (1.0 - rate))
+        return self.layers[f"{name}_linear"](h)
 
 
 class ALI(Game):
@@ -171,7 +174,7 @@ class ALI(Game):
     players = {"discriminator": ("discriminator",), "encoder_generator": ("encoder", "generator")}
 
     def __init__(self, experiment):
-        found = (experiment.networks, experiment.image_shape, experiment.latent_dim, experiment.prior)
+        found = (experiment.networks, experiment.example_shape, experiment.latent_dim, experiment.prior)
         if found != ("ali_cifar10", (32, 32, 3), LATENT, "normal") or experiment.crop_size != 32:
             raise InputError(
                 "system=ali has networks=ali_cifar10, image_size=32, channels=3, latent_dim=64 and prior=normal here, "

@@ -1,11 +1,12 @@
-"""A BiGAN's training step in PyTorch: the peer to compare with.
+"""The training step of a BiGAN or ALI in PyTorch: the peer to compare with.
 
 python benchmarks/torch_bigan.py --model=imagenet --precision=mixed_bfloat16 --channels_last
 
 Needs torch (2.13 was used) and nothing of this project but timing.py. Prints one JSON object.
 
-The networks are torch_networks.py's. D is called apart on real and on generated pairs; one forward pass from which D
-and (E, G) take their gradients; one simultaneous update by Adam with L2 in the gradient of all but gains and biases.
+The networks are torch_networks.py's and, ALI's, torch_ali_networks.py's. A BiGAN's D is called apart on real and on
+generated pairs, ALI's on all at once; one forward pass from which D and (E, G) take their gradients; one simultaneous
+update by Adam, a BiGAN's with L2 in the gradient of all but gains and biases.
 """
 
 import argparse
@@ -15,26 +16,56 @@ import json
 from collections.abc import Callable
 
 import torch
+import torch_ali_networks as ali
 import torch_networks
 from timing import calls_per_second
 from torch.nn import functional as F
 
-BATCH = 128
-
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """What is trained: a function that makes E, G and D, the shapes of an image and a code, and steps of warm-up."""
+    """What is trained.
+
+    Attributes:
+      networks: a function that makes E, G and D.
+      shape: of an example.
+      batch: examples a step.
+      warmup: steps.
+      draws: a function that draws what is random in a step of so many examples, a tuple.
+      losses: a function of the networks, examples and those draws that gives D's loss and (E, G)'s.
+      l2: coefficient of the weights in their gradient.
+    """
 
     networks: Callable
-    image_shape: tuple
-    latent: int
+    shape: tuple
+    batch: int
     warmup: int
+    draws: Callable
+    losses: Callable
+    l2: float = 0.0
+
+
+def uniform_codes(latent):
+    """A function that draws codes of U(-1, 1)."""
+    return lambda n: (torch.rand(n, latent) * 2 - 1,)
+
+
+def bigan_losses(networks, x, z):
+    """As `Model.losses`."""
+    encoder, generator, discriminator = networks
+    real = discriminator(x, encoder(x)).float()
+    generated = discriminator(generator(z), z).float()
+    return (
+        (F.softplus(-real).mean() + F.softplus(generated).mean()) / 2,
+        (F.softplus(real).mean() + F.softplus(-generated).mean()) / 2,
+    )
 
 
 MODELS = {
-    "mnist": Model(torch_networks.mlp, (784,), 50, 20),
-    "imagenet": Model(torch_networks.conv, (3, 64, 64), 200, 3),
+    "mnist": Model(torch_networks.mlp, (784,), 128, 20, uniform_codes(50), bigan_losses, l2=2.5e-5),
+    "imagenet": Model(torch_networks.conv, (3, 64, 64), 128, 3, uniform_codes(200), bigan_losses, l2=2.5e-5),
+    "ali_cifar10": Model(ali.cifar10, (3, 32, 32), 100, 3, ali.cifar10_draws, ali.cifar10_losses),
+    "mixture": Model(ali.mixture, (2,), 100, 20, ali.mixture_draws, ali.mixture_losses),
 }
 
 
@@ -49,41 +80,36 @@ class Trainer:
     """
 
     def __init__(self, model, bfloat16=False, channels_last=False, compiled=False):
-        self.encoder, self.generator, self.discriminator = networks = model.networks()
+        self.networks = encoder, generator, discriminator = model.networks()
         if channels_last:
-            for network in networks:
+            for network in self.networks:
                 network.to(memory_format=torch.channels_last)
-        self.d_weights = list(self.discriminator.parameters())
-        self.eg_weights = [*self.encoder.parameters(), *self.generator.parameters()]
+        self.d_weights = list(discriminator.parameters())
+        self.eg_weights = [*encoder.parameters(), *generator.parameters()]
         self.weights = self.d_weights + self.eg_weights
         kernels = [weight for weight in self.weights if weight.ndim > 1]
         others = [weight for weight in self.weights if weight.ndim == 1]  # gains and biases
-        groups = [{"params": kernels, "weight_decay": 2.5e-5}] + ([{"params": others}] if others else [])
+        groups = [{"params": kernels, "weight_decay": model.l2}] + ([{"params": others}] if others else [])
         self.optimizer = torch.optim.Adam(groups, lr=2e-4, betas=(0.5, 0.999), eps=1e-8, fused=True)
-        self.latent, self.bfloat16 = model.latent, bfloat16
+        self.model, self.bfloat16 = model, bfloat16
         self.gradients = self._gradients
         if compiled:
             torch._dynamo.config.trace_autograd_ops = True
             self.gradients = torch.compile(self._gradients, fullgraph=True)
 
     def step(self, x):
-        """One update of all networks on x, float32 [128, ...]; returns both losses."""
-        z = torch.rand(len(x), self.latent) * 2 - 1
-        losses, gradients = self.gradients(x, z)
+        """One update of all networks on x, float32 [batch, ...]; returns both losses."""
+        losses, gradients = self.gradients(x, self.model.draws(len(x)))
         for weight, gradient in zip(self.weights, gradients, strict=True):
             weight.grad = gradient
         self.optimizer.step()
         return losses
 
-    def _gradients(self, x, z):
+    def _gradients(self, x, draws):
         # Each call to grad visits only what its weights need: D's stops at D's inputs, and the other one
         # computes no gradients of D's weights.
         with torch.autocast("cpu", torch.bfloat16) if self.bfloat16 else contextlib.nullcontext():
-            real = self.discriminator(x, self.encoder(x))
-            generated = self.discriminator(self.generator(z), z)
-        real, generated = real.float(), generated.float()
-        d_loss = (F.softplus(-real).mean() + F.softplus(generated).mean()) / 2
-        eg_loss = (F.softplus(real).mean() + F.softplus(-generated).mean()) / 2
+            d_loss, eg_loss = self.model.losses(self.networks, x, *draws)
         d_gradients = torch.autograd.grad(d_loss, self.d_weights, retain_graph=True)
         eg_gradients = torch.autograd.grad(eg_loss, self.eg_weights)
         return (d_loss.detach(), eg_loss.detach()), d_gradients + eg_gradients
@@ -103,11 +129,11 @@ def main():
     torch.manual_seed(0)
     model = MODELS[options.model]
     trainer = Trainer(model, options.precision == "mixed_bfloat16", options.channels_last, options.compile)
-    x = torch.rand(BATCH, *model.image_shape)  # speed does not ask for their range
-    if options.channels_last:
+    x = torch.rand(model.batch, *model.shape)  # speed does not ask for their range
+    if options.channels_last and x.ndim == 4:
         x = x.to(memory_format=torch.channels_last)
     rate = calls_per_second(lambda: trainer.step(x), options.seconds, model.warmup)
-    print(json.dumps({"images_per_second": rate * BATCH, "torch": torch.__version__}))
+    print(json.dumps({"images_per_second": rate * model.batch, "torch": torch.__version__}))
 
 
 if __name__ == "__main__":

@@ -192,10 +192,10 @@ def make_networks(experiment) -> dict[str, Network]:
         else:
             networks["encoder"] = MLPEncoder(e.encoder_shape, e.latent_dim, e.width, zero_output, e.seed)
     generator = ConvGenerator if conv else MLPGenerator
-    networks["generator"] = generator(e.image_shape, e.latent_dim, e.width, e.generator_skip, e.seed)
+    networks["generator"] = generator(e.example_shape, e.latent_dim, e.width, e.generator_skip, e.seed)
     if conv and e.system == "gan":
-        networks["discriminator"] = AlexNet("discriminator", e.image_shape, 1, e.width, True, e.seed)
+        networks["discriminator"] = AlexNet("discriminator", e.example_shape, 1, e.width, True, e.seed)
     elif not e.system.startswith("autoencoder"):
         discriminator = ConvDiscriminator if conv else MLPDiscriminator
-        networks["discriminator"] = discriminator(e.image_shape, latent, e.width, e.seed)
+        networks["discriminator"] = discriminator(e.example_shape, latent, e.width, e.seed)
     return networks

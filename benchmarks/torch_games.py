@@ -176,6 +176,8 @@ def make_game(experiment) -> Game:
     Raises:
       InputError: settings that do not fit the system or its networks.
     """
+    if experiment.terms() or experiment.objective != "paper":
+        raise InputError("the PyTorch trainer has the papers' objectives without terms; tools/train.py has the others")
     if experiment.system == "ali":
         from torch_ali import ALI
 

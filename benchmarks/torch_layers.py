@@ -14,12 +14,8 @@ from torch.nn import functional as F
 from tf_bigan.errors import InputError
 
 _LINEAR = (1, 0)  # PyTorch's [out, in] -> Keras' [in, out], and back
-_KERNEL = (
-    2,
-    3,
-    1,
-    0,
-)  # [out, in, H, W] -> [H, W, in, out]; of transposed convolutions [in, out, H, W] -> [H, W, out, in]
+# [out, in, H, W] -> [H, W, in, out]; of transposed convolutions [in, out, H, W] -> [H, W, out, in]
+_KERNEL = (2, 3, 1, 0)
 
 
 class Linear(nn.Module):
@@ -45,13 +41,20 @@ class Linear(nn.Module):
 class Convolution(nn.Module):
     """A convolution behind a frame of `padding` zeros on every side, float [N, inputs, H, W] -> [N, outputs, h, w]."""
 
-    def __init__(self, inputs, outputs, size, stride=1, padding=0, groups=1, stddev=0.02, bias=False):
+    def __init__(self, inputs, outputs, size, stride=1, padding=0, groups=1, stddev=0.02, bias=False, float32=False):
         super().__init__()
         self.stride, self.padding, self.groups, self.stddev = stride, padding, groups, stddev
+        self.float32 = float32
         self.weight = nn.Parameter(torch.zeros(outputs, inputs // groups, size, size))
         self.bias = nn.Parameter(torch.zeros(outputs)) if bias else None
 
     def forward(self, h):  # noqa: D102
+        if not self.float32:
+            return self._outputs(h)
+        with torch.autocast(h.device.type, enabled=False):
+            return self._outputs(h.float())
+
+    def _outputs(self, h):
         if not self.padding and self.groups == 1 and h.shape[2:] == self.weight.shape[2:]:
             # A kernel as large as the map is a matrix, and a product of matrices faster.
             matrix = self.weight.permute(0, 2, 3, 1).flatten(1)

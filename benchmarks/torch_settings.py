@@ -1,33 +1,8 @@
 """The trainer's flags: every field of Experiment, and its own."""
 
-import dataclasses
-
 from absl import flags
 
-from tf_bigan.errors import InputError
 from tf_bigan.experiment import Experiment, define_flags, experiment_of, parse_flags
-
-
-def _known(name, value):
-    return value in Experiment.__dataclass_fields__[name].metadata["choices"]
-
-
-def _widened(name, value):
-    """Experiment's field of this name, with one more choice."""
-    field = Experiment.__dataclass_fields__[name]
-    choices = tuple(dict.fromkeys([*field.metadata["choices"], value]))
-    return dataclasses.field(default=field.default, metadata={**field.metadata, "choices": choices})
-
-
-@dataclasses.dataclass(frozen=True)
-class WithALI(Experiment):
-    """An Experiment that may be ALI on CIFAR-10. To go once Experiment itself may be."""
-
-    system: str = _widened("system", "ali")
-    networks: str = _widened("networks", "ali_cifar10")
-
-    def sized(self):  # noqa: D102
-        return self if self.system == "ali" else super().sized()
 
 
 def own_flags() -> flags.FlagValues:
@@ -58,23 +33,12 @@ def own_flags() -> flags.FlagValues:
     return values
 
 
-def experiment_from(values) -> Experiment:
-    """The Experiment that parsed flags describe. Raises InputError for a value out of range."""
-    ours = {"system": values["system"].value, "networks": values["networks"].value}
-    if ours["system"] != "ali" or _known("system", "ali"):
-        return experiment_of(values)
-    if ours["networks"] != "ali_cifar10":
-        raise InputError(f"system=ali has networks=ali_cifar10, found {ours['networks']}")
-    fields = {field.name: values[field.name].value for field in dataclasses.fields(Experiment)}
-    return WithALI(**{**fields, **ours})
-
-
 def experiment_from_text(text) -> Experiment:
-    """The Experiment of a flagfile's lines. Raises InputError as `experiment_from`."""
+    """The Experiment of a flagfile's lines. Raises InputError for a value out of range."""
     values = flags.FlagValues()
     define_flags(values)
     parse_flags(values, ["", *(line for line in text.splitlines() if line.startswith("--"))])
-    return experiment_from(values)
+    return experiment_of(values)
 
 
 def help_text(description, values):

@@ -26,11 +26,11 @@ import torch  # noqa: E402
 from torch_checkpoints import Checkpoints  # noqa: E402
 from torch_examples import Examples, Order, read_examples  # noqa: E402
 from torch_games import make_game  # noqa: E402
-from torch_settings import experiment_from, experiment_from_text, help_text, own_flags  # noqa: E402
+from torch_settings import experiment_from_text, help_text, own_flags  # noqa: E402
 from torch_steps import Stepper  # noqa: E402
 
 from tf_bigan.errors import InputError, nearest  # noqa: E402
-from tf_bigan.experiment import AUTO, parse_flags  # noqa: E402
+from tf_bigan.experiment import AUTO, experiment_of, parse_flags  # noqa: E402
 from tf_bigan.pieces import pieces_digest, read_pieces, write_pieces  # noqa: E402
 from tf_bigan.training.run_directory import FLAGFILE, RunDirectory  # noqa: E402
 
@@ -287,7 +287,7 @@ def main(argv):
     torch.set_flush_denormal(True)  # as TensorFlow does
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = options.tf32
     torch.backends.cudnn.benchmark = not options.deterministic
-    return Training(experiment_from(options).sized(), options, lambda line: print(line, flush=True)).train()
+    return Training(experiment_of(options).sized(), options, lambda line: print(line, flush=True)).train()
 
 
 if __name__ == "__main__":

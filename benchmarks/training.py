@@ -1,4 +1,4 @@
-"""Training throughput of a BiGAN, batch 128, on the CPU: the project, PyTorch, the input, the machine's limit.
+"""Training throughput of a BiGAN or ALI on the CPU: the project, PyTorch, the input, the machine's limit.
 
 python benchmarks/training.py --model=imagenet --torch_python=/path/to/bin/python --json=imagenet.json
 
@@ -10,6 +10,7 @@ train.py        tools/train.py as a user runs it, from TFDS data to callbacks: t
 step            its train step alone, compiled as train.py compiles it, on one batch in memory
 pipeline        its input alone: read, decode, resize, crop, flip and batch; and the process' resident memory.
                 "-one-core" may use just one
+products        the matrix products of a step alone, for networks that have no others: CPU time to hold step's against
 torch-*         the same networks and step in PyTorch (torch_bigan.py): eager or compiled, maps in either layout.
                 "-avx512" keeps Intel's matrix library, which PyTorch uses for float32 products, from choosing slower
                 instructions on other makers' processors
@@ -22,12 +23,9 @@ They should not change the model, which the others have fixed. PyTorch listens t
 
 import argparse
 import collections
-import concurrent.futures
-import dataclasses
 import functools
 import itertools
 import json
-import os
 import pathlib
 import shutil
 import statistics
@@ -36,64 +34,10 @@ import sys
 import tempfile
 
 import work
-from timing import (
-    ROOT,
-    best_seconds,
-    calls_per_second,
-    note,
-    print_table,
-    resident_mebibytes,
-    run,
-    run_json,
-    write_json,
-)
-from work import BATCH
+from timing import ROOT, note, print_table, resident_mebibytes, run, run_json, write_json
+from training_measures import flagfile, measure
+from training_models import MODELS
 
-
-@dataclasses.dataclass(frozen=True)
-class Model:
-    """What is trained.
-
-    Attributes:
-      zoo: the model in the zoo whose flags say so.
-      layers: of `work`.
-      torch: contender -> (arguments of torch_bigan.py, whether under MKL_SHIM).
-      short: flags of train.py that make an epoch a matter of seconds.
-      warmup: steps that come before the clock.
-    """
-
-    zoo: str
-    layers: list
-    torch: dict
-    short: tuple
-    warmup: int
-
-
-MODELS = {
-    "mnist": Model(
-        "bigan_mnist",
-        work.mnist(),
-        {
-            "torch-eager": ([], False),
-            "torch-compiled": (["--compile"], False),
-            "torch-eager-avx512": ([], True),
-            "torch-compiled-avx512": (["--compile"], True),
-        },
-        short=(),
-        warmup=20,
-    ),
-    "imagenet": Model(
-        "bigan_imagenet",
-        work.imagenet(),
-        {
-            "torch-eager": ([], False),
-            "torch-channels-last": (["--channels_last"], False),
-            "torch-channels-last-compiled": (["--channels_last", "--compile"], False),
-        },
-        short=("--split=train[:2560]",),
-        warmup=3,
-    ),
-}
 PIPELINES = ["pipeline", "pipeline-one-core"]
 
 # The library asks itself whether the processor is Intel's before it asks what the processor can do.
@@ -102,115 +46,8 @@ MKL_SHIM = "int mkl_serv_intel_cpu_true(void) { return 1; }"
 
 def contenders_of(model):
     """All of them, in their order."""
-    return ["train.py", "step", *PIPELINES, *model.torch, "limit"]
-
-
-def flagfile(model):
-    """The flag that names the model's flags."""
-    return f"--flagfile={ROOT / 'zoo' / model.zoo / 'train.flags'}"
-
-
-# -- what runs in a process of its own
-
-
-def experiment_of_flags(model, flags):
-    """The model's Experiment, with TensorFlow's threads set as it asks."""
-    import tensorflow as tf
-    from absl import flags as absl_flags
-
-    from tf_bigan.experiment import define_flags, experiment_of, parse_flags
-
-    values = absl_flags.FlagValues()
-    define_flags(values)
-    parse_flags(values, ["", flagfile(model), *flags])
-    experiment = experiment_of(values)
-    tf.config.threading.set_inter_op_parallelism_threads(experiment.inter_op_threads)
-    tf.config.threading.set_intra_op_parallelism_threads(experiment.intra_op_threads)
-    return experiment
-
-
-def measure_step(model, precision, seconds, flags):
-    """The compiled train step of `Game`, called with the same batch again and again."""
-    import numpy as np
-    import tensorflow as tf
-
-    from tf_bigan.games import Adam, ConstantThenDecay, make_game
-    from tf_bigan.training import devices
-
-    experiment = experiment_of_flags(model, flags)
-    strategy = devices.make_strategy("one_device")
-    xla = devices.pick_xla(experiment.xla, precision, experiment.networks, strategy, experiment.deterministic)
-    game = make_game(experiment, precision)
-    game.compile(Adam(ConstantThenDecay(2e-4, 469, constant_epochs=200, decay_epochs=200)), jit_compile=xla)
-    game.make_train_function()
-    x = np.random.default_rng(0).random((BATCH, *game.image_shape), np.float32)
-    batches = itertools.repeat(tf.constant(x))
-    rate = calls_per_second(lambda: game.train_function(batches), seconds, model.warmup)
-    return {"images_per_second": rate * BATCH, "xla": xla, "tensorflow": tf.__version__}
-
-
-def measure_pipeline(model, seconds, flags):
-    """Training batches as train.py gets them, thrown away."""
-    from tf_bigan.data import open_images
-
-    e = experiment_of_flags(model, flags)
-    data = open_images(
-        e.dataset, e.split, e.crop_size, e.channels, shorter_edge=e.shorter_edge, max_labels=e.max_labels
-    )
-    stream = iter(data.training_batches(BATCH, e.seed, crop=e.crop, flip=e.flip))
-    resident = []
-
-    def batch():
-        next(stream)
-        resident.append(resident_mebibytes())
-
-    warmup = 30  # more than what is read ahead
-    rate = calls_per_second(batch, seconds, warmup)
-    fifths = [max(part) for part in _parts(resident[warmup:], 5)]
-    return {"images_per_second": rate * BATCH, "resident_mebibytes": fifths}
-
-
-def _parts(values, count):
-    """`values` in `count` parts of about the same length, none of them empty."""
-    edges = [i * len(values) // count for i in range(count + 1)]
-    return [values[low : max(high, low + 1)] for low, high in itertools.pairwise(edges)]
-
-
-def measure_limit(model, precision):
-    """What a step would take if it were nothing but its products and its optimizer's memory traffic."""
-    import numpy as np
-    import tensorflow as tf
-
-    size = 2048
-    dtype = tf.bfloat16 if precision == "mixed_bfloat16" else tf.float32
-    a = tf.cast(tf.random.stateless_normal((size, size), (0, 0)), dtype)
-    flops_per_second = 2 * size**3 / best_seconds(lambda: tf.matmul(a, a), repeats=30)
-
-    cores = len(os.sched_getaffinity(0))
-    source = np.ones((cores, (256 << 20) // 4 // cores), np.float32)
-    target = np.zeros_like(source)
-    with concurrent.futures.ThreadPoolExecutor(cores) as pool:
-        copy_seconds = best_seconds(lambda: list(pool.map(np.copyto, target, source)), repeats=30)
-    bytes_per_second = 2 * source.nbytes / copy_seconds  # read once, written once
-
-    seconds = work.flops(model.layers) / flops_per_second + work.optimizer_bytes(model.layers) / bytes_per_second
-    return {
-        "images_per_second": BATCH / seconds,
-        "gigaflops_per_second": flops_per_second / 1e9,
-        "gigabytes_per_second": bytes_per_second / 1e9,
-    }
-
-
-def measure(options, flags):
-    """One contender, in this process."""
-    model = MODELS[options.model]
-    if options.measure == "step":
-        return measure_step(model, options.precision, options.seconds, flags)
-    if options.measure == "limit":
-        return measure_limit(model, options.precision)
-    if options.measure == "pipeline-one-core":  # before TensorFlow counts them
-        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    return measure_pipeline(model, options.seconds, flags)
+    products = ["products"] if model.products else []
+    return ["train.py", "step", *products, *PIPELINES, *model.torch, "limit"]
 
 
 # -- what starts those processes
@@ -229,7 +66,7 @@ def run_train_py(model, precision, epochs, flags):
 
     with tempfile.TemporaryDirectory() as folder:
         log = pathlib.Path(folder, "run", "metrics.jsonl")
-        fixed = [f"--precision={precision}", f"--batch_size={BATCH}"]
+        fixed = [f"--precision={precision}", f"--batch_size={model.batch}", *model.plain]
         cut = [f"--constant_epochs={epochs}", "--decay_epochs=0", "--statistics_steps=1", *model.short]
         silent = ["--images_every=0", "--checkpoint_every=1000000000"]
         start = [sys.executable, ROOT / "tools" / "train.py", flagfile(model), f"--workdir={folder}/run"]
@@ -301,6 +138,14 @@ def memory(found):
     return rows
 
 
+def cpu_time(found):
+    """Milliseconds of CPU time a step, all threads', of what is held against its products; and their quotient."""
+    if "products" not in found or "step" not in found:
+        return {}
+    rows = {name: [result["cpu_milliseconds"] for result in found[name]] for name in ("step", "products")}
+    return rows | {"step / products": [a / b for a, b in zip(*rows.values(), strict=True)]}
+
+
 def parse():
     """This script's options, and the flags for train.py, step and pipeline."""
     parser = argparse.ArgumentParser(
@@ -350,7 +195,7 @@ def main():
             results[precision][name].append(result)
             note(f"round {count + 1}, {precision}, {name}: {result['images_per_second']:,.1f} images/s")
 
-    flops, traffic = work.flops(model.layers), work.optimizer_bytes(model.layers)
+    flops, traffic = work.flops(model.layers, model.batch), work.optimizer_bytes(model.layers)
     print(f"{flops:.3e} FLOPs in products with weights and {traffic:.3e} optimizer bytes a step")
     for precision, found in results.items():
         rounds = {name: [result["images_per_second"] for result in done] for name, done in found.items()}
@@ -358,6 +203,7 @@ def main():
         for title, unit, rows, digits in (
             ("ratios", "quotient", ratios(model, rounds), 2),
             ("resident memory", "MiB", memory(found), 0),
+            ("CPU time", "ms a step", cpu_time(found), 2),
         ):
             if rows:
                 print_table(f"{precision}, {title}", unit, rows, digits)

@@ -1,31 +1,34 @@
-"""The work of a plain training step of a BiGAN: its products with weights, and its optimizer's traffic.
+"""The work of a plain training step of a BiGAN or of ALI: its products with weights, and its optimizer's traffic.
 
 Counted are the products that the game needs: the shared forward pass, in which D runs twice; D's gradient, of both
 pairs, down to D's weights; E's and G's gradient, through D to the code of the real pair and to the image of the
-generated pair. A convolution counts as the matrix product that it can be written as, padding included; of some,
-`tf_bigan.networks.winograd` needs less.
+generated pair. Where D has no batch norm, as in ALI's networks here, D's own gradient, rescaled, goes on to there
+(`tf_bigan.games.shared_gradient`), so that one backward pass through D is enough. A convolution counts as the matrix
+product that it can be written as, padding included; of some, `tf_bigan.networks.winograd` needs less.
 """
 
 import typing
-
-BATCH = 128
 
 
 class Layer(typing.NamedTuple):
     """A layer's weights, how often an image uses each of them, and its products in a step.
 
-    One product each, of BATCH x weights x positions multiplications, gives the layer's output, the gradient of its
-    weights and the gradient of its input.
+    One product each, of batch x weights x positions multiplications, gives the layer's output, the gradient of its
+    weights and the gradient of its input. `inputs` and `outputs` are those of a fully connected layer, `float32` says
+    that it is so whatever the precision.
     """
 
     weights: int
     positions: int
     products: int
+    inputs: int = 0
+    outputs: int = 0
+    float32: bool = False
 
 
-def linear(inputs, outputs, products):
+def linear(inputs, outputs, products, float32=False):
     """A fully connected layer."""
-    return Layer(inputs * outputs, 1, products)
+    return Layer(inputs * outputs, 1, products, inputs, outputs, float32)
 
 
 def convolution(kernel, inputs, outputs, edge, products, groups=1):
@@ -36,6 +39,11 @@ def convolution(kernel, inputs, outputs, edge, products, groups=1):
 def gains(channels):
     """A batch norm's gains and biases, which only the optimizer moves."""
     return Layer(2 * channels, 0, 0)
+
+
+def biases(count):
+    """A layer's biases, which only the optimizer moves."""
+    return Layer(count, 0, 0)
 
 
 def mnist():
@@ -94,14 +102,97 @@ def imagenet():
     return encoder + generator + discriminator
 
 
+def ali_cifar10():
+    """The convolutional networks of ALI for CIFAR-10, 6.71 million parameters."""
+    latent = 64
+    encoder = [
+        convolution(5, 3, 32, 28, 1 + 1),
+        convolution(4, 32, 64, 13, 1 + 1 + 1),
+        convolution(4, 64, 128, 10, 1 + 1 + 1),
+        convolution(4, 128, 256, 4, 1 + 1 + 1),
+        convolution(4, 256, 512, 1, 1 + 1 + 1),
+        linear(512, 512, 1 + 1 + 1),
+        *map(gains, (32, 64, 128, 256, 512, 512)),
+        linear(512, 2 * latent, 1 + 1 + 1),
+        biases(2 * latent),
+    ]
+    decoder = [
+        convolution(4, latent, 256, 1, 1 + 1),
+        convolution(4, 256, 128, 4, 1 + 1 + 1),
+        convolution(4, 128, 64, 10, 1 + 1 + 1),
+        convolution(4, 64, 32, 13, 1 + 1 + 1),
+        convolution(5, 32, 32, 28, 1 + 1 + 1),
+        convolution(1, 32, 32, 32, 1 + 1 + 1),
+        *map(gains, (256, 128, 64, 32, 32, 32)),
+        convolution(1, 32, 3, 32, 1 + 1 + 1),
+        biases(3 * 32 * 32),
+    ]
+    discriminator = [  # forward, weights, input; that of images for the generated, that of codes for the real pairs
+        convolution(5, 3, 32, 28, 2 + 2 + 1),
+        convolution(4, 16, 64, 13, 2 + 2 + 2),
+        convolution(4, 32, 128, 10, 2 + 2 + 2),
+        convolution(4, 64, 256, 4, 2 + 2 + 2),
+        convolution(4, 128, 512, 1, 2 + 2 + 2),
+        *map(biases, (32, 64, 128, 256, 512)),
+        linear(latent, 512, 2 + 2 + 1),
+        linear(256, 512, 2 + 2 + 2),
+        *(linear(512, 1024, 2 + 2 + 2) for _ in range(2)),
+        linear(512, 1, 2 + 2 + 2),
+        *map(biases, (1024, 1024, 1)),
+    ]
+    return encoder + decoder + discriminator
+
+
+def mixture():
+    """The fully connected networks of ALI for points of a mixture, 1.06 million parameters."""
+    width, pieces = 400, 5 * 200
+
+    def hidden(inputs, outputs, products, first=False):
+        return [linear(inputs, outputs, products, float32=first), gains(outputs)]
+
+    encoder = [
+        *hidden(2 + 2, width, 1 + 1, first=True),
+        *hidden(width, width, 1 + 1 + 1),
+        linear(width, 2, 1 + 1 + 1, float32=True),
+        biases(2),
+    ]
+    decoder = [
+        *hidden(2, width, 1 + 1, first=True),
+        *(layer for _ in range(3) for layer in hidden(width, width, 1 + 1 + 1)),
+        linear(width, 2, 1 + 1 + 1, float32=True),
+        biases(2),
+    ]
+    discriminator = [
+        # Half of the input's gradient is wanted, that of a real pair's code and of a generated pair's point.
+        linear(2 + 2, pieces, 2 + 2 + 1, float32=True),
+        linear(200, pieces, 2 + 2 + 2),
+        linear(200, pieces, 2 + 2 + 2),
+        linear(200, 1, 2 + 2 + 2, float32=True),
+        *map(biases, (pieces, pieces, pieces, 1)),
+    ]
+    return encoder + decoder + discriminator
+
+
 def parameters(layers):
     """How many there are."""
     return sum(layer.weights for layer in layers)
 
 
-def flops(layers):
+def flops(layers, batch):
     """Floating-point operations of a step's products."""
-    return sum(2 * BATCH * layer.weights * layer.positions * layer.products for layer in layers)
+    return sum(2 * batch * layer.weights * layer.positions * layer.products for layer in layers)
+
+
+def matrix_products(layers, batch):
+    """The products of fully connected layers as they are taken, real and generated pairs in one where both go in.
+
+    Yields:
+      (rows, layer, what is asked for: "outputs", "weights" and, in most, "inputs").
+    """
+    for layer in layers:
+        if layer.inputs:
+            pairs = 2 if layer.products > 3 else 1
+            yield pairs * batch, layer, ("outputs", "weights", "inputs")[: -(-layer.products // pairs)]
 
 
 def optimizer_bytes(layers):

@@ -10,7 +10,7 @@ from tf_bigan.errors import InputError
 from tf_bigan.experiment import Experiment, define_flags, experiment_of, parse_flags
 from tf_bigan.games import make_game
 
-# Every field away from its default.
+# Every field away from its default, but for the one of points, which images have not.
 CHANGED = Experiment(
     system="joint_latent_regressor",
     dataset="./my photos",
@@ -27,9 +27,22 @@ CHANGED = Experiment(
     width=17,
     latent_dim=3,
     prior="normal",
+    posterior="gaussian",
+    init_stddev=0.03,
+    dropout=False,
     generator_skip=False,
     sync_batch_norm=True,
     latent_weight=0.5,
+    objective="relativistic",
+    reconstruction_x=0.125,
+    reconstruction_z=1e-3,
+    reconstruction_error="l1",
+    r1_penalty=10.0,
+    r2_penalty=0.2,
+    penalty_interval=16,
+    denoising_feature_matching=0.03,
+    denoiser_layers=2,
+    denoiser_width=64,
     batch_size=64,
     constant_epochs=3,
     decay_epochs=0,
@@ -52,6 +65,7 @@ CHANGED = Experiment(
     keep_checkpoints=1,
     images_every=0,
 )
+POINTS = Experiment(dataset="mixture", networks="mixture", dimensions=3)
 
 
 def parsed(*arguments):
@@ -73,6 +87,8 @@ def test_defaults_are_the_papers_mnist_run():
 
 def test_sizes_that_are_not_given_are_the_family_s_own():
     assert Experiment().difference(Experiment().sized()) == ["width", "latent_dim"]
+    mixture = POINTS.sized()
+    assert (mixture.width, mixture.latent_dim) == (400, 2)
     conv = Experiment(networks="conv", latent_dim=9).sized()
     assert (conv.width, conv.latent_dim) == (64, 9) and conv.sized() == conv
     game = make_game(Experiment(image_size=8, channels=1))
@@ -84,7 +100,9 @@ def test_every_field_is_explained():
         assert field.metadata["text"], field.name
 
 
-@pytest.mark.parametrize("experiment", [Experiment(), CHANGED, tiny()], ids=["defaults", "changed", "tiny"])
+@pytest.mark.parametrize(
+    "experiment", [Experiment(), CHANGED, POINTS, tiny()], ids=["defaults", "changed", "points", "tiny"]
+)
 def test_flagfile_round_trip(experiment, tmp_path):
     path = tmp_path / "train.flags"
     path.write_text(experiment.to_flagfile())
@@ -95,7 +113,7 @@ def test_flagfile_round_trip(experiment, tmp_path):
 def test_changed_differs_from_the_defaults_in_every_field():
     """Else the round trip above would not see a field that is lost."""
     same = [f.name for f in dataclasses.fields(Experiment) if getattr(CHANGED, f.name) == f.default]
-    assert same == []
+    assert same == ["dimensions"] and POINTS.dimensions != Experiment.default("dimensions")
 
 
 def test_a_flagfile_names_every_field_and_a_field_left_out_keeps_its_default(tmp_path):
@@ -137,6 +155,11 @@ def test_flags_after_a_flagfile_override_it(tmp_path):
             {"system": "gan", "image_size": 64, "encoder_size": 112},
             "encoder_size is the size of E's images, and gan has",
         ),
+        ({"dimensions": 2, "image_size": 8}, "dimensions are of points and image_size is of images"),
+        ({"posterior": "gausian"}, "unknown posterior 'gausian'. Did you mean 'gaussian'"),
+        ({"objective": "relativist"}, "unknown objective 'relativist'. Did you mean 'relativistic'"),
+        ({"reconstruction_x": -1.0}, "reconstruction_x must be at least 0.0, found -1.0"),
+        ({"penalty_interval": 0}, "penalty_interval must be at least 1, found 0"),
         ({"crop": "random"}, "crop=random needs image_size, the size of the crops"),
         ({"crop": "centered"}, "unknown crop 'centered'. Did you mean 'centre'"),
         ({"learning_rate": float("nan")}, "learning_rate must be at least 0.0, found nan"),
@@ -209,7 +232,8 @@ def test_difference_names_the_fields_that_decide_the_result():
     assert Experiment().difference(dataclasses.replace(Experiment(), width=3, seed=1)) == ["width", "seed"]
     operational = {"inter_op_threads", "intra_op_threads", "checkpoint_every", "keep_checkpoints", "images_every"}
     names = {field.name for field in dataclasses.fields(Experiment)}
-    assert set(CHANGED.difference(Experiment())) == names - operational
+    assert set(CHANGED.difference(Experiment())) == names - operational - {"dimensions"}
+    assert POINTS.difference(dataclasses.replace(POINTS, dimensions=2)) == ["dimensions"]
 
 
 def test_open_fields_are_filled_from_another_experiment():
@@ -218,6 +242,7 @@ def test_open_fields_are_filled_from_another_experiment():
     chosen = Experiment(image_size=14, channels=3, strategy="one_device", precision="float32", xla="on", width=3)
     assert chosen.filled_from(recorded) == chosen
     assert Experiment(width=3).filled_from(recorded).width == 3
+    assert Experiment(dataset="mixture", networks="mixture").filled_from(POINTS) == POINTS
 
 
 def test_describing_a_run_does_not_import_tensorflow():
@@ -231,9 +256,23 @@ def test_what_untrained_networks_follow_from(name):
     changed = dataclasses.replace(tiny(image_size=64), **{name: getattr(CHANGED, name)})
     alike = changed.fresh_digest() == tiny(image_size=64).fresh_digest()
     of_training = ("rate", "epochs", "beta", "epsilon", "l2", "strategy", "precision", "xla", "deterministic", "_every")
+    of_training += ("objective", "reconstruction_", "penalty", "denoise", "denoising")
     of_machine = ("latent_weight", "logical_cpus", "threads", "keep_checkpoints")
     same_as_before = getattr(CHANGED, name) == getattr(tiny(image_size=64), name)
     assert alike == (same_as_before or any(part in name for part in of_training + of_machine))
+
+
+def test_untrained_networks_of_points_follow_from_their_dimensions():
+    assert POINTS.fresh_digest() != dataclasses.replace(POINTS, dimensions=4).fresh_digest()
+
+
+def test_terms_are_turned_on_by_their_weights():
+    assert Experiment().terms() == tiny(reconstruction_error="l1", penalty_interval=2, denoiser_width=9).terms() == []
+    found = {place.partition(":")[2]: weight for place, weight in CHANGED.terms()}
+    assert found == {
+        **{"ReconstructionX": 0.125, "ReconstructionZ": 1e-3, "R1": 10.0, "R2": 0.2},
+        **{"DenoisingFeatureMatching": 0.03},
+    }
 
 
 def test_classes_are_those_trained_on_whatever_the_data_is_called(tmp_path, monkeypatch):

@@ -154,7 +154,7 @@ def test_mixed_precision_networks_of_ones_own_are_exported_in_float32(tmp_path):
         h = keras.layers.Dense(units, name=name, dtype="mixed_bfloat16")(h)
     encoder = keras.Model(x, h)
     model = tiny_game()
-    own = BiGAN(encoder, model.generator, model.discriminator, model.prior)
+    own = BiGAN({**model.networks, "encoder": encoder}, model.prior)
     module = tf.saved_model.load(export(own, tmp_path / "m"))
     weights = encoder.get_weights()
     expected = images(4).reshape(4, 64) @ weights[0] + weights[1]

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from tf_bigan import priors
 from tf_bigan.errors import InputError
-from tf_bigan.priors import Normal, Uniform, make_prior
+from tf_bigan.priors import Gaussian, Implicit, Linear, Normal, Squashed, Uniform, make_posterior, make_prior
 
 SEED = tf.constant([3, 5], tf.int64)
 
@@ -62,44 +62,72 @@ def test_no_codes_can_be_drawn(prior):
     assert prior.sample(0, SEED).shape == (0, 3)
 
 
-def test_uniform_code_is_the_squashed_logit():
+def test_a_squashed_code_is_2_sigmoid_minus_1():
     # 2 sigmoid(a) - 1 = tanh(a / 2); a = ln 3 gives 2 * 3/4 - 1.
-    codes = Uniform(4).code(tf.constant([[0.0, math.log(3.0), -math.log(3.0), 2.0]]))
+    codes = Squashed().mean(tf.constant([[0.0, math.log(3.0), -math.log(3.0), 2.0]]))
     np.testing.assert_allclose(codes, [[0.0, 0.5, -0.5, math.tanh(1.0)]], atol=1e-6)
     assert codes.dtype == tf.float32
 
 
-def test_normal_code_is_the_output():
+@pytest.mark.parametrize("posterior", [Linear(), Implicit()])
+def test_a_linear_and_an_implicit_code_is_the_output(posterior):
     outputs = tf.constant([[0.0, -7.5]])
-    np.testing.assert_array_equal(Normal(2).code(outputs), outputs)
+    np.testing.assert_array_equal(posterior.mean(outputs), outputs)
+    np.testing.assert_array_equal(posterior.sample(outputs, tf.ones((1, 2))), outputs)
 
 
-@pytest.mark.parametrize("prior", [Uniform(2), Normal(2)])
+def test_a_gaussian_code_is_drawn_around_its_mean():
+    outputs = tf.constant([[1.0, -2.0, math.log(3.0), math.log(0.5)]])
+    posterior = Gaussian()
+    assert posterior.units(2) == 4
+    np.testing.assert_array_equal(posterior.mean(outputs), [[1.0, -2.0]])
+    np.testing.assert_allclose(posterior.sample(outputs, tf.constant([[2.0, -1.0]])), [[7.0, -2.5]], rtol=1e-6)
+
+
+def test_only_gaussian_and_implicit_codes_are_drawn():
+    stochastic = {name: make_posterior(name).stochastic for name in ("squashed", "linear", "gaussian", "implicit")}
+    assert stochastic == {"squashed": False, "linear": False, "gaussian": True, "implicit": True}
+    assert all(make_posterior(name).units(3) == 3 for name in ("squashed", "linear", "implicit"))
+
+
+@pytest.mark.parametrize("posterior", [Squashed(), Linear(), Gaussian(), Implicit()])
 @pytest.mark.parametrize("dtype", [tf.bfloat16, tf.float16])
-def test_codes_and_losses_of_half_precision_outputs_are_float32(prior, dtype):
-    outputs = tf.zeros((3, 2), dtype)
-    assert prior.code(outputs).dtype == tf.float32
-    assert prior.regression_loss(outputs, tf.zeros((3, 2))).dtype == tf.float32
+def test_codes_and_losses_of_half_precision_outputs_are_float32(posterior, dtype):
+    outputs = tf.zeros((3, posterior.units(2)), dtype)
+    for codes in (posterior.mean(outputs), posterior.sample(outputs, tf.zeros((3, 2)))):
+        assert codes.dtype == tf.float32 and codes.shape == (3, 2)
+    assert posterior.regression_loss(outputs, tf.zeros((3, 2))).dtype == tf.float32
 
 
-def test_uniform_regression_loss_by_hand():
+def test_squashed_regression_loss_by_hand():
     # sigmoid(ln 3) = 3/4. Targets (z + 1) / 2 are 1, 0, 1/2.
     outputs = tf.constant([[math.log(3.0)] * 3, [0.0] * 3])
     z = tf.constant([[1.0, -1.0, 0.0], [0.3, -0.9, 1.0]])
     right, wrong = -math.log(0.75), -math.log(0.25)
     expected = [(right + wrong + (right + wrong) / 2) / 3, math.log(2.0)]
-    np.testing.assert_allclose(Uniform(3).regression_loss(outputs, z), expected, rtol=1e-6)
+    np.testing.assert_allclose(Squashed().regression_loss(outputs, z), expected, rtol=1e-6)
 
 
-def test_normal_regression_loss_by_hand():
+def test_linear_regression_loss_by_hand():
     outputs, z = tf.constant([[1.0, 2.0], [0.0, 0.0]]), tf.constant([[0.0, -1.0], [0.0, 0.0]])
-    np.testing.assert_allclose(Normal(2).regression_loss(outputs, z), [0.5 * (1 + 9) / 2, 0.0], rtol=1e-6)
+    np.testing.assert_allclose(Linear().regression_loss(outputs, z), [0.5 * (1 + 9) / 2, 0.0], rtol=1e-6)
+
+
+def test_gaussian_regression_loss_by_hand():
+    # Standard deviations 2 and 1/2: residuals of 1 and 3 are 1/2 and 6 of them.
+    outputs = tf.constant([[1.0, 2.0, math.log(2.0), math.log(0.5)]])
+    z = tf.constant([[0.0, -1.0]])
+    expected = (0.5 * 0.25 + math.log(2.0) + 0.5 * 36.0 - math.log(2.0)) / 2
+    np.testing.assert_allclose(Gaussian().regression_loss(outputs, z), [expected], rtol=1e-6)
 
 
 def test_priors_are_made_by_name():
     assert isinstance(make_prior("uniform", 3), Uniform)
     assert isinstance(make_prior("normal", 3), Normal)
     assert make_prior("normal", 3).latent_dim == 3
+    # The posterior that each has if nothing else is asked for.
+    assert (Uniform.posterior, Normal.posterior) == ("squashed", "linear")
+    assert type(make_posterior("squashed")) is Squashed and type(make_posterior("linear")) is Linear
 
 
 @pytest.mark.parametrize("prior", [Uniform, Normal])
@@ -111,3 +139,8 @@ def test_a_prior_has_dimensions(prior):
 def test_unknown_prior_names_the_nearest():
     with pytest.raises(InputError, match="unknown prior 'unifrom'. Did you mean 'uniform'"):
         make_prior("unifrom", 3)
+
+
+def test_unknown_posterior_names_the_nearest():
+    with pytest.raises(InputError, match="unknown posterior 'gausian'. Did you mean 'gaussian'"):
+        make_posterior("gausian")

@@ -5,7 +5,6 @@ fails here says that a published run is no longer the one that its card describe
 """
 
 import dataclasses
-import enum
 import json
 import pathlib
 
@@ -15,11 +14,10 @@ from helpers import ROOT, tiny, tiny_game
 from PIL import Image
 
 import tf_bigan
-from tf_bigan import zoo
+from tf_bigan import draws, zoo
 from tf_bigan.data import open_images
-from tf_bigan.data.images import _Order
+from tf_bigan.data.order import Order
 from tf_bigan.experiment import Experiment
-from tf_bigan.games import pair_model
 from tf_bigan.training.run_directory import FLAGFILE, RunDirectory
 
 FIXTURES = pathlib.Path(__file__).resolve().parent / "fixtures"
@@ -27,7 +25,8 @@ RECORDED = json.loads((FIXTURES / "published.json").read_text())
 with np.load(FIXTURES / "published.npz") as arrays:
     ARRAYS = dict(arrays)
 
-MODELS = zoo.list_models()
+# Entries with flags alone, whose training is still to come, have nothing to hold yet.
+MODELS = [name for name in zoo.list_models() if (zoo.zoo_path() / name / zoo.METRICS).exists()]
 LOADED = [name for name in MODELS if RunDirectory(zoo.zoo_path() / name).has_weights()]
 # Runs of published tables that are not entries of the zoo.
 SEEDS = sorted(path.parent.name for path in (ROOT / "benchmarks" / "training_seeds").glob(f"*/{FLAGFILE}"))
@@ -58,7 +57,7 @@ def record_of_run(path) -> dict:
 def answers_of(name) -> dict[str, np.ndarray]:
     """What a published model says of four fixed images and makes of a fixed seed: parts of it, float32."""
     model = tf_bigan.load(name)
-    x = np.random.RandomState(0).uniform(size=(4, *model.image_shape)).astype(np.float32)
+    x = np.random.RandomState(0).uniform(size=(4, *model.example_shape)).astype(np.float32)
     answers = {
         "features": model.features(x).reshape(4, -1)[:, :8],
         "generate": model.generate(4, seed=7).ravel()[::97],
@@ -70,15 +69,12 @@ def answers_of(name) -> dict[str, np.ndarray]:
 
 def z_of(prior, seed, step, stream, count=3, latent_dim=5) -> np.ndarray:
     """The z that a game draws: float32 [count, latent_dim]. The one place here that knows how to ask for it."""
-    stream = {"training": "TRAINING", "statistics": "STATISTICS", "generation": "GENERATE"}[stream]
-    game = tiny_game(prior=prior, seed=seed, latent_dim=latent_dim)
-    return game.noise(count, step, pair_model.Stream[stream]).numpy()
+    return tiny_game(prior=prior, seed=seed, latent_dim=latent_dim).noise(count, step, stream).numpy()
 
 
 def add_stream(monkeypatch):
     """Adds a stream of noise after today's. The one place here that knows where they are."""
-    members = {stream.name: stream.value for stream in pair_model.Stream}
-    monkeypatch.setattr(pair_model, "Stream", enum.IntEnum("Stream", {**members, "LATER": len(members)}))
+    monkeypatch.setitem(draws._NUMBERED, "later", len(draws._NUMBERED))
 
 
 def noise_key(prior, seed, step, stream):
@@ -86,7 +82,7 @@ def noise_key(prior, seed, step, stream):
 
 
 def order_of(count, batch_size, seed, step) -> np.ndarray:
-    return _Order(count, batch_size, seed).batch(step)
+    return Order(count, batch_size, seed).batch(step)
 
 
 def order_key(count, batch_size, seed, step):
@@ -102,7 +98,7 @@ def crops_of(folder, step) -> np.ndarray:
         for number, image in enumerate(pixels):
             Image.fromarray(image).save(folder / f"{number:02}.png")
     data = open_images(str(folder), image_size=6, shorter_edge=10, channels=1)
-    batch = next(iter(data.training_batches(4, seed=42, first_step=step, crop="random", flip=True))).numpy()
+    batch = next(iter(data.training_batches(4, seed=42, first_step=step, crop="random", flip=True)))["x"].numpy()
     crops = np.round(batch * 255.0).astype(np.uint8)
     np.testing.assert_array_equal(crops.astype(np.float32) / np.float32(255.0), batch)
     return crops
@@ -183,7 +179,6 @@ def test_recorded_noise_is_of_independent_draws():
     assert len(np.unique(draws)) == len(draws) * 15
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="a step's seed counts the streams")
 def test_another_stream_redraws_nothing(monkeypatch):
     add_stream(monkeypatch)
     for step in NOISE_STEPS:
@@ -207,12 +202,13 @@ def test_training_images_are_cropped_and_mirrored_as_they_were(step, tmp_path):
 
 def with_later_field(experiment, **values):
     """An experiment as a later version has it, with one more field."""
-    field = dataclasses.field(default="off", metadata={**Experiment.__dataclass_fields__["dataset"].metadata})
+    field = dataclasses.field(
+        default="off", metadata={**Experiment.__dataclass_fields__["posterior"].metadata, "choices": None}
+    )
     later = dataclasses.make_dataclass("Later", [("later", str, field)], bases=(Experiment,), frozen=True)
     return later(**dataclasses.asdict(experiment), **values)
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="the digest is of every field, defaults too")
 def test_a_later_field_at_its_default_changes_no_digest():
     assert with_later_field(tiny()).fresh_digest() == tiny().fresh_digest()
     for path, recorded in (parameters.values for parameters in runs()):

@@ -58,7 +58,7 @@ def trained_here(game, experiment, x, z):
     @tf.function(input_signature=signature)
     def step(x, z):
         with tf.GradientTape(persistent=True) as tape:
-            losses = game.play(game.views(x), z)
+            losses = game.play(x, z)
         updates = []
         for player, loss in losses.items():
             variables = game.player_variables(player)
@@ -67,13 +67,9 @@ def trained_here(game, experiment, x, z):
         return tf.stack(list(losses.values()))
 
     losses = np.array([step(*batch).numpy() for batch in zip(x, z, strict=True)])
-    codes = iter(z)
-    game.noise = lambda *_: tf.constant(next(codes))
-    tf.config.run_functions_eagerly(True)
-    try:
-        game.estimate_statistics(tf.data.Dataset.from_tensor_slices(x), STATISTICS_STEPS)
-    finally:
-        tf.config.run_functions_eagerly(False)
+    codes = tf.constant(z)
+    game.prior.sample = lambda count, seed: codes[seed[1] // 3]  # of the step; see `Draws.codes`
+    game.estimate_statistics(tf.data.Dataset.from_tensor_slices(x), STATISTICS_STEPS)
     return losses
 
 

@@ -55,7 +55,7 @@ def test_listing_does_not_import_tensorflow():
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_models_load_and_work(name):
     model = tf_bigan.load(name)
-    x = images(3, shape=model.image_shape)
+    x = images(3, shape=model.example_shape)
     assert model.features(x).shape[0] == 3
     assert model.generate(2, seed=0).shape == (2, *model.generator.output_shape[1:])
     if model.encoder is not None:

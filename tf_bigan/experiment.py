@@ -6,6 +6,7 @@ import TensorFlow.
 
 import dataclasses
 import difflib
+import functools
 import hashlib
 import os
 from typing import Any
@@ -13,14 +14,18 @@ from typing import Any
 from absl import flags
 
 from tf_bigan.errors import InputError, nearest
+from tf_bigan.registry import FAMILIES, SYSTEMS
 
 AUTO = "auto"
 
 
-def _setting(default, text, unit="", source="", choices=None, minimum=None, maximum=None, operational=False):
+def _setting(
+    default, text, unit="", source="", choices=None, minimum=None, maximum=None, operational=False, since=2, term=None
+):
     """One field: its default, what it means, its unit, where the default comes from, what it may be.
 
-    An operational field does not decide the result: a resumed run may change it.
+    An operational field does not decide the result: a resumed run may change it. `since` is the version of the settings
+    that has the field first. `term` is the class of `games/terms` that the field turns on where it is not 0.
     """
     metadata = {
         "text": text,
@@ -30,24 +35,33 @@ def _setting(default, text, unit="", source="", choices=None, minimum=None, maxi
         "minimum": minimum,
         "maximum": maximum,
         "operational": operational,
+        "since": since,
+        "term": term,
     }
     return dataclasses.field(default=default, metadata=metadata)
 
 
 _CODE = "Donahue et al. 2017, code"
 _PAPER = "Donahue et al. 2017, appendix"
+_ALI = "Dumoulin et al. 2017, appendix A"
+_DFM = "Warde-Farley and Bengio 2017"
+_TERMS = "tf_bigan.games.terms."
 
-# What 0 stands for, by family of networks.
-_SIZES = {"mlp": {"width": 1024, "latent_dim": 50}, "conv": {"width": 64, "latent_dim": 200}}
+_FIRST = functools.partial(_setting, since=1)  # a setting that the first published runs were made with
 
 # What decides of training alone, and nothing of the networks before it.
 _OF_TRAINING = (
     *("latent_weight", "constant_epochs", "decay_epochs", "learning_rate", "final_learning_rate"),
     *("beta_1", "beta_2", "epsilon", "l2", "strategy", "precision", "xla", "deterministic", "logical_cpus"),
     *("inter_op_threads", "intra_op_threads", "checkpoint_every", "keep_checkpoints", "images_every"),
+    *("objective", "reconstruction_x", "reconstruction_z", "reconstruction_error", "r1_penalty", "r2_penalty"),
+    *("penalty_interval", "denoising_feature_matching", "denoiser_layers", "denoiser_width"),
 )
 # What gives the networks' weights their shapes.
-_OF_NETWORKS = ("networks", "width", "latent_dim", "channels", "image_size", "encoder_size", "generator_skip")
+_OF_NETWORKS = (
+    *("networks", "width", "latent_dim", "channels", "dimensions", "image_size", "encoder_size", "generator_skip"),
+    *("posterior", "denoiser_layers", "denoiser_width"),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,103 +73,158 @@ class Experiment:
     """
 
     # What is learned, from what.
-    system: str = _setting(
-        "bigan",
-        "the game that is played",
-        choices=(
-            "bigan",
-            "gan",
-            "latent_regressor",
-            "joint_latent_regressor",
-            "autoencoder_l1",
-            "autoencoder_l2",
-        ),
+    system: str = _FIRST("bigan", "the game that is played", choices=SYSTEMS)
+    dataset: str = _FIRST(
+        "mnist",
+        "a TFDS name, 'digits' (8x8, needs no download), 'tiny_imagenet', a folder of images, or 'mixture' (points of "
+        "25 Gaussians)",
     )
-    dataset: str = _setting(
-        "mnist", "a TFDS name, 'digits' (8x8, needs no download), 'tiny_imagenet' or a folder of images"
-    )
-    split: str = _setting("train", "the TFDS split to train on, as 'train[:50000]'; ignored for folders")
-    max_labels: int = _setting(
+    split: str = _FIRST("train", "the TFDS split to train on, as 'train[:50000]'; ignored for folders")
+    max_labels: int = _FIRST(
         0, "use the images of the data set's first so many classes; 0 = of all", "classes", _CODE, minimum=0
     )
-    image_size: int = _setting(
+    image_size: int = _FIRST(
         0, "edge of the square images; 0 = as stored. Others are resized and centre-cropped", "pixels", minimum=0
     )
-    encoder_size: int = _setting(
+    encoder_size: int = _FIRST(
         0, "edge of the images that E takes, if larger than D's and G's; 0 = image_size", "pixels", minimum=0
     )
-    shorter_edge: int = _setting(
+    shorter_edge: int = _FIRST(
         0, "resize each image's shorter edge to this before cropping; 0 = to the crop's size", "pixels", minimum=0
     )
-    crop: str = _setting("centre", "where training crops", choices=("centre", "random"))
-    flip: bool = _setting(False, "mirror every other training image, at random", source=_PAPER)
-    channels: int = _setting(0, "colour channels: 1 or 3; 0 = as stored", choices=(0, 1, 3))
-    bad_images: str = _setting(
+    crop: str = _FIRST("centre", "where training crops", choices=("centre", "random"))
+    flip: bool = _FIRST(False, "mirror every other training image, at random", source=_PAPER)
+    channels: int = _FIRST(0, "colour channels: 1 or 3; 0 = as stored", choices=(0, 1, 3))
+    dimensions: int = _setting(0, "of the points, where the data is points; 0 = as stored", "coordinates", minimum=0)
+    bad_images: str = _FIRST(
         "refuse", "with images that cannot be decoded: refuse to train, or leave them out", choices=("refuse", "skip")
     )
 
     # The networks.
-    networks: str = _setting("mlp", "the family of E, G and D", choices=("mlp", "conv"))
-    width: int = _setting(
+    networks: str = _FIRST("mlp", "the family of E, G and D", choices=FAMILIES)
+    width: int = _FIRST(
         0,
         "units of the mlp's hidden layers, channels of the first conv layers, which scale the others; 0 = the paper's: "
-        "1024 for mlp, 64 for conv",
+        "1024 for mlp, 64 for conv, 400 for mixture",
         "units",
         _PAPER,
         minimum=0,
     )
-    latent_dim: int = _setting(
-        0, "size of the code z; 0 = the paper's: 50 for mlp, 200 for conv", "dimensions", _PAPER, minimum=0
+    latent_dim: int = _FIRST(
+        0,
+        "size of the code z; 0 = the paper's: 50 for mlp, 200 for conv, 64 for ali_cifar10, 2 for mixture",
+        "dimensions",
+        _PAPER,
+        minimum=0,
     )
-    prior: str = _setting("uniform", "p(z): U(-1, 1) or N(0, 1)", source=_PAPER, choices=("uniform", "normal"))
-    generator_skip: bool = _setting(True, "feed z to G's later hidden layers too", source=_CODE)
-    sync_batch_norm: bool = _setting(False, "batch statistics over all replicas instead of each replica's own")
+    prior: str = _FIRST("uniform", "p(z): U(-1, 1) or N(0, 1)", source=_PAPER, choices=("uniform", "normal"))
+    posterior: str = _setting(
+        AUTO,
+        "how E's output becomes a code: squashed to (-1, 1); linear: as it is; gaussian: as mean and log standard "
+        "deviation; implicit: as it is, with noise as E's second input; auto: squashed for the uniform prior, linear "
+        "for the normal one",
+        choices=(AUTO, "squashed", "linear", "gaussian", "implicit"),
+    )
+    init_stddev: float = _setting(
+        0.0, "of the initial weights, where the family lets it be chosen; 0 = the paper's", minimum=0.0
+    )
+    dropout: bool = _setting(True, "drop units where the family's paper does", source=_ALI)
+    generator_skip: bool = _FIRST(True, "feed z to G's later hidden layers too", source=_CODE)
+    sync_batch_norm: bool = _FIRST(False, "batch statistics over all replicas instead of each replica's own")
 
     # The game.
-    latent_weight: float = _setting(
+    latent_weight: float = _FIRST(
         0.25, "weight of the latent loss in joint_latent_regressor (1 is degenerate)", source=_CODE, minimum=0.0
     )
-    batch_size: int = _setting(128, "batch over all replicas", "images", _PAPER, minimum=2)
-    constant_epochs: int = _setting(200, "epochs at the full learning rate", "epochs", _PAPER, minimum=0)
-    decay_epochs: int = _setting(200, "then epochs of exponential decay", "epochs", _PAPER, minimum=0)
-    learning_rate: float = _setting(2e-4, "Adam's step size", source=_PAPER, minimum=0.0)
-    final_learning_rate: float = _setting(
+    objective: str = _setting(
+        "paper",
+        "of D and its opponents: that of the system's paper, or relativistic: softplus(D(generated) - D(real)) for D "
+        "and the opposite sign for the others",
+        choices=("paper", "relativistic"),
+    )
+    reconstruction_x: float = _setting(
+        0.0,
+        "weight of the error of G(E(x)), summed over pixels or coordinates; 0 = no such term",
+        source="Li et al. 2017 (ALICE)",
+        minimum=0.0,
+        term=_TERMS + "reconstruction:ReconstructionX",
+    )
+    reconstruction_z: float = _setting(
+        0.0,
+        "weight of the error of E(G(z)), summed over dimensions; 0 = no such term",
+        source="Li et al. 2017 (ALICE)",
+        minimum=0.0,
+        term=_TERMS + "reconstruction:ReconstructionZ",
+    )
+    reconstruction_error: str = _setting("l2", "squared or absolute errors", choices=("l2", "l1"))
+    r1_penalty: float = _setting(
+        0.0,
+        "gamma of D's penalty gamma / 2 |gradient|^2 at the real pairs; 0 = no such term",
+        source="Mescheder et al. 2018",
+        minimum=0.0,
+        term=_TERMS + "gradient_penalty:R1",
+    )
+    r2_penalty: float = _setting(
+        0.0,
+        "the same at the generated pairs",
+        source="Mescheder et al. 2018",
+        minimum=0.0,
+        term=_TERMS + "gradient_penalty:R2",
+    )
+    penalty_interval: int = _setting(
+        1, "apply the penalties in every so-many-th step, as many times as strongly", "steps", minimum=1
+    )
+    denoising_feature_matching: float = _setting(
+        0.0,
+        "weight of denoising feature matching in G's loss, over the number of features; the paper's: 0.03; 0 = no such "
+        "term",
+        source=_DFM,
+        minimum=0.0,
+        term=_TERMS + "denoising:DenoisingFeatureMatching",
+    )
+    denoiser_layers: int = _setting(10, "hidden layers of the denoiser", "layers", _DFM, minimum=1)
+    denoiser_width: int = _setting(2048, "units in each of them", "units", _DFM, minimum=1)
+    batch_size: int = _FIRST(128, "batch over all replicas", "images", _PAPER, minimum=2)
+    constant_epochs: int = _FIRST(200, "epochs at the full learning rate", "epochs", _PAPER, minimum=0)
+    decay_epochs: int = _FIRST(200, "then epochs of exponential decay", "epochs", _PAPER, minimum=0)
+    learning_rate: float = _FIRST(2e-4, "Adam's step size", source=_PAPER, minimum=0.0)
+    final_learning_rate: float = _FIRST(
         0.01, "the last epoch's learning rate", "fraction of learning_rate", _PAPER, minimum=0.0
     )
-    beta_1: float = _setting(0.5, "Adam's decay of the first moment", source=_PAPER, minimum=0.0)
-    beta_2: float = _setting(0.999, "Adam's decay of the second moment", source=_PAPER, minimum=0.0)
-    epsilon: float = _setting(1e-8, "added to the root of Adam's second moment", source=_CODE, minimum=0.0)
-    l2: float = _setting(2.5e-5, "weights times this join the gradient", source=_PAPER, minimum=0.0)
-    statistics_steps: int = _setting(
+    beta_1: float = _FIRST(0.5, "Adam's decay of the first moment", source=_PAPER, minimum=0.0)
+    beta_2: float = _FIRST(0.999, "Adam's decay of the second moment", source=_PAPER, minimum=0.0)
+    epsilon: float = _FIRST(1e-8, "added to the root of Adam's second moment", source=_CODE, minimum=0.0)
+    l2: float = _FIRST(2.5e-5, "weights times this join the gradient", source=_PAPER, minimum=0.0)
+    statistics_steps: int = _FIRST(
         1000, "batches behind the batch norms' inference statistics", "batches", _CODE, minimum=1
     )
-    seed: int = _setting(42, "of weights, noise and data order", source=_CODE, minimum=0, maximum=2**32 - 1)
+    seed: int = _FIRST(42, "of weights, noise and data order", source=_CODE, minimum=0, maximum=2**32 - 1)
 
     # Where and how it runs.
-    strategy: str = _setting(
+    strategy: str = _FIRST(
         AUTO,
         "auto: mirrored over several GPUs, else one device",
         choices=(AUTO, "one_device", "mirrored", "multi_worker", "tpu"),
     )
-    precision: str = _setting(
+    precision: str = _FIRST(
         AUTO,
         "auto: what the device computes fastest, float32 or mixed_bfloat16",
         choices=(AUTO, "float32", "mixed_bfloat16", "mixed_float16"),
     )
-    xla: str = _setting(AUTO, "auto: float32 MLPs on CPUs, and one GPU", choices=(AUTO, "on", "off"))
-    deterministic: bool = _setting(False, "bit-identical repeats and resumes, slower")
-    logical_cpus: int = _setting(
+    xla: str = _FIRST(AUTO, "auto: float32 MLPs on CPUs, and one GPU", choices=(AUTO, "on", "off"))
+    deterministic: bool = _FIRST(False, "bit-identical repeats and resumes, slower")
+    logical_cpus: int = _FIRST(
         0, "split the CPU into so many devices, to try strategy=mirrored without GPUs; 0 = don't", "devices", minimum=0
     )
-    inter_op_threads: int = _setting(
+    inter_op_threads: int = _FIRST(
         0, "TensorFlow operations side by side; 0 = its default", "threads", minimum=0, operational=True
     )
-    intra_op_threads: int = _setting(
+    intra_op_threads: int = _FIRST(
         0, "threads within one operation; 0 = TensorFlow's default", "threads", minimum=0, operational=True
     )
-    checkpoint_every: int = _setting(2000, "between checkpoints", "steps", minimum=1, operational=True)
-    keep_checkpoints: int = _setting(2, "checkpoints kept", minimum=1, operational=True)
-    images_every: int = _setting(
+    checkpoint_every: int = _FIRST(2000, "between checkpoints", "steps", minimum=1, operational=True)
+    keep_checkpoints: int = _FIRST(2, "checkpoints kept", minimum=1, operational=True)
+    images_every: int = _FIRST(
         25, "between sample and reconstruction grids; 0 = none", "epochs", minimum=0, operational=True
     )
 
@@ -170,6 +239,8 @@ class Experiment:
             raise InputError(f"encoder_size {self.encoder_size} must be at least image_size {self.image_size}")
         if self.encoder_size > self.image_size and self.system == "gan":
             raise InputError("encoder_size is the size of E's images, and gan has no E")
+        if self.dimensions and self.image_size:
+            raise InputError("dimensions are of points and image_size is of images; the data cannot be both")
         if self.crop == "random" and not self.image_size:
             raise InputError("crop=random needs image_size, the size of the crops")
         if self.shorter_edge and not self.image_size:
@@ -183,14 +254,37 @@ class Experiment:
         return self.constant_epochs + self.decay_epochs
 
     @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """(height, width, channels) of D's and G's images."""
-        return (self.image_size, self.image_size, self.channels)
+    def example_shape(self) -> tuple[int, ...]:
+        """The shape of D's and G's examples: (height, width, channels) of images, (dimensions,) of points.
+
+        Raises:
+          InputError: it is not known yet; training reads it from the data.
+        """
+        return self._shape(self.image_size)
 
     @property
-    def encoder_shape(self) -> tuple[int, int, int]:
-        """(height, width, channels) of E's images."""
-        return (self.crop_size, self.crop_size, self.channels)
+    def encoder_shape(self) -> tuple[int, ...]:
+        """The shape of E's examples. Raises InputError as `example_shape`."""
+        return self._shape(self.crop_size)
+
+    def _shape(self, size):
+        if self.dimensions:
+            return (self.dimensions,)
+        if not (size and self.channels):
+            raise InputError(
+                "image_size and channels, or a point's dimensions, must be known to build networks; training reads "
+                "them from the data"
+            )
+        return (size, size, self.channels)
+
+    def terms(self) -> list[tuple[str, float]]:
+        """The terms that this experiment turns on: where each one's class is, for `registry.find`, and its weight."""
+        places = ((field.metadata["term"], getattr(self, field.name)) for field in dataclasses.fields(self))
+        return [(place, weight) for place, weight in places if place and weight]
+
+    def posterior_of(self, prior) -> str:
+        """The name of the posterior, with a prior from `tf_bigan.priors`."""
+        return prior.posterior if self.posterior == AUTO else self.posterior
 
     @property
     def crop_size(self) -> int:
@@ -233,27 +327,34 @@ class Experiment:
 
     def to_flagfile(self) -> str:
         """The text of a flagfile that names every field."""
-        lines = []
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            lines.append(f"--{field.name}={str(value).lower() if isinstance(value, bool) else value}")
-        return "\n".join(lines) + "\n"
+        return "".join(_line(field.name, getattr(self, field.name)) for field in dataclasses.fields(self))
 
     def sized(self) -> "Experiment":
         """Self with the family's own width and latent_dim where they are 0."""
-        own = {name: size for name, size in _SIZES[self.networks].items() if not getattr(self, name)}
-        return dataclasses.replace(self, **own)
+        family = FAMILIES[self.networks]
+        return dataclasses.replace(
+            self, width=self.width or family.width, latent_dim=self.latent_dim or family.latent_dim
+        )
 
     def filled_from(self, other: "Experiment") -> "Experiment":
         """Self with the fields that it leaves open (auto; 0 = as stored) taken from `other`."""
-        left_open = {"image_size": 0, "channels": 0, "strategy": AUTO, "precision": AUTO, "xla": AUTO}
+        left_open = {"image_size": 0, "channels": 0, "dimensions": 0, "strategy": AUTO, "precision": AUTO, "xla": AUTO}
         filled = {name: getattr(other, name) for name, value in left_open.items() if getattr(self, name) == value}
         return dataclasses.replace(self, **filled)
 
     def fresh_digest(self) -> str:
-        """The SHA-256 of what an untrained network and its inference statistics follow from."""
+        """The SHA-256 of what an untrained network and its inference statistics follow from.
+
+        Of settings that came after the first published runs, only those that differ from their defaults count. So a
+        setting that is added leaves the digests of earlier runs as they are.
+        """
         fresh = dataclasses.replace(self, **{name: Experiment.default(name) for name in _OF_TRAINING})
-        return hashlib.sha256(fresh.to_flagfile().encode()).hexdigest()
+        counted = [
+            _line(field.name, getattr(fresh, field.name))
+            for field in dataclasses.fields(fresh)
+            if field.metadata["since"] == 1 or getattr(fresh, field.name) != field.default
+        ]
+        return hashlib.sha256("".join(counted).encode()).hexdigest()
 
     def other_networks(self, other: "Experiment") -> dict[str, tuple]:
         """What may give the networks other shapes than those of `other`: {name: (here, there)}."""
@@ -267,6 +368,10 @@ class Experiment:
             for field in dataclasses.fields(self)
             if not field.metadata["operational"] and getattr(self, field.name) != getattr(other, field.name)
         ]
+
+
+def _line(name, value):
+    return f"--{name}={str(value).lower() if isinstance(value, bool) else value}\n"
 
 
 def _check(field: dataclasses.Field, value: Any):

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from tf_bigan.errors import InputError, nearest
 from tf_bigan.files import replacing
-from tf_bigan.games.pair_model import PairModel, feature_layers, feature_model
+from tf_bigan.games.pair_model import CONDITIONS, PairModel, feature_layers, feature_model, input_names
 from tf_bigan.networks.folding import fold_batch_norms
 from tf_bigan.networks.layers import Network
 
@@ -115,14 +115,57 @@ class _Module(tf.__internal__.tracking.AutoTrackable):
 
 def _encoder_module(model, layer, fold):
     """(module, images to try it on, the model's features of them)."""
-    height, width, channels = model.image_shape
-    prior = model.prior
     if layer == "code" and model.encoder is None:
         raise InputError(f"{model.name} has no encoder, so it has no code")
+    if asked := set(input_names(model.feature_network)) & set(CONDITIONS):
+        raise InputError(
+            f"the encoder of {model.name} takes a {asked.pop()}, which a module of features cannot ask for"
+        )
     original = _float32_twin(model.feature_network)
     network = fold_batch_norms(original) if fold else original
     if layer != "code" and model.layer_name(layer) not in {found.name for found in network.layers}:
         network = original
+
+    spec, prepared = _inputs_of(model)
+
+    def run(network, examples):
+        noise = tf.zeros((tf.shape(examples)[0], model.prior.latent_dim))
+        return network(model.inputs_of(network, [examples], {}, noise), training=False)
+
+    def part(network):
+        return network if layer == "code" else feature_model(network, model.layer_name(layer))
+
+    def forward(part, examples):
+        outputs = run(part, examples)
+        outputs = model.posterior.mean(outputs) if layer == "code" else outputs
+        return tf.reshape(outputs, (tf.shape(outputs)[0], int(np.prod(outputs.shape[1:]))))
+
+    # The whole network trains with the module only as far as `features` reaches.
+    features = part(network)
+    module = _Module([features], spec, lambda examples: forward(features, prepared(examples)))
+    module.input_channels = tf.function(lambda: tf.constant(model.example_shape[-1]), input_signature=())
+    module._network = network
+
+    def layer_function(part):
+        return tf.function(lambda examples: run(part, prepared(examples)))
+
+    module.layers = {
+        found.name: layer_function(feature_model(network, found.name))
+        for found in feature_layers(network)
+        if not isinstance(found, _PLUMBING)
+    }
+    if model.encoder is not None:
+        module.encode = tf.function(lambda examples: model.posterior.mean(run(network, prepared(examples))))
+    examples = np.random.default_rng(0).uniform(size=(8, *model.example_shape)).astype(np.float32)
+    with tf.device("CPU"):  # as the fresh process, to which this one's GPU is closed
+        return module, examples, forward(part(original), tf.constant(examples)).numpy()
+
+
+def _inputs_of(model):
+    """(what a module takes, a function that brings it to the network's size): images of any size, or points."""
+    if model.domain.name != "images":
+        return tf.TensorSpec((None, *model.example_shape), tf.float32, name=model.domain.name), tf.identity
+    height, width, channels = model.example_shape
 
     def resized(images):
         shape = tf.shape(images)
@@ -130,34 +173,7 @@ def _encoder_module(model, layer, fold):
         images = tf.cond(same, lambda: images, lambda: tf.image.resize(images, (height, width), antialias=True))
         return tf.ensure_shape(images, (None, height, width, channels))
 
-    def part(network):
-        return network if layer == "code" else feature_model(network, model.layer_name(layer))
-
-    def forward(part, images):
-        outputs = part(images, training=False)
-        outputs = prior.code(outputs) if layer == "code" else outputs
-        return tf.reshape(outputs, (tf.shape(outputs)[0], int(np.prod(outputs.shape[1:]))))
-
-    spec = tf.TensorSpec((None, None, None, channels), tf.float32, name="images")
-    # The whole network trains with the module only as far as `features` reaches.
-    features = part(network)
-    module = _Module([features], spec, lambda images: forward(features, resized(images)))
-    module.input_channels = tf.function(lambda: tf.constant(channels), input_signature=())
-    module._network = network
-    module.layers = {
-        found.name: _layer_function(feature_model(network, found.name), resized)
-        for found in feature_layers(network)
-        if not isinstance(found, _PLUMBING)
-    }
-    if model.encoder is not None:
-        module.encode = tf.function(lambda images: prior.code(network(resized(images), training=False)))
-    images = np.random.default_rng(0).uniform(size=(8, height, width, channels)).astype(np.float32)
-    with tf.device("CPU"):  # as the fresh process, to which this one's GPU is closed
-        return module, images, forward(part(original), tf.constant(images)).numpy()
-
-
-def _layer_function(part, resized):
-    return tf.function(lambda images: part(resized(images), training=False))
+    return tf.TensorSpec((None, None, None, channels), tf.float32, name="images"), resized
 
 
 def _generator_module(model, fold):

@@ -6,18 +6,24 @@ from tf_bigan.errors import InputError
 from tf_bigan.evaluation.neighbours import nearest_in_stream
 from tf_bigan.files import replacing
 
+POINTS = 2500  # in a scatter plot, as many as the authors of ALI plot
 _GAP = 2  # pixels between cells, before magnification
 _GALLERY_BATCH = 512  # images whose neighbours are sought at a time
 _CELL = 48  # pixels that small images are magnified to, about
 
 
 def samples(model, count=100, seed=0):
-    """A grid of G(z), ten a row; the same seed draws the same z."""
+    """A grid of G(z), ten a row, or a scatter plot of points; the same seed draws the same z."""
+    if model.domain.name == "points":
+        return scatter(model.generate(POINTS, seed=seed))
     return grid(model.generate(count, seed=seed), columns=10)
 
 
 def reconstructions(model, images):
-    """Images and to the right of each its G(E(x)), five pairs a row."""
+    """Images and to the right of each its G(E(x)), five pairs a row; points and reconstructions side by side."""
+    if model.domain.name == "points":
+        extent = _extent(images)
+        return np.concatenate([scatter(images, extent), scatter(model.reconstruct(images), extent)], axis=1)
     return grid(_interleaved(model.reduced(images), model.reconstruct(images)), columns=10)
 
 
@@ -78,6 +84,32 @@ def neighbours(model, queries, gallery, layer="penultimate", metric="euclidean",
     found, _ = gallery.read(indices.reshape(-1))
     rows = np.concatenate([queries[:, None], found.numpy().reshape(*indices.shape, *queries.shape[1:])], axis=1)
     return grid(rows.reshape(-1, *queries.shape[1:]), columns=rows.shape[1])
+
+
+def scatter(points, extent=None, edge=320) -> np.ndarray:
+    """Points of the plane as dots, the denser the darker.
+
+    Args:
+      points: float [N, d], of which the first two coordinates are shown.
+      extent: coordinates from -extent to extent are shown, what lies beyond at the rim; None = 1.25 times the largest.
+      edge: pixels.
+
+    Returns:
+      uint8 [edge, edge, 1].
+    """
+    points = np.asarray(points, np.float32)[:, :2]
+    if not len(points):
+        raise InputError("a figure needs at least one point")
+    extent = extent or _extent(points)
+    places = np.clip(((points / extent + 1.0) / 2.0 * edge).astype(int), 0, edge - 1)
+    counts = np.zeros((edge, edge))
+    np.add.at(counts, (edge - 1 - places[:, 1], places[:, 0] if points.shape[1] > 1 else 0), 1.0)
+    shades = 255 * (1.0 - 0.85 * np.minimum(counts, 3) / 3 - 0.15 * (counts > 0))
+    return shades.astype(np.uint8)[..., None]
+
+
+def _extent(points):
+    return 1.25 * max(float(np.abs(points).max()), 1e-6)
 
 
 def grid(images, columns: int) -> np.ndarray:

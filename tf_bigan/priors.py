@@ -1,7 +1,8 @@
-"""p(z), and how an encoder's output becomes a code in the prior's support.
+"""p(z), and posteriors: how an encoder's output becomes a code.
 
-A prior has three operations: `sample` draws z, `code` maps the encoder's raw output a to a code, and
-`regression_loss` scores a against the z it should have been (used by the latent regressors).
+A prior has `sample`, which draws z, and `posterior`, the name of the posterior that its codes have if nothing else is
+asked for. A posterior has `units`, the outputs that the encoder needs for a code, `mean` and `sample`, which make codes
+of those outputs, and `regression_loss`, which scores the outputs against the z that they should describe.
 """
 
 import tensorflow as tf
@@ -26,10 +27,9 @@ class _Prior:
 
 
 class Uniform(_Prior):
-    """z ~ U(-1, 1)^k. The encoder's output a is a logit: its code is 2 sigmoid(a) - 1.
+    """z ~ U(-1, 1)^k: BiGAN's prior in all its experiments (Donahue et al. 2017, section 4)."""
 
-    BiGAN's prior in all its experiments (Donahue et al. 2017, section 4; the squashing is their code's).
-    """
+    posterior = "squashed"
 
     def sample(self, count, seed):
         """Draws codes.
@@ -43,7 +43,48 @@ class Uniform(_Prior):
         """
         return _integers(count, self.latent_dim, seed, bits=24) * 2.0**-23 - 1.0
 
-    def code(self, outputs):
+
+class Normal(_Prior):
+    """z ~ N(0, I_k): ALI's prior in all its experiments (Dumoulin et al. 2017, section 4)."""
+
+    posterior = "linear"
+
+    def sample(self, count, seed):
+        """Draws codes: float32 [count, latent_dim]; see `Uniform.sample`."""
+        return tf.math.ndtri((_integers(count, self.latent_dim, seed, bits=23) + 0.5) * 2.0**-23)
+
+
+class Linear:
+    """The encoder's output is the code itself.
+
+    Attributes:
+      stochastic: whether `sample` differs from `mean`.
+    """
+
+    stochastic = False
+
+    def units(self, latent_dim: int) -> int:
+        """How many outputs the encoder has for a code of `latent_dim` dimensions."""
+        return latent_dim
+
+    def mean(self, outputs):
+        """Float [N, units] encoder outputs -> float32 [N, latent_dim] codes."""
+        return tf.cast(outputs, tf.float32)
+
+    def sample(self, outputs, noise):
+        """Codes drawn with `noise`, float32 [N, latent_dim] from N(0, 1)."""
+        del noise
+        return self.mean(outputs)
+
+    def regression_loss(self, outputs, z):
+        """Half the mean squared error, a unit Gaussian's negative log-likelihood: float32 [N]."""
+        return 0.5 * tf.reduce_mean(tf.square(tf.cast(outputs, tf.float32) - z), axis=1)
+
+
+class Squashed(Linear):
+    """The encoder's output a is a logit, and its code 2 sigmoid(a) - 1, in (-1, 1) (Donahue et al.'s code)."""
+
+    def mean(self, outputs):
         """Float [N, latent_dim] encoder outputs -> float32 [N, latent_dim] codes in (-1, 1), to rounding."""
         return 2.0 * tf.sigmoid(tf.cast(outputs, tf.float32)) - 1.0
 
@@ -53,23 +94,45 @@ class Uniform(_Prior):
         return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits((z + 1.0) / 2.0, outputs), axis=1)
 
 
-class Normal(_Prior):
-    """z ~ N(0, I_k). The encoder's output is the code itself."""
+class Gaussian(Linear):
+    """The encoder's outputs are the mean and then the logarithm of the standard deviation of q(z | x).
 
-    def sample(self, count, seed):
-        """Draws codes: float32 [count, latent_dim]; see `Uniform.sample`."""
-        return tf.math.ndtri((_integers(count, self.latent_dim, seed, bits=23) + 0.5) * 2.0**-23)
+    A code is drawn as mean + standard deviation * noise (Dumoulin et al. 2017, section 2.2).
+    """
 
-    def code(self, outputs):
-        """Float [N, latent_dim] encoder outputs -> the same numbers as float32."""
-        return tf.cast(outputs, tf.float32)
+    stochastic = True
+
+    def units(self, latent_dim):
+        """Two outputs for each dimension."""
+        return 2 * latent_dim
+
+    def mean(self, outputs):
+        """Float [N, 2 * latent_dim] encoder outputs -> the means, float32 [N, latent_dim]."""
+        return tf.split(tf.cast(outputs, tf.float32), 2, axis=1)[0]
+
+    def sample(self, outputs, noise):
+        """Codes drawn with `noise`, float32 [N, latent_dim] from N(0, 1)."""
+        mean, log_stddev = tf.split(tf.cast(outputs, tf.float32), 2, axis=1)
+        return mean + tf.exp(log_stddev) * noise
 
     def regression_loss(self, outputs, z):
-        """Half the mean squared error, a unit Gaussian's negative log-likelihood: float32 [N]."""
-        return 0.5 * tf.reduce_mean(tf.square(tf.cast(outputs, tf.float32) - z), axis=1)
+        """Mean over dimensions of the negative log-likelihood of z, without its constant: float32 [N]."""
+        mean, log_stddev = tf.split(tf.cast(outputs, tf.float32), 2, axis=1)
+        return tf.reduce_mean(0.5 * tf.square((z - mean) * tf.exp(-log_stddev)) + log_stddev, axis=1)
+
+
+class Implicit(Linear):
+    """The encoder's output is the code, and noise is its second input (Dumoulin et al. 2017, section 5.1, code).
+
+    Such an encoder has an input called "noise". The distribution has no mean in closed form: what stands for it is the
+    code at noise 0.
+    """
+
+    stochastic = True
 
 
 PRIORS = {"uniform": Uniform, "normal": Normal}
+POSTERIORS = {"squashed": Squashed, "linear": Linear, "gaussian": Gaussian, "implicit": Implicit}
 
 
 def make_prior(name: str, latent_dim: int):
@@ -77,3 +140,10 @@ def make_prior(name: str, latent_dim: int):
     if name not in PRIORS:
         raise InputError(f"unknown prior {name!r}.{nearest(name, PRIORS)}")
     return PRIORS[name](latent_dim)
+
+
+def make_posterior(name: str):
+    """The posterior called `name`. Raises InputError for an unknown name."""
+    if name not in POSTERIORS:
+        raise InputError(f"unknown posterior {name!r}.{nearest(name, POSTERIORS)}")
+    return POSTERIORS[name]()

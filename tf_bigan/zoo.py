@@ -229,18 +229,19 @@ def card(name, experiment, report, last, terms, weights, notes, state, lineage) 
         f"{key.removesuffix('_loss')} {value:.4f}" for key, value in last.items() if key.endswith("_loss")
     )
     notes, trainer = _notes(notes), state.get("trainer")
-    edge, channels = experiment.crop_size, experiment.channels
+    points = bool(experiment.dimensions)
+    shape = ", ".join(map(str, experiment.encoder_shape))
     if weights:
-        use = (
-            "```python\nimport tf_bigan\n"
-            f'model = tf_bigan.load("{name}")\n'
-            f"features = model.features(images)   # float32 images [N, {edge}, {edge}, {channels}] in [0, 1]\n```"
+        use = f'```python\nimport tf_bigan\nmodel = tf_bigan.load("{name}")\n' + (
+            f"points = model.generate(1000, seed=0)     # float32 [N, {shape}]\ncodes = model.encode(points)\n```"
+            if points
+            else f"features = model.features(images)   # float32 images [N, {shape}] in [0, 1]\n```"
         )
     else:
         use = "The weights are not published; training gives them."
     return f"""# {name}
 
-{experiment.system} with {experiment.networks} networks on {_images(experiment)}: \
+{experiment.system} with {experiment.networks} networks on {_examples(experiment)}: \
 {_schedule(experiment, state["epochs"])}, {report["training_precision"]}. {_began(lineage)}{_trainer(trainer)}
 
 {use}
@@ -249,7 +250,7 @@ Trained with
 
     {_command(name, trainer, lineage)}
 
-Losses over epoch {state["epochs"]}: {losses}. Inference statistics over {state["statistics_steps"]} batches.
+Losses over epoch {state["epochs"]}: {losses}. {_statistics(state)}
 
 {_numbers(name, report, weights)}{notes}
 ## Terms
@@ -275,7 +276,7 @@ def _numbers(name, report, weights):
     of_gallery = ", images of the gallery" if queries.get("of_gallery") else ""
     return f"""## Numbers
 
-Gallery: all {report["gallery"]["images"]} images of {gallery}; queries: all {queries["images"]} of \
+Gallery: all {report["gallery"]["images"]} examples of {gallery}; queries: all {queries["images"]} of \
 {judged}{of_gallery}; evaluation seed {report["evaluation_seed"]}.
 "untrained" is the same network before training, with its own inference statistics; ± is the standard deviation over
 several of them.
@@ -296,11 +297,21 @@ def _notes(text):
     return f"\n## Notes\n\n{text}\n" if text else ""
 
 
-def _images(experiment):
+def _statistics(state):
+    """Where a run's inference statistics come from, as text."""
+    if not state["statistics_steps"]:
+        return "The inference statistics of its batch norms are running averages."
+    return f"Inference statistics over {state['statistics_steps']} batches."
+
+
+def _examples(experiment):
     """What a run trains on, as text."""
-    edge = experiment.crop_size
     classes = f"first {experiment.max_labels} classes, " if experiment.max_labels else ""
-    return f"{experiment.dataset} ({experiment.split}, {classes}{edge}x{edge}x{experiment.channels})"
+    if experiment.dimensions:
+        shape = f"points of {experiment.dimensions} coordinates"
+    else:
+        shape = "x".join(map(str, experiment.encoder_shape))
+    return f"{experiment.dataset} ({experiment.split}, {classes}{shape})"
 
 
 def _schedule(experiment, epochs):
@@ -320,7 +331,7 @@ def _began(lineage):
     runs = []
     for run in lineage:
         experiment = Experiment().changed_by(run["flags"].splitlines())
-        told = f"{_images(experiment)}: {_schedule(experiment, run['epochs'])}"
+        told = f"{_examples(experiment)}: {_schedule(experiment, run['epochs'])}"
         runs.append(f"- {told}; ended with weights `{run['weights'][:12]}`")
     return "It began with the weights of earlier training (RUN), with Adam's moments at 0:\n\n" + "\n".join(runs)
 

@@ -18,8 +18,8 @@ _MODEL = flags.DEFINE_string("model", None, "a zoo model's name, or a run direct
 _METRICS = flags.DEFINE_list(
     "metrics",
     "knn,reconstruction,nnd",
-    "what to measure: knn, linear, reconstruction, nnd; frozen_prefix, fine_tuning, voc2007 (by default without "
-    "reconstruction where there is no encoder)",
+    "what to measure: knn, linear, reconstruction, nnd, modes (of points of the mixture); frozen_prefix, fine_tuning, "
+    "voc2007 (by default without reconstruction where there is no encoder)",
     short_name="m",
 )
 _LAYERS = flags.DEFINE_list(

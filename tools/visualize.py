@@ -40,9 +40,13 @@ def main():
             raise InputError(f"unknown figure {figure!r}.{nearest(figure, _FIGURES)}")
     model = tf_bigan.load(name)
     possible = [f for f in _FIGURES if model.encoder is not None or f not in ("reconstructions", "interpolations")]
+    points = model.domain.name == "points"
+    if points:
+        possible = [f for f in possible if f in ("samples", "reconstructions")]
     wanted = _WANTED.value or possible
     if missing := set(wanted) - set(possible):
-        raise InputError(f"{name} has no encoder, so it has no {', '.join(sorted(missing))}")
+        why = "is of points" if points and model.encoder is not None else "has no encoder"
+        raise InputError(f"{name} {why}, so it has no {', '.join(sorted(missing))}")
 
     if "neighbours" in wanted and _LAYER.value != "code":
         model.layer_name(_LAYER.value)  # raises for an unknown one, before the other pictures are drawn
@@ -58,7 +62,7 @@ def main():
             bad_images=_BAD_IMAGES.value,
             say=common.note,
         )
-        images, _ = data.queries.arrays(limit=5 * rows)
+        images, _ = data.queries.arrays(limit=figures.POINTS if points else 5 * rows)
 
     sheets = {}
     if "samples" in wanted:
@@ -70,6 +74,8 @@ def main():
         sheets["interpolations"] = figures.interpolations(model, images[:half], images[half : 2 * half])
     if "filters" in wanted:
         for role, network in model.networks.items():
+            if not hasattr(network, "image_filters"):
+                continue
             sheets[f"filters_{role}"] = figures.filters(network, 10 * rows)
     if "neighbours" in wanted:
         if data.overlap:

@@ -11,6 +11,7 @@ from PIL import Image
 
 from tf_bigan.data import images as images_module
 from tf_bigan.data import open_images
+from tf_bigan.data.protocol import NO_LABEL, Source
 from tf_bigan.errors import InputError
 
 
@@ -25,7 +26,8 @@ def flat(value, *shape):
 
 
 def take(dataset, count):
-    return np.stack([np.array(batch) for batch in dataset.take(count)])
+    """The images of the first `count` training batches."""
+    return np.stack([record["x"].numpy() for record in dataset.take(count)])
 
 
 @pytest.fixture(scope="module")
@@ -88,13 +90,11 @@ def test_every_image_comes_first_about_as_often(levels):
     assert counts.sum() == 600 and counts.min() > 30 and counts.max() < 95  # 60 expected, deviation 7.3
 
 
-class Counted:
+class Counted(Source):
     """A source of 1x1 images that hold their own number in two of their channels."""
 
-    origin, split = "numbers", ""
-    class_names = ()
+    origin = "numbers"
     stored_shape = (1, 1, 3)
-    varies = False
 
     def __init__(self, count):
         self.count = count
@@ -103,7 +103,8 @@ class Counted:
         return [struct.pack("<HB", i, 0) for i in indices]
 
     def decode(self, example, channels):
-        return tf.reshape(tf.io.decode_raw(example, tf.uint8), (1, 1, 3)), tf.constant(-1, tf.int64)
+        image = tf.reshape(tf.io.decode_raw(example, tf.uint8), (1, 1, 3))
+        return {"x": image, "label": tf.constant(NO_LABEL, tf.int64)}
 
 
 @pytest.mark.parametrize("count", [2000, 50000, 60000])
@@ -259,7 +260,7 @@ def test_splits_can_be_joined(digits, digits_dir):
         (
             "no_such_thing_at_all",
             "train",
-            "unknown data set 'no_such_thing_at_all'. Any TFDS name, 'digits' or a folder",
+            "unknown data set 'no_such_thing_at_all'. Any TFDS name, 'digits', 'mixture' or a folder",
         ),
         ("digits:7.0.0", "train", "data set 'digits:7.0.0' cannot be opened"),
         ("", "train", "data set ''"),

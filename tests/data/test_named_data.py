@@ -46,7 +46,8 @@ def test_named_data_is_read_cropped_and_judged(prepared, name, splits, classes):
     folder = prepared(name, splits)
     data = open_images(name, "train", 64, 3, folder, shorter_edge=72)
     assert (data.count, len(data.class_names), data.labelled()) == (6, classes, True)
-    (batch,) = data.training_batches(4, seed=0, crop="random", flip=True).take(1)
+    (record,) = data.training_batches(4, seed=0, crop="random", flip=True).take(1)
+    batch = record["x"]
     assert batch.shape == (4, 64, 64, 3) and 0 <= batch.numpy().min() < batch.numpy().max() <= 1
     # ImageNet's test images have no labels to judge by.
     assert sources.default_query_split(name, folder) == "validation"

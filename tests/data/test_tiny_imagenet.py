@@ -191,5 +191,6 @@ def test_an_annotation_of_an_unknown_class_is_named(tmp_path):
 
 def test_it_trains_as_any_other(data_dir):
     data = open_images("tiny_imagenet", image_size=8, data_dir=data_dir, shorter_edge=9)
-    (batch,) = data.training_batches(4, seed=0, crop="random", flip=True).take(1)
+    (record,) = data.training_batches(4, seed=0, crop="random", flip=True).take(1)
+    batch = record["x"]
     assert batch.shape == (4, 8, 8, 3) and float(tf.reduce_max(batch)) < 0.3

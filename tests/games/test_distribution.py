@@ -26,7 +26,8 @@ def plain_bigan():
     generator = keras.Model(z, keras.ops.reshape(pixels, (-1, 8, 8, 1)))
     hidden = dense(8, "d1", seed=5)(keras.ops.reshape(x, (-1, 64))) + dense(8, "d1_z", seed=6)(z)
     discriminator = keras.Model([x, z], dense(1, "d2", seed=7)(keras.ops.tanh(hidden)))
-    return BiGAN(encoder, generator, discriminator, Uniform(4), seed=3)
+    networks = {"encoder": encoder, "generator": generator, "discriminator": discriminator}
+    return BiGAN(networks, Uniform(4), seed=3)
 
 
 @pytest.mark.parametrize("optimizer", [Adam, lambda: keras.optimizers.SGD(0.5)], ids=["Adam", "SGD"])
@@ -52,6 +53,7 @@ class Counting:
     """A prior that deals 0, 1, 2, ... to the batch."""
 
     latent_dim = 1
+    posterior = "linear"
 
     def sample(self, count, seed):
         return tf.reshape(tf.range(tf.cast(count, tf.float32)), (-1, 1))
@@ -60,21 +62,21 @@ class Counting:
 class Product(Game):
     """The loss is the mean of w * z (or of w * x): its gradient is the mean of what the replicas saw."""
 
+    roles = ("generator",)
     players = {"generator": ("generator",)}
 
     def __init__(self, of="z", dtype="float32"):
         inputs = keras.Input((1,))
         kernel = keras.layers.Dense(1, use_bias=False, kernel_initializer="ones", name="w", dtype=dtype)
-        super().__init__(Counting(), generator=keras.Model(inputs, kernel(inputs)))
+        super().__init__({"generator": keras.Model(inputs, kernel(inputs))}, Counting())
         self.of = of
 
-    @property
-    def image_shape(self):
-        return (1, 1, 1)
+    def forward(self, batch, z, draws):
+        inputs = z if self.of == "z" else batch["x"]
+        return {"products": self.run("generator", [inputs], batch, draws)}
 
-    def play(self, x, z):
-        inputs = z if self.of == "z" else tf.reshape(x, (-1, 1))
-        return {"generator": tf.reduce_mean(tf.cast(self.generator(inputs, training=True), tf.float32))}
+    def player_losses(self, tensors):
+        return {"generator": tf.reduce_mean(tf.cast(tensors["products"], tf.float32))}
 
     def weight(self):
         return float(np.squeeze(self.generator.trainable_variables[0]))
@@ -84,7 +86,7 @@ def test_replicas_take_their_own_parts_of_the_batchs_noise(mirrored):
     with mirrored.scope():
         game = Product()
         game.compile(keras.optimizers.SGD(1.0))
-    fit(game, np.zeros((16, 1, 1, 1), np.float32), 16)
+    fit(game, np.zeros((16, 1), np.float32), 16)
     # The mean of 0 ... 15 over all; two replicas with the same z would have seen 0 ... 7 twice, mean 3.5.
     assert game.weight() == pytest.approx(1.0 - 7.5)
 
@@ -93,7 +95,7 @@ def test_gradients_are_averaged_over_replicas_not_summed(mirrored):
     with mirrored.scope():
         game = Product(of="x")
         game.compile(keras.optimizers.SGD(1.0))
-    x = np.float32([0.25] * 8 + [0.75] * 8).reshape(16, 1, 1, 1)
+    x = np.float32([0.25] * 8 + [0.75] * 8).reshape(16, 1)
     fit(game, x, 16)
     assert game.weight() == pytest.approx(1.0 - 0.5)
 
@@ -122,7 +124,7 @@ def test_a_float16_overflow_on_one_replica_skips_the_step_on_all(mirrored, repli
         scale = 2.0**18  # times 1/16 for each of 8 pixels of 1: twice what float16 holds; pixels of 0 are fine
         optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(1.0), initial_scale=scale)
         game.compile(optimizer)
-    x = np.zeros((16, 1, 1, 1), np.float32)
+    x = np.zeros((16, 1), np.float32)
     x[8 * replica : 8 * replica + 8] = 1.0
     fit(game, x, 16)
     assert game.weight() == 1.0
@@ -167,7 +169,7 @@ def test_the_first_bad_step_is_seen_whichever_replica_it_was_on(mirrored, replic
     with mirrored.scope():
         game = Product(of="x")
         game.compile(keras.optimizers.SGD(0.1))
-    x = np.zeros((64, 1, 1, 1), np.float32)
+    x = np.zeros((64, 1), np.float32)
     x[2 * 16 + 8 * replica + 3] = np.nan
     fit(game, x, 16)
     assert game.bad_steps == {"generator": 2}
@@ -206,7 +208,7 @@ def test_a_dataset_trains_on_the_batches_that_replicas_can_share(mirrored):
     history = game.fit(dataset, statistics_steps=0, verbose=0)
     assert all(np.isfinite(values).all() for values in history.history.values())
     assert game.steps_done == 2
-    with pytest.raises(InputError, match="batches of 15 images cannot be shared equally by 2 replicas"):
+    with pytest.raises(InputError, match="batches of 15 examples cannot be shared equally by 2 replicas"):
         fit(game, images(45), 15)
 
 

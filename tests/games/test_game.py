@@ -1,3 +1,5 @@
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -5,11 +7,22 @@ import tensorflow as tf
 from helpers import SYSTEMS, awake_game, batches, fit, images, norms_of, scalar, tiny, tiny_game, values
 
 from tf_bigan import figures
+from tf_bigan.draws import GENERATION, STATISTICS, TRAINING
 from tf_bigan.errors import InputError
 from tf_bigan.evaluation import metrics
-from tf_bigan.games import GAN, Adam, Autoencoder, BiGAN, Game, JointLatentRegressor, LatentRegressor, make_game
-from tf_bigan.games import objectives as objectives_module
-from tf_bigan.games.game import Stream
+from tf_bigan.games import (
+    GAN,
+    Adam,
+    AutoencoderL1,
+    AutoencoderL2,
+    BiGAN,
+    Game,
+    JointLatentRegressor,
+    LatentRegressor,
+    make_game,
+    objectives,
+)
+from tf_bigan.games.terms import ReconstructionX
 from tf_bigan.networks import MLPDiscriminator, MLPEncoder, MLPGenerator
 from tf_bigan.priors import Normal, Uniform
 
@@ -19,18 +32,17 @@ CLASSES = {
     "gan": GAN,
     "latent_regressor": LatentRegressor,
     "joint_latent_regressor": JointLatentRegressor,
-    "autoencoder_l1": Autoencoder,
-    "autoencoder_l2": Autoencoder,
+    "autoencoder_l1": AutoencoderL1,
+    "autoencoder_l2": AutoencoderL2,
 }
 ADVERSARIAL = SYSTEMS[:4]
 WITH_ENCODER = tuple(system for system in SYSTEMS if system != "gan")
 
 
 def bigan(seed=0, prior=None):
-    encoder, generator, discriminator = (
-        maker(seed=seed, **TINY) for maker in (MLPEncoder, MLPGenerator, MLPDiscriminator)
-    )
-    return BiGAN(encoder, generator, discriminator, prior or Uniform(4), seed=seed)
+    makers = {"encoder": MLPEncoder, "generator": MLPGenerator, "discriminator": MLPDiscriminator}
+    networks = {role: maker(seed=seed, **TINY) for role, maker in makers.items()}
+    return BiGAN(networks, prior or Uniform(4), seed=seed)
 
 
 def trainables(game):
@@ -125,11 +137,11 @@ def test_a_players_loss_moves_its_own_variables_only(system, monkeypatch):
     for silent in CLASSES[system].players:
         game = awake_game(system)
 
-        def play(x, z, game=game, silent=silent):
-            losses = type(game).play(game, x, z)
+        def player_losses(tensors, game=game, silent=silent):
+            losses = type(game).player_losses(game, tensors)
             return {**losses, silent: 0.0 * losses[silent]}
 
-        monkeypatch.setattr(game, "play", play)
+        monkeypatch.setattr(game, "player_losses", player_losses)
         game.compile(keras.optimizers.SGD(0.1), run_eagerly=True)
         before = trainables(game)
         fit(game, images(16), 16)
@@ -229,7 +241,7 @@ def recorded_logits(game, monkeypatch, x, z):
         return tf.reduce_mean(real - generated)
 
     with monkeypatch.context() as patch:
-        patch.setattr(objectives_module, "discriminate", discriminate)
+        patch.setattr(game, "objective", dataclasses.replace(game.objective, discriminate=discriminate))
         game.play(tf.constant(x), tf.constant(z))
     return seen[0]
 
@@ -313,10 +325,29 @@ def labelled(x):
     return tf.data.Dataset.from_tensor_slices((x, np.arange(len(x)))).batch(16)
 
 
+class InBatches(keras.utils.PyDataset):
+    def __init__(self, x):
+        super().__init__()
+        self.x = x
+
+    def __len__(self):
+        return len(self.x) // 16
+
+    def __getitem__(self, i):
+        return {"x": self.x[16 * i : 16 * i + 16]}
+
+
 @pytest.mark.parametrize(
     "feed, steps",
-    [(lambda x: batches(x, 16), 4), (labelled, 4), (lambda x: x, 2), (lambda x: x.astype(np.float64), 2)],
-    ids=["dataset", "dataset with labels", "array", "float64 array"],
+    [
+        (lambda x: batches(x, 16), 4),
+        (labelled, 4),
+        (lambda x: x, 2),
+        (lambda x: x.astype(np.float64), 2),
+        (lambda x: {"x": x, "label": np.arange(len(x))}, 2),
+        (InBatches, 4),
+    ],
+    ids=["dataset", "dataset with labels", "array", "float64 array", "record of arrays", "PyDataset"],
 )
 def test_a_game_made_by_hand_is_compiled_and_fitted(feed, steps):
     game = bigan()
@@ -331,6 +362,19 @@ def test_a_game_made_by_hand_is_compiled_and_fitted(feed, steps):
             assert float(norm.batches) == steps and np.any(norm.mean)
     codes = game.encode(images(5))
     assert codes.shape == (5, 4) and np.all(np.isfinite(codes))
+
+
+@pytest.mark.filterwarnings("ignore:Your input ran out of data")  # Keras says so of every generator that ends
+def test_a_generator_trains_on_all_its_batches_and_leaves_the_statistics():
+    from_dataset, game = awake_game(), awake_game()
+    for each in (from_dataset, game):
+        each.compile(keras.optimizers.SGD(0.1))
+    x = images(64)
+    fit(from_dataset, x, 16)
+    game.fit((x[i : i + 16] for i in range(0, 64, 16)), verbose=0)
+    assert game.steps_done == 4 and float(norms_of(game.encoder)["h2_norm"].batches) == 0
+    for a, b in zip(game.trainable_variables, from_dataset.trainable_variables, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
 
 
 def test_arrays_are_shuffled_by_the_seed_unless_told_not_to():
@@ -408,10 +452,11 @@ def test_reported_losses_are_means_over_the_epoch():
         (images(16, shape=(8, 8, 3)), r"shape \[N, 8, 8, 1\], got \[16, 8, 8, 3\]"),
         (np.zeros((16, 8, 8, 1), np.uint8), "divide uint8 by 255"),
         (batches(images(16), 16).skip(1), "x is empty"),
-        (None, "x must be an array of images or a tf.data.Dataset, found NoneType"),
-        ((image for image in images(16)), "x must be an array of images or a tf.data.Dataset, found generator"),
+        (None, "x must be an array, or x a tf.data.Dataset, a generator or a PyDataset, found NoneType"),
+        ((image for image in images(16)), r"shape \[N, 8, 8, 1\], got \[8, 8, 1\]"),
+        ((image for image in images(0)), "x is empty"),
     ],
-    ids=["too bright", "too dark", "channels", "uint8", "empty", "nothing", "generator"],
+    ids=["too bright", "too dark", "channels", "uint8", "empty", "nothing", "no batches", "empty generator"],
 )
 def test_fit_refuses_images_that_are_none(feed, message):
     game = bigan()
@@ -441,7 +486,7 @@ def test_evaluate_gives_the_players_losses_and_trains_nothing():
     before = trainables(game)
     x = images(32)
     losses = game.evaluate(x, batch_size=16, return_dict=True, verbose=0)
-    z = game.noise(16, 0, Stream.STATISTICS)
+    z = game.noise(16, 0, STATISTICS)
     each = [game.play(tf.constant(part), z) for part in (x[:16], x[16:])]
     for player in game.players:
         assert losses[f"{player}_loss"] == pytest.approx(np.mean([float(e[player]) for e in each]), rel=1e-4)
@@ -468,12 +513,13 @@ def test_a_validation_split_is_refused():
 def test_networks_of_ones_own_need_not_name_their_feature_layer():
     flat = [keras.layers.Flatten(), keras.layers.Dense(5, name="mine"), keras.layers.Dense(3)]
     encoder = keras.Sequential([keras.Input((8, 8, 1)), *flat])
-    game = BiGAN(encoder, MLPGenerator((8, 8, 1), 3, 16), MLPDiscriminator((8, 8, 1), 3, 16), Uniform(3))
+    others = {"generator": MLPGenerator((8, 8, 1), 3, 16), "discriminator": MLPDiscriminator((8, 8, 1), 3, 16)}
+    game = BiGAN({"encoder": encoder, **others}, Uniform(3))
     x = images(4)
     np.testing.assert_array_equal(game.features(x), game.features(x, "mine"))
     assert game.layer_names == [layer.name for layer in flat]
     short = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(name="pixels"), keras.layers.Dense(3)])
-    game = BiGAN(short, MLPGenerator((8, 8, 1), 3, 16), MLPDiscriminator((8, 8, 1), 3, 16), Uniform(3))
+    game = BiGAN({"encoder": short, **others}, Uniform(3))
     np.testing.assert_array_equal(game.features(x), x.reshape(4, 64))
 
 
@@ -486,11 +532,12 @@ class Subclassed(keras.Model):
 
 @pytest.mark.parametrize("unknown", [Subclassed, lambda: keras.Sequential([keras.layers.Dense(3)])])
 def test_networks_of_unknown_shapes_are_refused(unknown):
-    e, g, d = MLPEncoder((8, 8, 1), 3, 16), MLPGenerator((8, 8, 1), 3, 16), MLPDiscriminator((8, 8, 1), 3, 16)
+    makers = {"encoder": MLPEncoder, "generator": MLPGenerator, "discriminator": MLPDiscriminator}
+    networks = {role: maker((8, 8, 1), 3, 16) for role, maker in makers.items()}
     with pytest.raises(InputError, match="the encoder must be a functional Keras model, or a Sequential one with a"):
-        BiGAN(unknown(), g, d, Uniform(3))
+        BiGAN({**networks, "encoder": unknown()}, Uniform(3))
     with pytest.raises(InputError, match="the generator must be a functional Keras model"):
-        BiGAN(e, unknown(), d, Uniform(3))
+        BiGAN({**networks, "generator": unknown()}, Uniform(3))
 
 
 @pytest.mark.parametrize(
@@ -508,9 +555,13 @@ def test_networks_of_unknown_shapes_are_refused(unknown):
     ],
 )
 def test_networks_that_do_not_fit_are_refused(encoder, generator, prior, message):
-    networks = MLPEncoder(encoder[:3], encoder[3], 16), MLPGenerator(generator[:3], generator[3], 16)
+    networks = {
+        "encoder": MLPEncoder(encoder[:3], encoder[3], 16),
+        "generator": MLPGenerator(generator[:3], generator[3], 16),
+        "discriminator": MLPDiscriminator((8, 8, 1), 4, 16),
+    }
     with pytest.raises(InputError, match=message):
-        BiGAN(*networks, MLPDiscriminator((8, 8, 1), 4, 16), prior)
+        BiGAN(networks, prior)
 
 
 def larger_encoder(system="bigan", **changes):
@@ -523,13 +574,13 @@ def test_a_larger_encoder_plays_with_reduced_images():
     for role, network in awake_game().networks.items():
         if role != "encoder":
             game.networks[role].set_weights(network.get_weights())
-    assert game.reduces and game.image_shape == (16, 16, 1)
+    assert game.reduces and game.example_shape == (16, 16, 1)
     x, z = images(16, shape=(16, 16, 1)), game.noise(16, 0)
     small = tf.clip_by_value(tf.image.resize(x, (8, 8), "lanczos3", antialias=True), 0.0, 1.0)
     np.testing.assert_array_equal(game.reduced(x), small)
-    real = game.discriminator([small, game.prior.code(game.encoder(x, training=True))], training=True)
+    real = game.discriminator([small, game.posterior.mean(game.encoder(x, training=True))], training=True)
     generated = game.discriminator([game.generator(z, training=True), z], training=True)
-    expected = float(objectives_module.discriminate(real, generated))
+    expected = float(objectives.discriminate(real, generated))
 
     game.compile(keras.optimizers.SGD(0.0))
     history = fit(game, x, 16).history
@@ -549,14 +600,14 @@ def test_a_larger_encoder_encodes_its_size_and_reconstructs_g_s():
 
 @pytest.mark.parametrize("system", ["latent_regressor", "joint_latent_regressor", "autoencoder_l2"])
 def test_only_bigan_takes_a_larger_encoder(system):
-    with pytest.raises(InputError, match=f"in {system} the encoder works on G's images, or G on the encoder's"):
+    with pytest.raises(InputError, match=f"in {system} the encoder works on G's examples, or G on the encoder's"):
         larger_encoder(system)
 
 
 def test_an_array_smaller_than_a_batch_is_refused():
     game = bigan()
     game.compile()
-    with pytest.raises(InputError, match="5 images, fewer than a batch of 16"):
+    with pytest.raises(InputError, match="x has 5 examples, fewer than a batch of 16"):
         game.fit(images(5), batch_size=16, verbose=0)
 
 
@@ -581,11 +632,11 @@ def test_the_first_bad_step_is_remembered(steps_per_execution):
 def test_bad_steps_are_told_apart_by_player(monkeypatch):
     game = awake_game("latent_regressor")
 
-    def play(x, z):
-        losses = LatentRegressor.play(game, x, z)
+    def player_losses(tensors):
+        losses = LatentRegressor.player_losses(game, tensors)
         return {**losses, "encoder": tf.where(game.step.value >= 2, float("inf"), losses["encoder"])}
 
-    monkeypatch.setattr(game, "play", play)
+    monkeypatch.setattr(game, "player_losses", player_losses)
     game.compile(keras.optimizers.SGD(0.0))
     fit(game, images(64), 16)
     assert game.bad_steps == {"encoder": 2}
@@ -594,17 +645,18 @@ def test_bad_steps_are_told_apart_by_player(monkeypatch):
 # -- noise
 
 
-def test_noise_is_a_function_of_seed_stream_and_step():
+def test_noise_is_a_function_of_seed_purpose_and_step():
     game, again, other = bigan(seed=5), bigan(seed=5), bigan(seed=6)
     np.testing.assert_array_equal(game.noise(16, 3), again.noise(16, tf.constant(3, tf.int64)))
     draws = [game.noise(16, 3), game.noise(16, 4), other.noise(16, 3)]
-    draws += [game.noise(16, 3, stream) for stream in (Stream.STATISTICS, Stream.GENERATE)]
+    draws += [game.noise(16, 3, purpose) for purpose in (STATISTICS, GENERATION)]
     rows = np.concatenate(draws)
     assert len(np.unique(rows, axis=0)) == len(rows)
 
 
-def test_neighbouring_seeds_share_no_noise_in_any_stream():
-    rows = [bigan(seed=seed).noise(4, 0, stream) for seed in (0, 1, 2) for stream in Stream]
+def test_neighbouring_seeds_share_no_noise_for_any_purpose():
+    purposes = (TRAINING, STATISTICS, GENERATION)
+    rows = [bigan(seed=seed).noise(4, 0, purpose) for seed in (0, 1, 2) for purpose in purposes]
     assert len(np.unique(np.concatenate(rows), axis=0)) == 9 * 4
 
 
@@ -630,7 +682,7 @@ def test_statistics_describe_real_data_for_encoder_and_discriminator_and_the_pri
     game = awake_game(system)
     x = images(48)
     parts = [tf.constant(x[i : i + 16]) for i in (0, 16, 32)]
-    z = [game.noise(16, step, Stream.STATISTICS) for step in range(3)]
+    z = [game.noise(16, step, STATISTICS) for step in range(3)]
     game.estimate_statistics(batches(x, 16), 3)
     codes = None
     if game.encoder is not None:
@@ -834,15 +886,15 @@ def test_images_that_are_none_are_refused(used, kind):
 
 
 def test_images_at_the_ends_of_the_range_are_fine(used):
-    used.check_images(np.zeros((1, 8, 8, 1)))
-    used.check_images(np.ones((1, 8, 8, 1), np.float16))
-    used.check_images(tf.ones((1, 8, 8, 1)))
+    used.domain.check(np.zeros((1, 8, 8, 1)))
+    used.domain.check(np.ones((1, 8, 8, 1), np.float16))
+    used.domain.check(tf.ones((1, 8, 8, 1)))
 
 
 def test_a_game_is_its_encoder_as_a_layer(used):
     x = images(3)
     np.testing.assert_array_equal(used(x), used.encoder(x))
-    assert used.image_shape == awake_game("gan").image_shape == (8, 8, 1)
+    assert used.example_shape == awake_game("gan").example_shape == (8, 8, 1)
 
 
 @pytest.mark.parametrize("dtype", ["mixed_bfloat16", "mixed_float16"])
@@ -864,27 +916,28 @@ def test_use_sees_later_training():
 
 
 def test_networks_need_a_known_image_shape():
-    with pytest.raises(InputError, match="image_size and channels must be known"):
+    with pytest.raises(InputError, match="image_size and channels, or a point's dimensions, must be known"):
         make_game(tiny(image_size=0))
 
 
 def test_unknown_reconstruction_error_names_the_nearest():
-    game = tiny_game("autoencoder_l1")
     with pytest.raises(InputError, match="unknown error 'l3'. Did you mean 'l"):
-        Autoencoder(game.encoder, game.generator, Uniform(4), error="l3")
+        ReconstructionX(1.0, error="l3")
+    with pytest.raises(InputError, match="unknown system 'autoencoder_l3'. Did you mean 'autoencoder_l"):
+        tiny(system="autoencoder_l3")
 
 
-def test_a_system_of_ones_own_needs_players_and_losses():
+def test_a_system_of_ones_own_needs_players_a_forward_pass_and_losses():
     class Mean(Game):
         players = {"generator": ("generator",)}
 
-        def play(self, x, z):
-            return {"generator": tf.reduce_mean(tf.square(self.generator(z, training=True) - x))}
+        def forward(self, batch, z, draws):
+            return {"x": batch["x"], "samples": self.run("generator", [z], batch, draws)}
 
-        def observe(self, x, z):
-            self.generator(z, training=True)
+        def player_losses(self, tensors):
+            return {"generator": tf.reduce_mean(tf.square(tensors["samples"] - tensors["x"]))}
 
-    game = Mean(Uniform(4), generator=MLPGenerator(**TINY))
+    game = Mean({"generator": MLPGenerator(**TINY)}, Uniform(4))
     game.compile(keras.optimizers.Adam(0.01))
     before = values(game.generator)
     game.fit(np.full((64, 8, 8, 1), 0.9, np.float32), batch_size=16, epochs=20, verbose=0)

@@ -1,5 +1,6 @@
 """The geometry to the pixel is tests/test_original_weights.py's; here, what the networks are made of."""
 
+import dataclasses
 import math
 
 import keras
@@ -10,8 +11,9 @@ from helpers import images, norms_of, tiny, values
 
 from tf_bigan.errors import InputError
 from tf_bigan.experiment import Experiment
-from tf_bigan.networks import FAMILIES, AlexNetDiscriminator, ConvDiscriminator, ConvEncoder, ConvGenerator
-from tf_bigan.networks.conv import PaddedMaxPool
+from tf_bigan.games import GAN, BiGAN, LatentRegressor
+from tf_bigan.networks import AlexNetDiscriminator, ConvDiscriminator, ConvEncoder, ConvGenerator
+from tf_bigan.networks.conv import PaddedMaxPool, make
 
 TINY = {"image_shape": (32, 32, 3), "width": 4}
 MAKERS = {
@@ -161,11 +163,18 @@ def test_sizes_that_the_networks_cannot_take_are_refused():
 
 
 def test_the_family_follows_the_experiment():
-    assert Experiment(image_size=64, encoder_size=112).encoder_shape[:2] == (112, 112)
+    assert Experiment(image_size=64, encoder_size=112, channels=3).encoder_shape == (112, 112, 3)
     experiment = tiny(networks="conv", image_size=32, encoder_size=48, channels=3, width=4, latent_dim=6)
-    makers = FAMILIES["conv"](experiment, "float32", joint=True, zero_encoder=False, featured=False)
+    makers = make(experiment, "float32", BiGAN)
     assert makers["encoder"]().input_shape == (None, 48, 48, 3)
     assert makers["generator"]().output_shape == (None, 32, 32, 3)
     assert [tuple(i.shape) for i in makers["discriminator"]().inputs] == [(None, 32, 32, 3), (None, 6)]
-    makers = FAMILIES["conv"](experiment, "float32", joint=False, zero_encoder=True, featured=True)
+    assert not makers["encoder"]().get_config()["zero_output"]
+    makers = make(experiment, "float32", GAN)
     assert isinstance(makers["discriminator"](), AlexNetDiscriminator)
+    makers = make(experiment, "float32", LatentRegressor)
+    assert makers["encoder"]().get_config()["zero_output"]
+    discriminator = makers["discriminator"]()
+    assert isinstance(discriminator, ConvDiscriminator) and discriminator.input_shape == (None, 32, 32, 3)
+    gaussian = make(dataclasses.replace(experiment, posterior="gaussian"), "float32", BiGAN)
+    assert gaussian["encoder"]().output_shape == (None, 12) and gaussian["generator"]().input_shape == (None, 6)

@@ -10,7 +10,7 @@ from tf_bigan.networks.convolutions import Convolution, TransposedConvolution, k
 @pytest.fixture(params=["as convolutions", "as matrix products", "as TensorFlow has it"])
 def way(request, monkeypatch):
     """The ways that a convolution, its transpose and its kernel's gradient are computed in."""
-    never, always = {"_SMALL_MAP": 0, "_MEDIUM_MAP": 0}, {"_LARGE_KERNEL": 1, "_MANY_CHANNELS": 1}
+    never, always = {"_SMALL_MAP": 0, "_MEDIUM_MAP": 0}, {"_LARGE_KERNEL": 1, "_MANY_CHANNELS": 1, "_SOME_CHANNELS": 1}
     limits = {"as convolutions": never | {"_FEW_CHANNELS": 0}, "as matrix products": always}
     for name, value in limits.get(request.param, {}).items():
         monkeypatch.setattr(convolutions, name, value)
@@ -30,6 +30,10 @@ def way(request, monkeypatch):
         {"strides": 4, "kernel_size": 5, "pad": 3},
         {"pad": 1, "groups": 2},
         {"kernel_size": 1, "strides": 3, "pad": 1},
+        {"kernel_size": 1, "use_bias": True},
+        {"kernel_size": 1, "strides": 2},
+        {"kernel_size": (10, 11), "groups": 2},
+        {"kernel_size": (10, 11), "strides": 2, "use_bias": True},
     ],
     ids=str,
 )
@@ -51,6 +55,8 @@ def test_convolutions_are_keras_own(way, settings):
         {"strides": 3, "kernel_size": 2},
         {"strides": 2, "trim": (2, 1), "filters": 20},
         {"use_bias": True, "activation": "relu"},
+        {"kernel_size": 1, "use_bias": True},
+        {"kernel_size": 1, "strides": 2},
     ],
     ids=str,
 )
@@ -59,6 +65,13 @@ def test_transposed_convolutions_are_keras_own(way, settings):
     ours = TransposedConvolution(**settings)
     trim = settings.pop("trim", (0, 0))
     assert_same_layer(ours, trimmed(keras.layers.Conv2DTranspose(**settings), trim), images(2, shape=(3, 4, 6)))
+
+
+@pytest.mark.parametrize("kernel_size, strides", [(5, 1), (4, 2), (2, 3), (1, 1)])
+def test_transposed_convolutions_from_a_map_of_one_pixel(way, kernel_size, strides):
+    settings = {"filters": 4, "kernel_size": kernel_size, "strides": strides, "use_bias": True}
+    layers = TransposedConvolution(**settings), keras.layers.Conv2DTranspose(**settings)
+    assert_same_layer(*layers, images(3, shape=(1, 1, 6)))
 
 
 def test_they_are_made_again_from_their_configs():

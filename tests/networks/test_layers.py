@@ -1,9 +1,12 @@
+import threading
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_bigan.networks.layers import BatchNorm, normal_initializer
+from tf_bigan.networks.folding import fold_batch_norms
+from tf_bigan.networks.layers import BatchNorm, normal_initializer, tracking_statistics
 
 
 def estimated(norm, batches):
@@ -205,3 +208,94 @@ def test_gain_and_bias_are_not_rounded_to_the_layers_precision(precision, traini
     x = np.array([1.0, -1.0, 1.0, -1.0], np.float32).reshape(1, 2, 2, 1)  # of mean 0 and variance 1
     y = tf.cast(norm(x, training=training), tf.float32)
     np.testing.assert_allclose(np.unique(y), [-2.003, -0.001], rtol=0.005)
+
+
+def tracked(norm, *batches):
+    """Runs `batches` through `norm` as training steps do."""
+    with tracking_statistics():
+        for batch in batches:
+            norm(batch, training=True)
+
+
+MAPS = {"rows": lambda rows: np.float32(rows), "maps": lambda rows: np.float32(rows)[:, None, None, :]}
+
+
+@pytest.mark.parametrize("shape", MAPS)
+def test_running_statistics_by_hand(shape):
+    norm = BatchNorm(epsilon=3.0, momentum=0.75)
+    norm.build(MAPS[shape]([[0.0]]).shape)
+    assert [v.name for v in norm.variables] == ["mean", "stdev"]
+    assert (float(norm.mean[0]), float(norm.stdev[0])) == (0.0, 1.0)
+    # Batch 1: mean 3, biased variance 1, with epsilon 4, deviation 2. Batch 2: 5, 1 + 5 + 3 = 9, deviation 3.
+    a = np.sqrt(6.0)
+    tracked(norm, MAPS[shape]([[2.0], [4.0]]), MAPS[shape]([[5.0 - a], [5.0 + a]]))
+    np.testing.assert_allclose(norm.mean, [0.75 * 0.25 * 3.0 + 0.25 * 5.0], rtol=1e-6)
+    np.testing.assert_allclose(norm.stdev, [0.75 * (0.75 + 0.25 * 2.0) + 0.25 * 3.0], rtol=1e-6)
+    # Inference mode takes the deviation as it is.
+    norm.mean.assign([1.0])
+    norm.stdev.assign([2.0])
+    np.testing.assert_allclose(np.ravel(norm(MAPS[shape]([[1.0], [4.0]]))), [0.0, 1.5], rtol=1e-6)
+
+
+def test_only_training_calls_while_tracking_move_running_statistics():
+    norm, x = built(momentum=0.9), np.float32([[0], [2]])
+    norm(x, training=True)
+    with tracking_statistics():
+        norm(x, training=False)
+    norm.estimating = True
+    norm(x, training=True)
+    norm.reset_statistics()
+    assert (float(norm.mean[0]), float(norm.stdev[0])) == (0.0, 1.0) and not norm.estimated
+    thread = threading.Thread(target=lambda: tracked(norm))
+    thread.start(), thread.join()
+    norm(x, training=True)
+    assert float(norm.mean[0]) == 0.0
+    with tracking_statistics():
+        tracked(norm)  # the inner one does not end the outer one
+        norm(x, training=True)
+    np.testing.assert_allclose(norm.mean, [0.1], rtol=1e-6)
+
+
+def test_tracking_leaves_estimated_statistics_alone():
+    norm = built()
+    tracked(norm, np.float32([[0], [2]]))
+    assert [float(np.squeeze(s)) for s in (norm.mean, norm.variance, norm.batches)] == [0.0, 1.0, 0.0]
+    assert norm.estimated
+
+
+def test_a_momentum_changes_nothing_in_training_mode():
+    x = np.random.default_rng(0).normal(size=(5, 4, 3, 2)).astype(np.float32)
+    for value in (x, x.reshape(-1, 2)):
+        outputs = [BatchNorm(affine=True, momentum=momentum)(value, training=True) for momentum in (None, 0.95)]
+        np.testing.assert_array_equal(*outputs)
+
+
+def test_replicas_share_their_running_statistics(mirrored):
+    # Replica 0 holds 0 and 2, replica 1 holds 4 and 8: means 1 and 6, deviations 1 and 2.
+    with mirrored.scope():
+        norm = built(momentum=0.5, epsilon=0.0)
+    x = mirrored.experimental_distribute_values_from_function(
+        lambda context: [tf.constant([[0.0], [2.0]]), tf.constant([[4.0], [8.0]])][context.replica_id_in_sync_group]
+    )
+
+    @tf.function
+    def step(x):
+        mirrored.run(lambda x: tracked(norm, x), (x,))
+
+    step(x)
+    for statistic, expected in ((norm.mean, 0.5 * 3.5), (norm.stdev, 0.5 + 0.5 * 1.5)):
+        for copy in mirrored.experimental_local_results(statistic.value):
+            np.testing.assert_allclose(copy, [expected], rtol=1e-6)
+
+
+def test_running_statistics_are_kept_in_the_config_and_folded():
+    norm = BatchNorm(affine=True, momentum=0.95, epsilon=1e-4, name="norm")
+    assert BatchNorm.from_config(norm.get_config()).momentum == 0.95
+    inputs = keras.Input((2,))
+    model = keras.Model(inputs, norm(keras.layers.Dense(2, name="linear")(inputs)))
+    norm.mean.assign([1.0, -1.0])
+    norm.stdev.assign([0.5, 3.0])
+    x = np.float32([[1.0, 2.0], [-3.0, 0.5]])
+    folded = fold_batch_norms(model)
+    assert not any(isinstance(layer, BatchNorm) for layer in folded.layers)
+    np.testing.assert_allclose(folded(x), model(x), atol=1e-5)

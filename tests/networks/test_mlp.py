@@ -6,7 +6,9 @@ import pytest
 import tensorflow as tf
 from helpers import images, norms_of, tiny, values
 
-from tf_bigan.networks import FAMILIES, MLPDiscriminator, MLPEncoder, MLPGenerator
+from tf_bigan.games import GAN, BiGAN, LatentRegressor
+from tf_bigan.networks import MLPDiscriminator, MLPEncoder, MLPGenerator
+from tf_bigan.networks.mlp import make
 
 TINY = {"image_shape": (8, 8, 1), "latent_dim": 4, "width": 16}
 MAKERS = {"encoder": MLPEncoder, "generator": MLPGenerator, "discriminator": MLPDiscriminator}
@@ -248,8 +250,8 @@ def test_image_filters_are_the_weights_next_to_the_images(role):
 
 def test_families_make_networks_from_an_experiment():
     experiment = tiny(latent_dim=3, width=5, generator_skip=False, sync_batch_norm=True, seed=6)
-    makers = FAMILIES["mlp"](experiment, "mixed_bfloat16", joint=True, zero_encoder=True, featured=False)
-    configs = {role: make().get_config() for role, make in makers.items()}
+    makers = make(experiment, "mixed_bfloat16", BiGAN)
+    configs = {role: maker().get_config() for role, maker in makers.items()}
     shared = {
         "image_shape": (8, 8, 1),
         "latent_dim": 3,
@@ -259,10 +261,11 @@ def test_families_make_networks_from_an_experiment():
         "dtype": "mixed_bfloat16",
     }
     assert configs == {
-        "encoder": {**shared, "zero_output": True, "name": "encoder"},
+        "encoder": {**shared, "zero_output": False, "name": "encoder"},
         "generator": {**shared, "skip": False, "name": "generator"},
         "discriminator": {**shared, "name": "discriminator"},
     }
-    makers = FAMILIES["mlp"](experiment, "float32", joint=False, zero_encoder=False, featured=True)
+    assert make(experiment, "float32", GAN)["discriminator"]().get_config()["latent_dim"] == 0
+    makers = make(experiment, "float32", LatentRegressor)
     assert makers["discriminator"]().get_config()["latent_dim"] == 0
-    assert not makers["encoder"]().get_config()["zero_output"]
+    assert makers["encoder"]().get_config()["zero_output"]

@@ -60,12 +60,12 @@ def test_a_gpu_that_tensorflow_does_not_see_is_mentioned(monkeypatch):
 
 @pytest.mark.parametrize("name", ["float32", "mixed_bfloat16"])
 def test_a_precision_that_is_asked_for_is_taken(name):
-    assert devices.pick_precision(name, tf.distribute.get_strategy()) == (name, "as asked")
+    assert devices.pick_precision(name, "mlp", tf.distribute.get_strategy()) == (name, "as asked")
 
 
 def test_float16_needs_a_gpu():
     with pytest.raises(InputError, match="mixed_float16 needs a GPU; on CPUs use mixed_bfloat16 or float32"):
-        devices.pick_precision("mixed_float16", tf.distribute.get_strategy())
+        devices.pick_precision("mixed_float16", "mlp", tf.distribute.get_strategy())
 
 
 @pytest.mark.parametrize(
@@ -74,12 +74,12 @@ def test_float16_needs_a_gpu():
 def test_auto_precision_is_the_faster_one(seconds, policy, monkeypatch):
     float32, bfloat16 = seconds
     monkeypatch.setattr(devices, "_product_seconds", lambda dtype, size: float32 if dtype == tf.float32 else bfloat16)
-    found, why = devices.pick_precision("auto", tf.distribute.get_strategy())
+    found, why = devices.pick_precision("auto", "mlp", tf.distribute.get_strategy())
     assert found == policy and f"{float32 / bfloat16:.1f} times as fast" in why
 
 
 def test_auto_precision_is_measured_here():
-    policy, why = devices.pick_precision("auto", tf.distribute.get_strategy())
+    policy, why = devices.pick_precision("auto", "mlp", tf.distribute.get_strategy())
     assert policy in ("float32", "mixed_bfloat16") and "bfloat16 products run" in why
 
 
@@ -131,3 +131,10 @@ def test_threads_and_devices_cannot_be_set_once_tensorflow_has_run(experiment, t
     tf.add(1, 1)
     with pytest.raises(InputError, match="can be set only before TensorFlow has run"):
         train(experiment, tmp_path / "run", digits_dir)
+
+
+def test_points_are_trained_in_float32_unless_asked_otherwise():
+    strategy = tf.distribute.get_strategy()
+    assert devices.pick_precision("auto", "mixture", strategy) == ("float32", "points")
+    assert devices.pick_precision("mixed_bfloat16", "mixture", strategy) == ("mixed_bfloat16", "as asked")
+    assert devices.pick_xla("auto", "float32", "mixture", strategy, False)

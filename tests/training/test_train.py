@@ -237,15 +237,15 @@ def test_a_run_that_diverges_ends_with_status_2(tmp_path, digits_dir):
 def test_a_loss_that_is_not_finite_names_player_and_step_and_keeps_the_last_good_checkpoint(
     player, tmp_path, digits_dir, monkeypatch
 ):
-    play = BiGAN.play
+    player_losses = BiGAN.player_losses
 
-    def broken(game, x, z):
-        losses = play(game, x, z)
+    def broken(game, tensors):
+        losses = player_losses(game, tensors)
         return {**losses, player: tf.where(game.step.value >= 22, float("nan"), losses[player])}
 
     experiment = tiny(constant_epochs=2, checkpoint_every=5)
     with monkeypatch.context() as patch:
-        patch.setattr(BiGAN, "play", broken)
+        patch.setattr(BiGAN, "player_losses", broken)
         with pytest.raises(InputError, match=f"the loss of the {player} is not finite at step 22; training stopped"):
             ran(experiment, tmp_path, digits_dir)
     good = checkpoints_in(tmp_path)[-1]
@@ -358,7 +358,7 @@ def test_the_flags_of_two_sizes_train_on_two_replicas(precision, tmp_path, digit
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
 def test_half_precision_trains_to_float32_weights(precision, tmp_path, digits_dir, monkeypatch):
     # float16 is refused on CPUs for its speed; that it works can be seen here all the same.
-    monkeypatch.setattr(devices, "pick_precision", lambda name, strategy: (precision, "as asked"))
+    monkeypatch.setattr(devices, "pick_precision", lambda name, networks, strategy: (precision, "as asked"))
     ran(tiny(precision=precision), tmp_path, digits_dir)
     arrays = read_h5(tmp_path / "encoder.weights.h5")
     assert {a.dtype for a in arrays.values()} == {np.dtype("float32")}

@@ -13,6 +13,19 @@ TRANSFERS = {
 # What else tells a classifier's settings apart.
 _TOLD = {"learning_rate": "rate", "units": "units", "seed": "seed"}
 
+# What `modes` gives: counts of 25, and measures.
+_COUNTS = {
+    "modes": "modes with any sample",
+    "modes_near": "modes with one within 3 sigma",
+    "modes_covered": "modes with 20 within 3 sigma",
+}
+_MEASURES = {
+    "high_quality": "share within 3 sigma",
+    "kl": "KL of the modes' shares from even, nats",
+    "reconstruction": "reconstruction error, paired",
+    "reconstruction_b": "reconstruction error, shuffled",
+}
+
 _OF_WEIGHTS = ("epochs", "initial_epochs", "weights")
 
 
@@ -142,6 +155,11 @@ def table(report) -> str:
     if distances := report["results"].get("nnd"):
         lines.append("distance to the nearest sample")
         lines += [f"  {name:32}{value:16.3f}" for name, value in distances.items()]
+        lines.append("")
+    if found := report["results"].get("modes"):
+        lines.append(f"of {found['samples']} samples")
+        lines += [f"  {title:42}{found[name]:6}" for name, title in _COUNTS.items()]
+        lines += [f"  {title:42}{found[name]:10.3f}" for name, title in _MEASURES.items() if name in found]
     return "\n".join(lines).rstrip()
 
 

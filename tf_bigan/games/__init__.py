@@ -1,21 +1,24 @@
 """The systems: a game each, made by hand or from an Experiment."""
 
-import inspect
-
+from tf_bigan import registry
+from tf_bigan.domains import domain_of
 from tf_bigan.errors import InputError
-from tf_bigan.games.autoencoder import Autoencoder
+from tf_bigan.games import objectives
+from tf_bigan.games.ali import ALI
+from tf_bigan.games.autoencoder import AutoencoderL1, AutoencoderL2
 from tf_bigan.games.bigan import BiGAN
 from tf_bigan.games.game import Game
 from tf_bigan.games.gan import GAN
 from tf_bigan.games.latent_regressor import JointLatentRegressor, LatentRegressor
 from tf_bigan.games.optimizer import Adam, ConstantThenDecay
-from tf_bigan.networks import FAMILIES
-from tf_bigan.priors import make_prior
+from tf_bigan.priors import make_posterior, make_prior
 
 __all__ = [
+    "ALI",
     "GAN",
     "Adam",
-    "Autoencoder",
+    "AutoencoderL1",
+    "AutoencoderL2",
     "BiGAN",
     "ConstantThenDecay",
     "Game",
@@ -25,46 +28,40 @@ __all__ = [
 ]
 
 
-# System -> (class, its own arguments from the experiment).
-_SYSTEMS = {
-    "bigan": (BiGAN, lambda experiment: {}),
-    "gan": (GAN, lambda experiment: {}),
-    "latent_regressor": (LatentRegressor, lambda experiment: {}),
-    "joint_latent_regressor": (
-        JointLatentRegressor,
-        lambda experiment: {"latent_weight": experiment.latent_weight},
-    ),
-    "autoencoder_l1": (Autoencoder, lambda experiment: {"error": "l1"}),
-    "autoencoder_l2": (Autoencoder, lambda experiment: {"error": "l2"}),
-}
-
-
 def make_game(experiment, dtype="float32") -> Game:
     """The game of an experiment, freshly initialised from its seed.
 
     Args:
-      experiment: an `Experiment` whose image_size and channels are set.
+      experiment: an `Experiment` whose examples' shape is known.
       dtype: the networks' dtype policy.
 
     Raises:
-      InputError: the experiment does not know its images' shape.
+      InputError: the experiment does not know its examples' shape, or asks for what does not go together.
     """
-    if not (experiment.image_size and experiment.channels):
-        raise InputError("image_size and channels must be known to build networks; training resolves them")
     experiment = experiment.sized()
-    system, arguments = _SYSTEMS[experiment.system]
-    makers = FAMILIES[experiment.networks](
-        experiment,
-        dtype,
-        joint=system is BiGAN,
-        zero_encoder=issubclass(system, LatentRegressor),
-        featured=system is GAN,
-    )
-    roles = [role for role in makers if role in inspect.signature(system).parameters]
+    system = registry.find(registry.SYSTEMS[experiment.system])
+    family, domain = registry.FAMILIES[experiment.networks], domain_of(experiment.example_shape)
+    if domain.name != family.domain:
+        raise InputError(
+            f"networks={experiment.networks} take {family.domain}, and the data has {domain.name} of shape "
+            f"{list(domain.shape)}"
+        )
+    make = registry.find(family.module + ":make")
+    makers = make(experiment, dtype, system)
+    networks = {role: makers[role]() for role in system.roles}
+    terms = []
+    for place, weight in experiment.terms():
+        term = registry.find(place)
+        term.check_roles(networks, experiment.system)
+        terms.append(term.of(experiment, weight, dtype, networks))
+    prior = make_prior(experiment.prior, experiment.latent_dim)
     return system(
-        **{role: makers[role]() for role in roles},
-        prior=make_prior(experiment.prior, experiment.latent_dim),
+        networks,
+        prior,
+        terms=terms,
+        posterior=make_posterior(experiment.posterior_of(prior)),
+        objective=objectives.RELATIVISTIC if experiment.objective == "relativistic" else None,
         seed=experiment.seed,
         name=experiment.system,
-        **arguments(experiment),
+        **system.settings(experiment),
     )

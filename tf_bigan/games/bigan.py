@@ -12,33 +12,17 @@ class BiGAN(Game):
     E may take larger images than D and G (section 3.6's generalised BiGAN): D then sees (g_X(x), E(x)), where g_X
     reduces x to G's size.
 
-    Args:
-      encoder: E, images -> what `prior` turns into codes.
-      generator: G, codes -> images.
-      discriminator: D, [images, codes] -> logits.
-      prior, seed: as for `Game`.
+    Networks: "encoder" (examples -> what the posterior turns into codes), "generator" (codes -> examples) and
+    "discriminator" ([examples, codes] -> logits). Arguments as for `Game`.
     """
 
+    roles = ("encoder", "generator", "discriminator")
     players = {"discriminator": ("discriminator",), "encoder_generator": ("encoder", "generator")}
-
+    objective = objectives.HALVED
+    sees_codes = True
     two_sizes = True
 
-    def __init__(self, encoder, generator, discriminator, prior, seed=0, name="bigan"):
-        super().__init__(prior, encoder, generator, discriminator, seed, name)
-
-    def play(self, x, z):
-        x, reduced = x if self.reduces else (x, x)
-        codes = self.prior.code(self.encoder(x, training=True))
-        images = self.generator(z, training=True)
-        real = self.discriminator([reduced, codes], training=True)
-        generated = self.discriminator([images, z], training=True)
-        return {
-            "discriminator": objectives.discriminate(real, generated),
-            "encoder_generator": objectives.deceive(real, generated),
-        }
-
-    def observe(self, x, z):
-        x, reduced = x if self.reduces else (x, x)
-        codes = self.prior.code(self.encoder(x, training=True))
-        self.discriminator([reduced, codes], training=True)
-        self.generator(z, training=True)
+    def forward(self, batch, z, draws):
+        tensors = self.inferred(batch, draws)
+        tensors["samples"] = self.run("generator", [z], batch, draws)
+        return self.judged(tensors, batch, z, draws)

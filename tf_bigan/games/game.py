@@ -1,42 +1,46 @@
 """The one train step of every system: several players, one forward pass, one simultaneous update."""
 
 import contextlib
-import itertools
 
 import keras
 import tensorflow as tf
 
+from tf_bigan.draws import STATISTICS, TRAINING, Draws
 from tf_bigan.errors import InputError
 from tf_bigan.games.optimizer import Adam
-from tf_bigan.games.pair_model import PairModel, Stream
-from tf_bigan.networks.layers import BatchNorm
+from tf_bigan.games.records import as_dataset, record_of
+from tf_bigan.games.statistics import estimate_statistics, estimated_norms, follow_statistics
+from tf_bigan.games.system import System
+from tf_bigan.networks.layers import tracking_statistics
 
 # Under these, whatever their number of replicas, Keras runs single steps without XLA.
 MIRRORED = tf.distribute.MirroredStrategy | tf.distribute.MultiWorkerMirroredStrategy
 
 
-class Game(PairModel):
-    """A model in training: networks, a prior, and the players' losses; subclasses say what the losses are.
+class Game(System):
+    """A system in training.
 
-    A training step draws z, runs one shared forward pass (`play`), takes each player's gradient with
-    respect to that player's own variables, and applies all updates at once, at the old parameter values.
-    z at step s is drawn from (seed, s) for the whole batch, and every replica takes its own part of it: two
-    replicas never see the same z, and a resumed run draws what it would have drawn.
-
-    Subclasses define `players`, `play` and `observe`.
+    A training step draws z and runs one shared forward pass (`forward`), which gives named tensors. Each player has a
+    loss of those (`player_losses`, and what terms add) and its gradient in that player's own variables. All updates are
+    applied at once, at the old parameter values. Everything random in step s is drawn from (seed, s) for the whole
+    batch, and every replica takes its own part of it: two replicas never draw the same, and a resumed run draws what it
+    would have drawn.
 
     Args:
+      networks: role -> network, made in the scope of the distribution strategy they will train under, as the game
+        itself. Terms bring theirs.
       prior: p(z), from `tf_bigan.priors`.
-      encoder, generator, discriminator: the networks, those that the system has. Made in the scope of the
-        distribution strategy they will train under, as the game itself.
-      seed: of the noise.
+      terms: what else players minimise, from `tf_bigan.games.terms`; those of weight 0 are left out.
+      posterior: how E's output becomes a code, from `tf_bigan.priors`; None = the prior's own.
+      objective: of D and its opponents, from `tf_bigan.games.objectives`; None = the system's own.
+      seed: of everything random.
+
+    Raises:
+      InputError: networks that are missing or do not fit, or terms that do not go with the system.
     """
 
-    # Player -> the names of the networks whose variables it moves.
-    players: dict[str, tuple[str, ...]] = {}
-
-    def __init__(self, prior, encoder=None, generator=None, discriminator=None, seed=0, name=None):
-        super().__init__(prior, encoder, generator, discriminator, seed, name)
+    def __init__(self, networks, prior, terms=(), posterior=None, objective=None, seed=0, name=None):
+        super().__init__(networks, prior, terms, posterior, objective, seed, name)
         counter = {"shape": (), "dtype": "int64", "trainable": False, "aggregation": "only_first_replica"}
         # Training steps done: the position in the data and in the noise.
         self.step = self.add_weight(name="step", initializer="zeros", **counter)
@@ -47,36 +51,9 @@ class Game(PairModel):
             )
             for player in self.players
         }
-        self._loss_means = {player: keras.metrics.Mean(name=f"{player}_loss") for player in self.players}
+        recorded = [*self.players, *(term.name for term in self.terms)]
+        self._means = {name: keras.metrics.Mean(name=f"{name}_loss") for name in recorded}
         self.built = True
-
-    # -- what a system defines
-
-    def play(self, x, z):
-        """One shared forward pass in training mode.
-
-        Args:
-          x: float32 [N, H, W, C] images in [0, 1]; where `reduces`, a pair: E's, and the smaller ones of D and G.
-          z: float32 [N, latent_dim] prior samples.
-
-        Returns:
-          {player: its float32 scalar loss, a mean over the N}.
-        """
-        raise NotImplementedError
-
-    def observe(self, x, z):
-        """Runs each network in training mode on what its inference statistics are to describe.
-
-        That is the real data for E and D and the prior for G, whatever they see in training
-        (Donahue et al.'s code). Arguments as for `play`.
-        """
-        raise NotImplementedError
-
-    # -- structure
-
-    def player_variables(self, player: str):
-        """The trainable variables that `player` owns."""
-        return [v for role in self.players[player] for v in self.networks[role].trainable_variables]
 
     @property
     def steps_done(self) -> int:
@@ -91,7 +68,7 @@ class Game(PairModel):
 
     @property
     def metrics(self):
-        return list(self._loss_means.values())
+        return list(self._means.values())
 
     # -- training
 
@@ -115,6 +92,9 @@ class Game(PairModel):
             steps_per_execution, jit_compile = 1, False
         with self.distribute_strategy.scope():
             optimizer = keras.optimizers.get(optimizer) if optimizer is not None else Adam()
+            if tf.distribute.has_strategy() and not optimizer.built:
+                # One that was made outside of the strategy's scope has variables that cannot be used within.
+                optimizer = type(optimizer).from_config(optimizer.get_config())
             accumulates = getattr(optimizer, "inner_optimizer", optimizer).gradient_accumulation_steps or 1
             if replicas > 1 and accumulates > 1:
                 raise InputError(
@@ -142,106 +122,169 @@ class Game(PairModel):
         """Trains, then estimates the inference statistics of the batch norms.
 
         Args:
-          x: images, float32 [N, H, W, C] in [0, 1], as an array or a `tf.data.Dataset` of batches of images, of
-            (images, labels) or of {"image": images, ...}. With several replicas, batches that they cannot share
-            equally are left out.
-          y: labels; ignored.
-          batch_size: images a step, over all replicas, if x is an array; None = 32.
+          x: examples in the model's domain, as images float32 [N, H, W, C] in [0, 1]: an array, a dictionary of arrays
+            as {"x": ..., "label": ..., "attributes": ...}, or batches of examples, of (examples, labels) or of such
+            dictionaries, as a `tf.data.Dataset`, a generator or a `keras.utils.PyDataset`. With several replicas, a
+            dataset's batches that they cannot share equally are left out.
+          y: int [N] labels, if x is an array; -1 = none.
+          batch_size: examples a step, over all replicas, if x is an array; None = 32.
           epochs: passes over x.
-          statistics_steps: batches to estimate the statistics from; 0 = leave them as they are.
+          statistics_steps: batches to estimate the statistics from; 0 = leave them as they are. A generator's are not
+            estimated, as what it gave is gone.
           **kwargs: as for `keras.Model.fit`.
 
         Returns:
           A `keras.callbacks.History`.
 
         Raises:
-          InputError: x is neither or empty, its first batch's images have the wrong shape or values outside [0, 1], an
-            array has fewer of them than a batch, or batches do not divide by the replicas.
+          InputError: x is none of these or empty, labels come with anything but an array, its first batch's examples
+            have the wrong shape or range, an array has fewer of them than a batch, batches do not divide by the
+            replicas, or labels or attributes are missing or do not fit.
         """
         if "validation_split" in kwargs:
             raise InputError("validation_split is not supported; give validation_data")
         replicas = self.distribute_strategy.num_replicas_in_sync
-        batch_size = batch_size or 32
-        if not isinstance(x, tf.data.Dataset | tf.distribute.DistributedDataset):
-            if not hasattr(x, "shape"):
-                raise InputError(f"x must be an array of images or a tf.data.Dataset, found {type(x).__name__}")
-            x = tf.data.Dataset.from_tensor_slices(x)
-            if x.cardinality() < batch_size:
-                raise InputError(f"x has {int(x.cardinality())} images, fewer than a batch of {batch_size}")
-            if kwargs.pop("shuffle", True):
-                x = x.shuffle(x.cardinality(), seed=self.seed)
-            x = x.batch(batch_size, drop_remainder=True)
-        kwargs["shuffle"] = False  # a Dataset is in its own order; Keras warns of anything else
+        x, first = as_dataset(x, y, batch_size or 32, kwargs.pop("shuffle", True), self.seed)
+        if first is not None:
+            self.check_record(first)
         if isinstance(x, tf.data.Dataset):
-            first = next(iter(x), None)
-            if first is None:
-                raise InputError("x is empty")
-            self.check_images(_images(first).numpy())
-            size = _images(x.element_spec).shape[0]
+            size = record_of(x.element_spec)["x"].shape[0]
             if size is None and replicas > 1:
-                # Keras splits a remainder so that a replica can get no images, and its loss is NaN.
-                x = x.filter(lambda *batch: tf.shape(_images(batch[0]))[0] % replicas == 0)
+                # Keras splits a remainder so that a replica can get no examples, and its loss is NaN.
+                x = x.filter(lambda *batch: tf.shape(_examples(batch))[0] % replicas == 0)
             elif size is not None and size % replicas:
-                raise InputError(f"batches of {size} images cannot be shared equally by {replicas} replicas")
-            if self.reduces:  # in the input pipeline, beside the steps
-                x = x.map(lambda *batch: dict(zip(_VIEWS, self.views(batch[0]), strict=True)), tf.data.AUTOTUNE)
+                raise InputError(f"batches of {size} examples cannot be shared equally by {replicas} replicas")
+            # In the input pipeline, beside the steps.
+            x = x.map(lambda *batch: self.record(batch[0] if len(batch) == 1 else batch), tf.data.AUTOTUNE)
+        again = isinstance(x, tf.data.Dataset | tf.distribute.DistributedDataset | keras.utils.PyDataset)
+        if not isinstance(x, keras.utils.PyDataset):
+            kwargs["shuffle"] = False  # what comes in batches is in its own order; Keras warns of anything else
         history = super().fit(x, epochs=epochs, **kwargs)
-        if statistics_steps:
-            self.estimate_statistics(x, statistics_steps)
+        if statistics_steps and again:
+            batches = (x[i] for i in range(len(x))) if isinstance(x, keras.utils.PyDataset) else x
+            self.estimate_statistics(batches, statistics_steps)
         return history
 
-    def views(self, batch):
-        """What `play` and `observe` get of a batch: its images, or (images, reduced) where `reduces`."""
-        if self.reduces and isinstance(batch, dict) and "reduced" in batch:
-            return tuple(batch[name] for name in _VIEWS)
-        x = _images(batch)
-        return (x, self.reduced(x)) if self.reduces else x
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        """Nothing: all is built. Keras' own averages a batch over replicas, which a record over workers cannot be."""
+
+    def record(self, batch) -> dict:
+        """A batch in any form that `fit` takes as a record, with "reduced" images where E takes larger ones than D."""
+        record = record_of(batch)
+        if self.reduces and "reduced" not in record:
+            record["reduced"] = self.reduced(record["x"])
+        return record
+
+    def check_record(self, record):
+        """Raises InputError unless a record of arrays has all that training needs, in the right shapes."""
+        self.domain.check(record["x"])
+        for name in dict.fromkeys((*self.needs, *self.conditions)):
+            if record.get(name) is None:
+                raise InputError(
+                    f"{self.name} needs {name if name == 'attributes' else 'labels'}, and the data has none; "
+                    "give fit(x, labels), or batches that are dictionaries"
+                )
+        for network in self.networks.values():
+            for tensor in network.inputs:
+                if tensor.name in self.conditions:
+                    found, wanted = record[tensor.name].shape[1:], tuple(tensor.shape[1:])
+                    if tuple(found) != wanted:
+                        raise InputError(
+                            f"the {network.name} takes {tensor.name} of shape {list(wanted)} an example, "
+                            f"got {list(found)}"
+                        )
+
+    def play(self, batch, z, draws=None):
+        """The losses of a batch in training mode, before any update: {player: float32 scalar}.
+
+        Args:
+          batch: examples, or a record.
+          z: float32 [N, latent_dim] prior samples.
+          draws: the step's `Draws`; None = those of the game's next step.
+        """
+        batch = self.record(batch)
+        draws = draws or self._draws(batch)
+        with draws.active():
+            losses, added, _ = self._play(batch, z, draws)
+        return {player: loss + sum(added[player]) for player, loss in losses.items()}
+
+    def _play(self, batch, z, draws):
+        """({player: loss before terms of others}, {player: [what terms add to it]}, {term: its sum})."""
+        with tracking_statistics() if draws.tracks else contextlib.nullcontext():
+            tensors = self.forward(batch, z, draws)
+        losses = self.player_losses(tensors)
+        added = {player: [] for player in self.players}
+        sums = {}
+        for term in self.terms:
+            if missing := [name for name in term.needs if name not in tensors]:
+                raise InputError(f"{term.name} needs {missing[0]}, which the forward pass of {self.name} does not give")
+            found = term.losses(self, tensors, batch, draws)
+            for roles, loss in found.items():
+                for player in self.owners(roles):
+                    if player in losses:
+                        added[player].append(loss)
+                    else:
+                        losses[player] = loss
+            sums[term.name] = sum(loss for roles, loss in found.items() if not set(roles) & set(term.networks))
+        return losses, added, sums
 
     def train_step(self, data):
-        x = self.views(data)
-        z = self._replica_noise(_count(x))
+        batch = self.record(data)
+        draws = self._draws(batch, tracks=True)
+        z = draws.codes(self.prior)
         replicas = self.distribute_strategy.num_replicas_in_sync
-        with tf.GradientTape(persistent=True) as tape:
+        with draws.active(), tf.GradientTape(persistent=True) as tape:
             # Optimizers sum gradients over replicas; each replica's share of the mean is a 1/replicas of it.
-            losses = {player: loss / replicas for player, loss in self.play(x, z).items()}
-            scaled = {player: self.optimizer.scale_loss(loss) for player, loss in losses.items()}
+            losses, added, sums = self._play(batch, z, draws)
+            whole = {player: (loss + sum(added[player])) / replicas for player, loss in losses.items()}
+            # What each tuple of players takes its gradients of.
+            targets = {(player,): self.optimizer.scale_loss(loss) for player, loss in whole.items()}
+            if self.shares_gradient:
+                (opponent,) = type(self).players.keys() - {"discriminator"}
+                of_terms = self.optimizer.scale_loss(sum(added[opponent], tf.zeros(())) / replicas)
+                targets["discriminator", opponent] = targets.pop(("discriminator",)) + of_terms
+                del targets[opponent,]
         updates = []
-        for player in self.players:
-            variables = self.player_variables(player)
-            updates += zip(tape.gradient(scaled[player], variables), variables, strict=True)
+        for players, target in targets.items():
+            variables = [variable for player in players for variable in self.player_variables(player)]
+            updates += zip(tape.gradient(target, variables), variables, strict=True)
         if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer) and replicas > 1:
             updates = _agree_on_overflow(updates)
-        self._record(losses, self.step)
+        self._record(whole, {name: loss / replicas for name, loss in sums.items()}, self.step)
         # A data set's end is found inside the step: without this the counters would run ahead of the failed read.
-        with tf.control_dependencies(tf.nest.flatten(x)):
+        with tf.control_dependencies(tf.nest.flatten(batch)):
             self.optimizer.apply(*map(list, zip(*updates, strict=True)))
             self.step.assign_add(1)
         return self._logs()
 
     def test_step(self, data):
         """The players' losses on a batch, as in training but without a step."""
-        x = self.views(data)
-        z = self._replica_noise(_count(x), Stream.STATISTICS)
+        batch = self.record(data)
+        draws = self._draws(batch, STATISTICS)
         replicas = self.distribute_strategy.num_replicas_in_sync
-        self._record({player: loss / replicas for player, loss in self.play(x, z).items()})
+        with draws.active():
+            losses, added, sums = self._play(batch, draws.codes(self.prior), draws)
+        whole = {player: (loss + sum(added[player])) / replicas for player, loss in losses.items()}
+        self._record(whole, {name: loss / replicas for name, loss in sums.items()})
         return self._logs()
 
-    def _replica_noise(self, count, stream=Stream.TRAINING):
-        """This replica's part of the z drawn for the whole batch of this step."""
+    def _draws(self, batch, purpose=TRAINING, tracks=False):
+        """This replica's draws of the step to come."""
         context = tf.distribute.get_replica_context()
-        replica = context.replica_id_in_sync_group
-        z = self.noise(count * context.num_replicas_in_sync, self.step, stream)
-        return z[replica * count : (replica + 1) * count]
+        replica, replicas = context.replica_id_in_sync_group, context.num_replicas_in_sync
+        draws = Draws(self.seed, self.step, tf.shape(batch["x"])[0], purpose, replica, replicas)
+        draws.tracks = tracks
+        return draws
 
-    def _record(self, losses, step=None):
+    def _record(self, losses, sums, step=None):
         """Adds this replica's shares of the losses to their means; notes bad ones of a training step."""
-        values = tf.stack([losses[player] for player in self.players])
+        values = tf.stack([losses[player] for player in self.players] + [sums[term.name] for term in self.terms])
         if self.distribute_strategy.num_replicas_in_sync > 1:
             values = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, values)
-        for player, value in zip(self.players, tf.unstack(values), strict=True):
-            self._loss_means[player].update_state(value)
-            if step is not None:
-                first = self.first_bad_step[player]
+        for name, value in zip(self._means, tf.unstack(values), strict=True):
+            self._means[name].update_state(value)
+            if step is not None and name in self.first_bad_step:
+                first = self.first_bad_step[name]
                 fine = tf.math.is_finite(value) | (tf.convert_to_tensor(first) >= 0)
                 first.assign(tf.where(fine, tf.convert_to_tensor(first), tf.convert_to_tensor(step)))
 
@@ -254,46 +297,42 @@ class Game(PairModel):
 
     # -- inference statistics
 
+    @property
+    def estimates_statistics(self) -> bool:
+        """Whether a network has batch norms whose inference statistics are estimated after training."""
+        return bool(estimated_norms(self.networks.values()))
+
+    def follow_statistics(self, dataset, steps):
+        """Lets the running averages of batch norms follow `steps` training-mode batches, without training.
+
+        Args:
+          dataset: batches as for `fit`.
+          steps: how many; fewer if the dataset ends.
+        """
+        follow_statistics(self, dataset, steps)
+
     def estimate_statistics(self, dataset, steps=1000, networks=None):
         """Re-estimates the batch norms' inference statistics from training-mode batches.
 
+        Batch norms that keep running averages are left as they are.
+
         Args:
-          dataset: `tf.data.Dataset`, distributed or not, of batches as for `fit`.
+          dataset: batches as for `fit`; a `tf.data.Dataset`, distributed or not, or any iterable.
           steps: how many batches to average over (the papers' code: 1000); fewer if the dataset ends.
           networks: those of the game's whose norms are meant; None = all.
+
+        Returns:
+          `steps`; 0 where no batch norm is estimated.
         """
-        norms = [
-            layer
-            for network in networks or self.networks.values()
-            for layer in network._flatten_layers()
-            if isinstance(layer, BatchNorm)
-        ]
-        for norm in norms:
-            norm.reset_statistics()
-
-        @tf.function
-        def estimate(images, step):
-            self.observe(self.views(images), self.noise(tf.shape(images)[0], step, Stream.STATISTICS))
-
-        with contextlib.ExitStack() as stack:
-            for norm in norms:
-                stack.enter_context(_estimating(norm))
-            for step, batch in enumerate(itertools.islice(dataset, steps)):
-                parts = self.distribute_strategy.experimental_local_results(_images(batch))
-                estimate(tf.concat(parts, axis=0), tf.constant(step, tf.int64))
+        networks = list(networks or self.networks.values())
+        if not estimated_norms(networks):
+            return 0
+        estimate_statistics(self, dataset, steps, networks)
+        return steps
 
 
-_VIEWS = ("image", "reduced")
-
-
-def _count(x):
-    return tf.shape(tf.nest.flatten(x)[0])[0]
-
-
-def _images(batch):
-    if isinstance(batch, dict):  # as TFDS has it
-        return batch["image"]
-    return batch[0] if isinstance(batch, tuple | list) else batch
+def _examples(batch):
+    return record_of(batch[0] if len(batch) == 1 else batch)["x"]
 
 
 def _agree_on_overflow(updates):
@@ -307,12 +346,3 @@ def _agree_on_overflow(updates):
     overflows = context.all_reduce(tf.distribute.ReduceOp.SUM, tf.cast(~finite, tf.float32))
     factor = tf.where(overflows > 0, float("nan"), 1.0)
     return [(gradient * tf.cast(factor, gradient.dtype), variable) for gradient, variable in updates]
-
-
-@contextlib.contextmanager
-def _estimating(norm):
-    norm.estimating = True
-    try:
-        yield
-    finally:
-        norm.estimating = False

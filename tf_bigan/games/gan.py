@@ -5,30 +5,18 @@ from tf_bigan.games.game import Game
 
 
 class GAN(Game):
-    """G against a D that sees images alone. It has no encoder: `features` are D's.
+    """G against a D that sees examples alone. It has no encoder: `features` are D's.
 
     G's loss is not halved as D's terms are (the authors' code).
 
-    Args:
-      generator: G, codes -> images.
-      discriminator: D, images -> logits.
-      prior, seed: as for `Game`.
+    Networks: "generator" (codes -> examples) and "discriminator" (examples -> logits). Arguments as for `Game`.
     """
 
+    roles = ("generator", "discriminator")
     players = {"discriminator": ("discriminator",), "generator": ("generator",)}
+    objective = objectives.PLAIN
+    featured = True
 
-    def __init__(self, generator, discriminator, prior, seed=0, name="gan"):
-        super().__init__(prior, None, generator, discriminator, seed, name)
-
-    def play(self, x, z):
-        images = self.generator(z, training=True)
-        real = self.discriminator(x, training=True)
-        generated = self.discriminator(images, training=True)
-        return {
-            "discriminator": objectives.discriminate(real, generated),
-            "generator": objectives.deceive_generated(generated),
-        }
-
-    def observe(self, x, z):
-        self.discriminator(x, training=True)
-        self.generator(z, training=True)
+    def forward(self, batch, z, draws):
+        samples = self.run("generator", [z], batch, draws)
+        return self.judged({"x": batch["x"], "samples": samples}, batch, z, draws)

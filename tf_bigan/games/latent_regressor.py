@@ -10,43 +10,30 @@ class LatentRegressor(Game):
     """LR: a plain GAN, and an encoder that regresses z from G(z) without any influence on G.
 
     The encoder trains concurrently with the GAN, as in the authors' code; their paper describes it as trained
-    afterwards. It sees generated images only, while its inference statistics are those of real ones.
+    afterwards. It sees generated examples only, while its inference statistics are those of real ones.
 
-    Args:
-      encoder: E; its output layer starts at 0.
-      generator: G, codes -> images.
-      discriminator: D, images -> logits.
-      prior, seed: as for `Game`.
+    Networks: "encoder" (whose output layer starts at 0), "generator" (codes -> examples) and "discriminator"
+    (examples -> logits). Arguments as for `Game`.
     """
 
-    players = {
-        "discriminator": ("discriminator",),
-        "generator": ("generator",),
-        "encoder": ("encoder",),
-    }
+    roles = ("encoder", "generator", "discriminator")
+    players = {"discriminator": ("discriminator",), "generator": ("generator",), "encoder": ("encoder",)}
+    objective = objectives.PLAIN
+    zero_encoder = True
 
-    def __init__(self, encoder, generator, discriminator, prior, seed=0, name="latent_regressor"):
-        super().__init__(prior, encoder, generator, discriminator, seed, name)
+    def forward(self, batch, z, draws):
+        samples = self.run("generator", [z], batch, draws)
+        tensors = self.judged({"x": batch["x"], "samples": samples}, batch, z, draws)
+        outputs = self.run("encoder", [samples], batch, draws)
+        return {**tensors, "regression": tf.reduce_mean(self.posterior.regression_loss(outputs, z))}
 
-    def play(self, x, z):
-        discriminator, generator, encoder = self._losses_of_each(x, z)
-        return {"discriminator": discriminator, "generator": generator, "encoder": encoder}
-
-    def observe(self, x, z):
-        self.encoder(x, training=True)
-        self.discriminator(x, training=True)
-        self.generator(z, training=True)
-
-    def _losses_of_each(self, x, z):
-        images = self.generator(z, training=True)
-        real = self.discriminator(x, training=True)
-        generated = self.discriminator(images, training=True)
-        outputs = self.encoder(images, training=True)
-        return (
-            objectives.discriminate(real, generated),
-            objectives.deceive_generated(generated),
-            tf.reduce_mean(self.prior.regression_loss(outputs, z)),
-        )
+    def player_losses(self, tensors):
+        real, generated = tensors["real"], tensors["generated"]
+        return {
+            "discriminator": self.objective.discriminate(real, generated),
+            "generator": self.objective.deceive(real, generated),
+            "encoder": tensors["regression"],
+        }
 
 
 class JointLatentRegressor(LatentRegressor):
@@ -54,26 +41,22 @@ class JointLatentRegressor(LatentRegressor):
 
     Args:
       latent_weight: of the latent loss L_z; the authors use 0.25 and call 1 degenerate.
+      **arguments: as for `Game`.
     """
 
     players = {"discriminator": ("discriminator",), "encoder_generator": ("encoder", "generator")}
 
-    def __init__(
-        self,
-        encoder,
-        generator,
-        discriminator,
-        prior,
-        seed=0,
-        latent_weight=0.25,
-        name="joint_latent_regressor",
-    ):
-        super().__init__(encoder, generator, discriminator, prior, seed, name)
+    def __init__(self, networks, prior, latent_weight=0.25, **arguments):
+        super().__init__(networks, prior, **arguments)
         self.latent_weight = latent_weight
 
-    def play(self, x, z):
-        discriminator, generator, encoder = self._losses_of_each(x, z)
+    @classmethod
+    def settings(cls, experiment):
+        return {"latent_weight": experiment.latent_weight}
+
+    def player_losses(self, tensors):
+        losses = super().player_losses(tensors)
         return {
-            "discriminator": discriminator,
-            "encoder_generator": generator + self.latent_weight * encoder,
+            "discriminator": losses["discriminator"],
+            "encoder_generator": losses["generator"] + self.latent_weight * losses["encoder"],
         }

@@ -1,9 +1,11 @@
-"""The players' objectives: pure functions of logits, codes and images, in float32 whatever comes in.
+"""The players' objectives: pure functions of logits, features, codes and examples, in float32 whatever comes in.
 
 Discriminator logits are [N, 1] or [N]; d(x, E(x)) is called `real`, d(G(z), z) `generated`. Each function
-returns a float32 scalar, the mean over the batch. At chance (all logits 0) both sides of the joint game
-are ln 2.
+returns a float32 scalar, the mean over the batch. An `Objective` is what D and its opponents minimise.
 """
+
+import dataclasses
+from collections.abc import Callable
 
 import tensorflow as tf
 
@@ -23,14 +25,81 @@ def deceive_generated(generated):
     return _mean(tf.nn.softplus(-_float(generated)))
 
 
+def discriminate_summed(real, generated):
+    """D's loss of ALI: BCE(real, 1) plus BCE(generated, 0) (Dumoulin et al. 2017, algorithm 1)."""
+    return _mean(tf.nn.softplus(-_float(real)) + tf.nn.softplus(_float(generated)))
+
+
+def deceive_summed(real, generated):
+    """E's and G's joint loss of ALI: D's with the labels swapped (ibid.)."""
+    return _mean(tf.nn.softplus(_float(real)) + tf.nn.softplus(-_float(generated)))
+
+
+def discriminate_relativistic(real, generated):
+    """D's relativistic loss, softplus(-(real - generated)) pair by pair (Jolicoeur-Martineau 2019)."""
+    return _mean(tf.nn.softplus(_float(generated) - _float(real)))
+
+
+def deceive_relativistic(real, generated):
+    """The opponents' relativistic loss: D's with the signs swapped (ibid.)."""
+    return _mean(tf.nn.softplus(_float(real) - _float(generated)))
+
+
 def reconstruction_l1(images, reconstructions):
-    """Sum over pixels of |x - x'|, mean over the batch."""
-    return _mean(_sum_pixels(tf.abs(_float(images) - _float(reconstructions))))
+    """Sum over pixels, coordinates or dimensions of |x - x'|, mean over the batch."""
+    return _mean(_sum_example(tf.abs(_float(images) - _float(reconstructions))))
 
 
 def reconstruction_l2(images, reconstructions):
-    """Sum over pixels of (x - x')^2, mean over the batch."""
-    return _mean(_sum_pixels(tf.square(_float(images) - _float(reconstructions))))
+    """Sum over pixels, coordinates or dimensions of (x - x')^2, mean over the batch."""
+    return _mean(_sum_example(tf.square(_float(images) - _float(reconstructions))))
+
+
+def squared_norm(gradients):
+    """Sum of the squares of all entries of an example's gradients, mean over the batch.
+
+    Args:
+      gradients: a list of float [N, ...], the gradients in each of D's inputs.
+    """
+    return _mean(tf.add_n([_sum_example(tf.square(_float(gradient))) for gradient in gradients]))
+
+
+@dataclasses.dataclass(frozen=True)
+class Objective:
+    """What D and those who deceive it minimise.
+
+    Attributes:
+      discriminate, deceive: functions of the logits of real and of generated pairs, float [N, 1] each.
+      ratio: function of the same, which gives d deceive / d discriminate by each logit: two float32 [N, 1].
+    """
+
+    discriminate: Callable
+    deceive: Callable
+    ratio: Callable
+
+
+def _logistic_ratio(real, generated):
+    return -_exp(_float(real)), -_exp(-_float(generated))
+
+
+def _generated_ratio(real, generated):
+    return tf.zeros_like(_float(real)), -2.0 * _exp(-_float(generated))
+
+
+def _relativistic_ratio(real, generated):
+    ratio = -_exp(_float(real) - _float(generated))
+    return ratio, ratio
+
+
+def _exp(x):
+    """exp(x) that stays finite: beyond 80 the other factor of a gradient, D's own, is 0 in float32."""
+    return tf.exp(tf.clip_by_value(x, -80.0, 80.0))
+
+
+HALVED = Objective(discriminate, deceive, _logistic_ratio)  # BiGAN
+SUMMED = Objective(discriminate_summed, deceive_summed, _logistic_ratio)  # ALI
+PLAIN = Objective(discriminate, lambda real, generated: deceive_generated(generated), _generated_ratio)  # GAN
+RELATIVISTIC = Objective(discriminate_relativistic, deceive_relativistic, _relativistic_ratio)
 
 
 def _float(x):
@@ -41,5 +110,5 @@ def _mean(x):
     return tf.reduce_mean(x)
 
 
-def _sum_pixels(x):
+def _sum_example(x):
     return tf.reduce_sum(x, axis=list(range(1, x.shape.rank)))

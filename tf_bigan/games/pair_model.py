@@ -1,148 +1,224 @@
 """A model in use: what its networks, once trained, are asked for."""
 
-import enum
+from collections.abc import Mapping
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from tf_bigan.domains import domain_of
+from tf_bigan.draws import GENERATION, Draws
 from tf_bigan.errors import InputError, nearest
+from tf_bigan.games.compiled import in_batches, traced_once
+from tf_bigan.priors import Implicit, make_posterior
 
-
-class Stream(enum.IntEnum):
-    """What noise is drawn for; each stream is independent of the others."""
-
-    TRAINING = 0
-    STATISTICS = 1
-    GENERATE = 2
+# What a network may take beside its first inputs, by the names of its inputs.
+NOISE = "noise"
+CONDITIONS = ("label", "attributes")
 
 
 def feature_model(network: keras.Model, *layers: str) -> keras.Model:
-    """The part of a network up to the layers so called, sharing its weights: images -> activations.
+    """The part of a network up to the layers so called, sharing its weights: inputs -> activations.
 
-    "code" stands for the output, of which a prior makes the code. Of several layers the activations are a list.
+    "code" stands for the output, of which a posterior makes the code. Of several layers the activations are a list.
     """
     outputs = [network.outputs[0] if layer == "code" else network.get_layer(layer).output for layer in layers]
-    return keras.Model(network.inputs[0], outputs)
+    return keras.Model(network.inputs[0] if len(network.inputs) == 1 else network.inputs, outputs)
 
 
 def feature_layers(network: keras.Model) -> list[keras.layers.Layer]:
-    """The layers of a network, from the images up."""
+    """The layers of a network, from the examples up."""
     return [layer for layer in network.layers if not isinstance(layer, keras.layers.InputLayer)]
 
 
-def _shape(network, side):
-    """A network's one input or output shape without the batch; None if it has no network, or none is known."""
-    try:
-        return tuple(getattr(network, f"{side}_shape")[1:])
-    except AttributeError:
-        return None
+def input_names(network: keras.Model) -> list[str]:
+    """The names of a network's inputs, in their order."""
+    return [tensor.name for tensor in network.inputs]
+
+
+def penultimate(network: keras.Model) -> str:
+    """The name of a network's feature layer: what it says itself, or the layer before its last.
+
+    Raises:
+      InputError: a network without a layer before its last.
+    """
+    layers = feature_layers(network)
+    if len(layers) < 2:
+        raise InputError(f"the {network.name} has no layer before its output, so it has no features")
+    return getattr(network, "penultimate", layers[-2].name)
 
 
 class PairModel(keras.Model):
-    """Networks and a prior: codes and features of images, and images of codes.
+    """Networks, a prior and a posterior: codes and features of examples, and examples of codes.
+
+    Examples are images, float32 [N, H, W, C] in [0, 1], or points, float32 [N, d], as the networks take them.
 
     Args:
+      networks: role -> `keras.Model`, functional, or Sequential with a `keras.Input`. The encoder takes examples, the
+        generator codes. Inputs called "label", "attributes" and "noise" follow those and are filled by name.
       prior: p(z), from `tf_bigan.priors`.
-      encoder, generator, discriminator: the networks, those that the system has.
-      seed: of the noise.
+      posterior: how E's output becomes a code, from `tf_bigan.priors`; None = the prior's own.
+      seed: of everything random.
 
     Raises:
       InputError: networks whose shapes do not fit each other or the prior, or are not known.
     """
 
-    # Whether E may take larger images than D and G (the paper's generalised BiGAN).
+    # Whether E may take larger images than D and G (the generalised BiGAN of Donahue et al. 2017, section 3.6).
     two_sizes = False
 
-    def __init__(self, prior, encoder=None, generator=None, discriminator=None, seed=0, name=None):
+    def __init__(self, networks: Mapping[str, keras.Model], prior, posterior=None, seed=0, name=None):
         super().__init__(name=name)
+        if getattr(prior, "latent_dim", None) is None:
+            raise InputError(f"prior must be one of tf_bigan.priors, found {prior!r}")
         self.prior = prior
-        self.encoder = encoder
-        self.generator = generator
-        self.discriminator = discriminator
+        self.posterior = posterior or make_posterior(prior.posterior)
+        self.encoder = self.generator = self.discriminator = None
+        self._roles = tuple(networks)
+        for role, network in networks.items():
+            setattr(self, role, network)  # Keras tracks networks that are attributes
         self.seed = seed
         self._compiled = {}
         self._check_networks()
+        self.domain = domain_of(self.example_shape)
 
     def _check_networks(self):
-        latent_dim = getattr(self.prior, "latent_dim", None)
-        if latent_dim is None:
-            raise InputError(f"prior must be one of tf_bigan.priors, found {self.prior!r}")
-        for role, side, what in (("encoder", "output", "gives codes"), ("generator", "input", "takes codes")):
+        latent_dim = self.prior.latent_dim
+        for role in ("encoder", "generator"):
             network = self.networks.get(role)
-            shape = _shape(network, side)
-            if network is not None and shape is None:
+            if network is None:
+                continue
+            shape = _shape(network, "outputs" if role == "encoder" else "inputs")
+            if shape is None:
                 raise InputError(f"the {role} must be a functional Keras model, or a Sequential one with a keras.Input")
-            if shape not in (None, (latent_dim,)):
-                raise InputError(f"the {role} {what} of shape {shape}, but the prior has {latent_dim} dimensions")
-        read, made = _shape(self.encoder, "input"), _shape(self.generator, "output")
-        self.reduces = bool(read and made) and read != made
-        if self.reduces and not self.two_sizes:
+            if role == "generator" and shape != (latent_dim,):
+                raise InputError(
+                    f"the generator takes codes of shape {shape}, but the prior has {latent_dim} dimensions"
+                )
+            units = self.posterior.units(latent_dim)
+            if role == "encoder" and shape != (units,):
+                what = "dimensions" if units == latent_dim else f"dimensions, and the posterior takes {units} outputs"
+                raise InputError(f"the encoder gives codes of shape {shape}, but the prior has {latent_dim} {what}")
+        if isinstance(self.posterior, Implicit) and self.encoder is not None:
+            self._check_noise()
+        taken, made = _shape(self.encoder, "inputs"), _shape(self.generator, "outputs")
+        self.reduces = bool(taken and made) and taken != made
+        if self.reduces and not (self.two_sizes and len(taken) == len(made) == 3):
             raise InputError(
-                f"the encoder takes images of shape {read}, but the generator gives {made}; in {self.name} the "
-                "encoder works on G's images, or G on the encoder's, so that both must agree"
+                f"the encoder takes examples of shape {taken}, but the generator gives {made}; in {self.name} the "
+                "encoder works on G's examples, or G on the encoder's, so that both must agree"
             )
-        if self.reduces and (read[-1] != made[-1] or min(read[0] - made[0], read[1] - made[1]) < 0):
-            raise InputError(f"the encoder takes images of shape {read}, which do not reduce to the generator's {made}")
+        if self.reduces and (taken[-1] != made[-1] or min(taken[0] - made[0], taken[1] - made[1]) < 0):
+            raise InputError(
+                f"the encoder takes images of shape {taken}, which do not reduce to the generator's {made}"
+            )
+
+    def _check_noise(self):
+        names = input_names(self.encoder)
+        if NOISE not in names:
+            raise InputError(
+                "the posterior implicit needs an encoder with an input called 'noise'; networks=mixture has one"
+            )
+        found = tuple(self.encoder.inputs[names.index(NOISE)].shape[1:])
+        if found != (self.prior.latent_dim,):
+            raise InputError(
+                f"the encoder takes noise of shape {found}, and the prior has {self.prior.latent_dim} dimensions"
+            )
 
     @property
     def networks(self) -> dict[str, keras.Model]:
         """The networks this system has, by role."""
-        roles = {"encoder": self.encoder, "generator": self.generator, "discriminator": self.discriminator}
-        return {role: network for role, network in roles.items() if network is not None}
+        return {role: getattr(self, role) for role in self._roles}
 
     @property
-    def image_shape(self):
-        """(height, width, channels) of the images that `encode` and `features` take."""
+    def example_shape(self) -> tuple[int, ...]:
+        """The shape of the examples that `encode` and `features` take, without the batch."""
         if self.encoder is not None:
-            return tuple(self.encoder.input_shape[1:])
-        return tuple(self.generator.output_shape[1:])
+            return _shape(self.encoder, "inputs")
+        return _shape(self.generator, "outputs")
 
-    def noise(self, count, step, stream=Stream.TRAINING):
-        """The z of a step: float32 [count, latent_dim], from (seed, stream, step) alone."""
-        step = tf.cast(step, tf.int64) * len(Stream) + stream
-        return self.prior.sample(count, tf.stack([tf.constant(self.seed, tf.int64), step]))
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """Which of "label" and "attributes" the networks take."""
+        taken = {name for network in self.networks.values() for name in input_names(network)}
+        return tuple(name for name in CONDITIONS if name in taken)
 
-    def call(self, images, training=False):
-        """The game as a Keras layer is its encoder, or the network that stands in for one."""
-        return self.feature_network(images, training=training)
+    def noise(self, count, step, purpose="training"):
+        """The z of a step: float32 [count, latent_dim], from (seed, purpose, step) alone."""
+        return Draws(self.seed, step, count, purpose).codes(self.prior)
+
+    def call(self, examples, training=False):
+        """The game as a Keras layer is its encoder, or the network that stands in for one, with noise 0.
+
+        Raises:
+          InputError: a network that takes a label or attributes, too.
+        """
+        network = self.feature_network
+        if asked := set(input_names(network)) & set(CONDITIONS):
+            raise InputError(
+                f"the {network.name} of {self.name} takes a {asked.pop()} too; encode and generate take one"
+            )
+        noise = tf.zeros((tf.shape(examples)[0], self.prior.latent_dim))
+        return network(self.inputs_of(network, [examples], {}, noise), training=training)
 
     @property
     def feature_network(self) -> keras.Model:
         """The network whose layers `features` returns: the encoder; without one, the discriminator."""
         return self.discriminator if self.encoder is None else self.encoder
 
-    def encode(self, images, batch_size=512):
-        """E(x): float [N, H, W, C] in [0, 1] -> float32 [N, latent_dim] codes in the prior's support.
+    def encode(self, examples, batch_size=512, sample=False, seed=0, **conditions):
+        """E(x): float examples [N, ...] -> float32 [N, latent_dim] codes in the prior's support.
+
+        Args:
+          examples: in the model's domain, as images in [0, 1].
+          batch_size: examples at a time.
+          sample: draw codes from the posterior, from `seed`, rather than take its mean. Squashed and linear posteriors
+            have no other code than their mean; an implicit one has the code at noise 0 in its place.
+          seed: of the draws.
+          **conditions: label=int [N] or attributes=float [N, k], where the encoder takes them.
 
         Raises:
-          InputError: images of the wrong shape or range, or a system without an encoder.
+          InputError: examples of the wrong shape or range, conditions missing or of the wrong shape, or a system
+            without an encoder.
         """
-        return self.features(images, "code", batch_size)
+        self._require("encoder", "encode")
+        self.domain.check(examples)
+        noise = np.zeros((len(examples), self.prior.latent_dim), np.float32)
+        if sample and self.posterior.stochastic:
+            noise = Draws(seed, 0, len(examples), GENERATION).normal("posterior", noise.shape[1:]).numpy()
+        extra = self._extra_inputs("encoder", len(examples), conditions)
 
-    def features(self, images, layer="penultimate", batch_size=512):
+        def code(x, noise, *extra):
+            inputs = self.inputs_of(self.encoder, [x], dict(zip(CONDITIONS, extra, strict=True)), noise)
+            outputs = self.encoder(inputs, training=False)
+            return self.posterior.sample(outputs, noise) if sample else self.posterior.mean(outputs)
+
+        return self._batched(f"encode/{sample}", code, [examples, noise, *extra], batch_size)
+
+    def features(self, examples, layer="penultimate", batch_size=512):
         """A layer's activations in inference mode.
 
         Args:
-          images: float [N, H, W, C] in [0, 1].
+          examples: float [N, ...] in the model's domain, as images in [0, 1].
           layer: "penultimate" (the one before the output: the paper's features), "code" (what `encode`
             returns), or a layer's name, as listed by `layer_names`.
-          batch_size: images at a time.
+          batch_size: examples at a time.
 
         Returns:
           float32 [N, ...].
 
         Raises:
-          InputError: images of the wrong shape or range, or an unknown layer.
+          InputError: examples of the wrong shape or range, or an unknown layer.
         """
         function = self.feature_function(layer)
-        self.check_images(images)
-        return self._batched(function, images, batch_size)
+        self.domain.check(examples)
+        return in_batches(function, [np.asarray(examples, np.float32)], batch_size)
 
     def feature_function(self, layer="penultimate"):
-        """`features` as a compiled function of one batch: float32 tensor [N, H, W, C] -> float32 [N, ...].
+        """`features` as a compiled function of one batch: float32 tensor [N, ...] -> float32 [N, ...].
 
-        With a list of layers the function gives a list of theirs, from one pass through the network.
+        With a list of layers the function gives a list of theirs, from one pass through the network. A network's noise
+        is 0.
         """
         several = isinstance(layer, list | tuple)
         layers = layer if several else [layer]
@@ -150,21 +226,25 @@ class PairModel(keras.Model):
             self._require("encoder", "encode")
         names = tuple(each if each == "code" else self.layer_name(each) for each in layers)
         if names not in self._compiled:
-            part = feature_model(self.feature_network, *names)
+            network = self.feature_network
+            if asked := set(input_names(network)) & set(CONDITIONS):
+                raise InputError(f"the features of {self.name} depend on a {asked.pop()}; encode takes one")
+            part = feature_model(network, *names)
 
             def features(x):
-                found = zip(names, tf.nest.flatten(part(x, training=False)), strict=True)
-                return [self.prior.code(h) if name == "code" else tf.cast(h, tf.float32) for name, h in found]
+                noise = tf.zeros((tf.shape(x)[0], self.prior.latent_dim))
+                found = tf.nest.flatten(part(self.inputs_of(network, [x], {}, noise), training=False))
+                pairs = zip(names, found, strict=True)
+                return [self.posterior.mean(h) if name == "code" else tf.cast(h, tf.float32) for name, h in pairs]
 
-            self._compile(names, features, self.image_shape)
+            traced = traced_once(features, tf.zeros((0, *self.example_shape)), batches=True)
+            self._compiled[names] = lambda x: traced(tf.convert_to_tensor(x, tf.float32))
         function = self._compiled[names]
         return function if several else lambda x: function(x)[0]
 
     def layer_name(self, layer="penultimate") -> str:
         """The name of the layer that `features` calls `layer`. Raises InputError for an unknown one."""
-        name = layer
-        if layer == "penultimate":
-            name = getattr(self.feature_network, "penultimate", self.layer_names[-2:][0])
+        name = penultimate(self.feature_network) if layer == "penultimate" else layer
         if name not in self.layer_names:
             raise InputError(
                 f"unknown layer {layer!r}.{nearest(str(layer), ['penultimate', 'code', *self.layer_names])}"
@@ -173,42 +253,47 @@ class PairModel(keras.Model):
 
     @property
     def layer_names(self) -> list[str]:
-        """The layers that `features` can return, from the images up."""
+        """The layers that `features` can return, from the examples up."""
         return [layer.name for layer in feature_layers(self.feature_network)]
 
-    def generate(self, count=None, seed=0, z=None, batch_size=512):
-        """G(z): float32 images [N, H, W, C] in [0, 1].
+    def generate(self, count=None, seed=0, z=None, batch_size=512, **conditions):
+        """G(z): float32 examples [N, ...] in the model's domain, as images in [0, 1].
 
         Args:
           count: how many to draw from the prior, from `seed`; or
           z: float [N, latent_dim], the codes to decode.
-          seed: the same seed gives the same images.
-          batch_size: images at a time.
+          seed: the same seed gives the same examples.
+          batch_size: examples at a time.
+          **conditions: label=int [N] or attributes=float [N, k], where the generator takes them.
 
         Raises:
-          InputError: neither or both of count and z, or z of the wrong shape.
+          InputError: neither or both of count and z, z of the wrong shape, or conditions missing or of the wrong shape.
         """
+        self._require("generator", "generate")
         if (count is None) == (z is None):
             raise InputError("generate takes either a count or z")
         if z is None:
             if count < 0:
                 raise InputError(f"count must be at least 0, found {count}")
-            z = self.noise(count, seed, Stream.GENERATE)
+            z = self.noise(count, seed, GENERATION)
         z = np.asarray(z, np.float32)
         if z.ndim != 2 or z.shape[1] != self.prior.latent_dim:
             raise InputError(f"z must have shape [N, {self.prior.latent_dim}], got {list(z.shape)}")
-        decode = self._compile(
-            "generate", lambda z: tf.cast(self.generator(z, training=False), tf.float32), (self.prior.latent_dim,)
-        )
-        return self._batched(decode, z, batch_size)
+        extra = self._extra_inputs("generator", len(z), conditions)
 
-    def reconstruct(self, images, batch_size=512):
-        """G(E(x)): float [N, H, W, C] in [0, 1] -> float32 of that range, and of that shape unless G's is smaller.
+        def decode(z, *extra):
+            inputs = self.inputs_of(self.generator, [z], dict(zip(CONDITIONS, extra, strict=True)))
+            return tf.cast(self.generator(inputs, training=False), tf.float32)
 
-        Raises:
-          InputError: as `encode`.
+        return self._batched("generate", decode, [z, *extra], batch_size)
+
+    def reconstruct(self, examples, batch_size=512, sample=False, seed=0, **conditions):
+        """G(E(x)): examples [N, ...] -> float32 of that range, and of that shape unless G's is smaller.
+
+        Arguments and errors as of `encode`.
         """
-        return self.generate(z=self.encode(images, batch_size), batch_size=batch_size)
+        codes = self.encode(examples, batch_size, sample, seed, **_taken(self.encoder, conditions))
+        return self.generate(z=codes, batch_size=batch_size, **_taken(self.generator, conditions))
 
     def reduced(self, images):
         """Images as D and G have them: where these are smaller than E's, resized by Lanczos' filter, antialiased.
@@ -217,44 +302,64 @@ class PairModel(keras.Model):
         """
         if not self.reduces:
             return images
-        height, width, _ = self.generator.output_shape[1:]
+        height, width, _ = _shape(self.generator, "outputs")
         small = tf.image.resize(images, (height, width), "lanczos3", antialias=True)
         small = tf.clip_by_value(small, 0.0, 1.0)
         return small.numpy() if isinstance(images, np.ndarray) else small
 
-    def _compile(self, key, function, shape):
-        """`function` of a float32 batch of `shape`, traced once per key."""
-        if key not in self._compiled:
-            signature = [tf.TensorSpec((None, *shape), tf.float32)]
-            # Its one trace: TensorFlow takes the functions of several models for one that is traced too often.
-            traced = tf.function(function, input_signature=signature).get_concrete_function()
-            self._compiled[key] = lambda x: traced(tf.convert_to_tensor(x, tf.float32))
-        return self._compiled[key]
+    def inputs_of(self, network, main, conditions, noise=None):
+        """A network's inputs: `main`, then those that it asks for by name."""
+        names = input_names(network)[len(main) :]
+        # What is not asked for by a name of ours goes to the network's own call, which says that it is missing.
+        named = {NOISE: noise, **conditions}
+        inputs = [*main, *(named[name] for name in names if named.get(name) is not None)]
+        return inputs if len(inputs) > 1 else inputs[0]
 
-    def _batched(self, function, inputs, batch_size):
-        """`function` over `inputs`, a batch at a time, as one numpy array."""
-        inputs = np.asarray(inputs, np.float32)
-        if not len(inputs):  # which not every kernel takes
-            return function(np.zeros((1, *inputs.shape[1:]), np.float32)).numpy()[:0]
-        starts = range(0, len(inputs), batch_size)
-        return np.concatenate([function(inputs[i : i + batch_size]).numpy() for i in starts])
+    def _extra_inputs(self, role, count, conditions):
+        """The label and attributes of `count` examples as arrays, of width 0 where the network takes none."""
+        network = self.networks[role]
+        if unknown := conditions.keys() - set(CONDITIONS):
+            raise InputError(f"unknown condition {sorted(unknown)[0]!r}; there are {' and '.join(CONDITIONS)}")
+        taken = {tensor.name: tensor for tensor in network.inputs}
+        arrays = []
+        for name in CONDITIONS:
+            if name in taken and name not in conditions:
+                raise InputError(f"the {role} of {self.name} takes a {name}; give {name}=, one of each example")
+            if name not in taken and name in conditions:
+                raise InputError(f"the {role} of {self.name} takes no {name}")
+            if name not in taken:
+                arrays.append(np.zeros((count, 0), np.float32))
+                continue
+            value = np.asarray(conditions[name])
+            shape = tuple(taken[name].shape[1:])
+            if value.shape != (count, *shape):
+                raise InputError(
+                    f"{name} must have shape [{', '.join(map(str, (count, *shape)))}], got {list(value.shape)}"
+                )
+            arrays.append(value.astype(taken[name].dtype))
+        return arrays
+
+    def _batched(self, key, function, inputs, batch_size):
+        """`function` of tensors, compiled once a key, over arrays of as many rows, a batch at a time; one array."""
+        inputs = [np.asarray(each) for each in inputs]
+        inputs = [each.astype(np.float32) if np.issubdtype(each.dtype, np.floating) else each for each in inputs]
+        if key not in self._compiled:
+            empty = (tf.zeros((0, *each.shape[1:]), each.dtype) for each in inputs)
+            self._compiled[key] = traced_once(function, *empty, batches=True)
+        return in_batches(self._compiled[key], inputs, batch_size)
 
     def _require(self, role, what):
         if role not in self.networks:
             raise InputError(f"{self.name} has no {role}, so it cannot {what}")
 
-    def check_images(self, images):
-        """Raises InputError unless `images` are finite numbers [N, H, W, C] in [0, 1] of this game's shape."""
-        images = np.asarray(images)
-        if images.ndim != 4 or images.shape[1:] != self.image_shape:
-            want = ", ".join(map(str, self.image_shape))
-            raise InputError(f"images must have shape [N, {want}], got {list(images.shape)}")
-        if not np.issubdtype(images.dtype, np.floating):
-            raise InputError(f"images must be float in [0, 1], got {images.dtype}; divide uint8 by 255")
-        if not images.size:
-            return
-        low, high = images.min(), images.max()  # NaN if any is
-        if not (np.isfinite(low) and np.isfinite(high)):
-            raise InputError("images contain NaN or infinite pixels")
-        if low < 0 or high > 1:
-            raise InputError(f"image values must lie in [0, 1], got [{low:.6g}, {high:.6g}]")
+
+def _taken(network, conditions):
+    return {name: value for name, value in conditions.items() if network is not None and name in input_names(network)}
+
+
+def _shape(network, side):
+    """The shape of a network's first input or output without the batch; None if it has no network, or none is known."""
+    try:
+        return tuple(getattr(network, side)[0].shape[1:])
+    except (AttributeError, IndexError, TypeError, ValueError):
+        return None

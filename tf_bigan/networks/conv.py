@@ -10,7 +10,7 @@ from keras import layers, ops
 
 from tf_bigan.errors import InputError
 from tf_bigan.networks.convolutions import Convolution, TransposedConvolution
-from tf_bigan.networks.layers import BatchNorm, Network, normal_initializer
+from tf_bigan.networks.layers import BatchNorm, Network, normal_initializer, settings_of
 
 SLOPE = 0.2  # of the leaky rectifiers in D and E
 STDDEV = 0.02  # of the initial weights; of z's, STDDEV times the kernel's area
@@ -38,7 +38,7 @@ class ConvEncoder(Network):
 
     Args:
       image_shape: (height, width, channels); the paper's are (64, 64, 3) and (112, 112, 3).
-      latent_dim: dimensions of the code.
+      latent_dim: outputs: the dimensions of the code, twice as many for a Gaussian posterior.
       width: 64 = the paper's channels; others scale them all.
       zero_output: start the output layer at 0 (the latent regressors) rather than at N(0, 0.02^2).
       sync_batch_norm: batch statistics over all replicas.
@@ -318,3 +318,26 @@ def _logit(h):
 def _kernels(layer):
     """A convolution's weights as images: float32 [channels out, height, width, channels in]."""
     return layer.kernel.numpy().transpose(3, 0, 1, 2)
+
+
+def make(experiment, dtype, system) -> dict:
+    """The networks of an experiment: {role: function without arguments that makes the network}.
+
+    Args:
+      experiment: an `Experiment` whose sizes are all set.
+      dtype: the networks' dtype policy.
+      system: the game's class, with `sees_codes` (D sees codes, too), `zero_encoder` (E's output layer starts at 0) and
+        `featured` (D's features are what is wanted of it, so that it has E's architecture).
+    """
+    shape, codes, units, shared = settings_of(experiment, dtype)
+
+    def discriminator():
+        if system.featured:
+            return AlexNetDiscriminator(shape, **shared)
+        return ConvDiscriminator(shape, codes if system.sees_codes else 0, **shared)
+
+    return {
+        "encoder": lambda: ConvEncoder(experiment.encoder_shape, units, zero_output=system.zero_encoder, **shared),
+        "generator": lambda: ConvGenerator(shape, codes, skip=experiment.generator_skip, **shared),
+        "discriminator": discriminator,
+    }

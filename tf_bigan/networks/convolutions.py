@@ -12,6 +12,9 @@ slow, in Keras' layers or in TensorFlow's kernels:
   so it is for the gradient of a kernel with many channels.
 
 On GPUs, where these are the libraries' business, all but the first is left to them.
+
+Everywhere, a convolution with 1x1 kernels or with a kernel as large as its map, and a transposed one with 1x1 kernels
+or from a map of one pixel, is computed as the product of matrices that it is, and so are its gradients.
 """
 
 import itertools
@@ -27,7 +30,8 @@ from tf_bigan.networks import winograd
 
 _FEW_CHANNELS = 16  # of the output, up to which a transposed convolution's phases share one convolution
 _SMALL_MAP, _LARGE_KERNEL = 4 * 4, 2**18  # outputs an image up to which, and weights from which, it is a matrix product
-_MEDIUM_MAP, _MANY_CHANNELS = 8 * 8, 128  # the same for a kernel's gradient, by outputs and channels of the input
+# The same for a kernel's gradient, by outputs and channels of the input; for small maps fewer channels are enough.
+_MEDIUM_MAP, _MANY_CHANNELS, _SOME_CHANNELS = 8 * 8, 128, 64
 
 
 @keras.saving.register_keras_serializable("tf_bigan")
@@ -99,9 +103,17 @@ def _of_channels(x, channels):
     return x if x.shape[3] else tf.ensure_shape(x, (*x.shape[:3], channels))
 
 
+def _product(x, kernel):
+    """[N, ..., channels in] and a kernel [channels in, channels out] -> [rows, channels out], a product of matrices."""
+    return tf.matmul(tf.reshape(x, (-1, kernel.shape[0])), kernel)
+
+
 def _convolution(x, kernel, stride, pad):
     x = _of_channels(x, kernel.shape[2])
     edges = [n and (n + sum(pad) - k) // stride + 1 for n, k in zip(x.shape[1:3], kernel.shape[:2], strict=True)]
+    pointwise = kernel.shape[:2] == (1, 1) and stride == 1
+    if not any(pad) and None not in edges and (pointwise or x.shape[1:3] == kernel.shape[:2]):
+        return tf.reshape(_product(x, tf.reshape(kernel, (-1, kernel.shape[3]))), (-1, *edges, kernel.shape[3]))
     if _saves(x, kernel, stride, edges):
         return winograd.convolve(x, kernel, stride, pad[0], edges)
 
@@ -117,6 +129,11 @@ def _convolution(x, kernel, stride, pad):
 
 def _transposed_convolution(x, kernel, stride, trim, edges):
     x = _of_channels(x, kernel.shape[3])
+    pointwise = kernel.shape[:2] == (1, 1) and stride == 1
+    from_a_pixel = x.shape[1:3] == (1, 1) and kernel.shape[:2] == tuple(edges)  # Keras fills up to the stride
+    if not any(trim) and None not in edges and (pointwise or from_a_pixel):
+        matrix = tf.transpose(tf.reshape(kernel, (-1, kernel.shape[3])))
+        return tf.reshape(_product(x, matrix), (-1, *edges, kernel.shape[2]))
     if _saves(x, kernel, stride, x.shape[1:3]):
         return winograd.transpose(x, kernel, stride, trim[0], edges)
 
@@ -222,7 +239,8 @@ def kernel_gradient(x, dy, kernel_shape, stride, pad):
       float [a, b, I, O]: the sum over n, y, x of x[n, stride y + i - pad[0], stride x + j - pad[0]] dy[n, y, x].
     """
     outputs = dy.shape[1:3]
-    if kernel_shape[2] < _MANY_CHANNELS or math.prod(outputs) > _MEDIUM_MAP or _on_gpu():
+    enough = _SOME_CHANNELS if math.prod(outputs) <= _SMALL_MAP else _MANY_CHANNELS
+    if kernel_shape[2] < enough or math.prod(outputs) > _MEDIUM_MAP or _on_gpu():
         padded = tf.pad(x, _frame(pad, pad)) if any(pad) else x
         strides = [1, stride, stride, 1]
         return tf.raw_ops.Conv2DBackpropFilter(

@@ -9,9 +9,9 @@ def fold_batch_norms(network: keras.Model) -> keras.Model:
     """A copy of `network` in inference mode, its batch norms folded away where the graph allows.
 
     A convolution or dense layer without activation whose output goes to a batch norm alone takes over the norm's
-    place and name: kernel W g / sqrt(v + epsilon), bias (b - m) g / sqrt(v + epsilon) + beta, from the layer's W and b
-    and the norm's mean m, variance v, gain g and bias beta (Donahue et al.'s transfer, in their code). The layer's own
-    name is gone, as are the values before the norm. Other norms stay.
+    place and name: kernel W g / s, bias (b - m) g / s + beta, from the layer's W and b and the norm's mean m, standard
+    deviation s (with epsilon under the root), gain g and bias beta (Donahue et al.'s transfer, in their code). The
+    layer's own name is gone, as are the values before the norm. Other norms stay.
 
     Args:
       network: a functional Keras model; another is returned as it is.
@@ -64,8 +64,7 @@ def _once(layer):
 
 def _folded(layer, norm):
     """[kernel, bias] of `layer` with `norm` in it."""
-    ops = keras.ops
-    scale = ops.rsqrt(norm.variance + norm.epsilon) * (norm.gain if norm.affine else 1.0)
+    scale = norm.inverse_stdev * (norm.gain if norm.affine else 1.0)
     bias = ((layer.bias if layer.use_bias else 0.0) - norm.mean) * scale + (norm.bias if norm.affine else 0.0)
     # The kernel's axis of output channels is its last, but one for transposed convolutions.
     along = scale[:, None] if isinstance(layer, keras.layers.Conv2DTranspose) else scale

@@ -1,10 +1,49 @@
 """What the network families share."""
 
+import contextlib
+import threading
 import zlib
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import ops
+
+_tracking = threading.local()
+
+
+@contextlib.contextmanager
+def tracking_statistics():
+    """While this lasts, in this thread, batch norms with a momentum update their running statistics in training mode.
+
+    A training step enters it around the calls that belong to the step's own forward pass, and leaves it for any further
+    calls (of a penalty, say), so that these do not move the statistics.
+    """
+    before = getattr(_tracking, "active", False)
+    _tracking.active = True
+    try:
+        yield
+    finally:
+        _tracking.active = before
+
+
+def settings_of(experiment, dtype) -> tuple:
+    """What the networks of all families take from an experiment whose sizes are all set.
+
+    Returns:
+      The shape of D's and G's examples: (height, width, channels) of images, (dimensions,) of points.
+      The dimensions of the code.
+      How many outputs E has: one for each of them, or two if they are a Gaussian's means and log standard deviations.
+      The arguments that all networks have in common.
+    """
+    gaussian = getattr(experiment, "posterior", "squashed") == "gaussian"
+    shared = {
+        "width": experiment.width,
+        "sync_batch_norm": experiment.sync_batch_norm,
+        "seed": experiment.seed,
+        "dtype": dtype,
+    }
+    return experiment.example_shape, experiment.latent_dim, experiment.latent_dim * (2 if gaussian else 1), shared
 
 
 def normal_initializer(stddev: float, seed: int, name: str) -> keras.initializers.Initializer:
@@ -35,27 +74,44 @@ class Network(keras.Model):
 
 @keras.saving.register_keras_serializable("tf_bigan")
 class BatchNorm(keras.layers.Layer):
-    """Batch normalisation whose inference statistics are estimated afterwards, not tracked while training.
+    """Batch normalisation whose inference statistics are estimated after training or, with a momentum, tracked in it.
 
     In training mode it normalises with the batch's mean and biased variance, over all axes but the last,
-    and gradients flow through both. In inference mode it uses `mean` and `variance`. They are the
-    equal-weight averages, over the training-mode calls made while `estimating` is true, of the batch mean
-    and the unbiased batch variance (the "deploy" pass of Donahue et al.'s code). Until then they are 0 and 1.
+    and gradients flow through both. In inference mode it uses statistics of its own:
+
+    * Without a momentum, `mean` and `variance`. They are the equal-weight averages, over the training-mode calls made
+      while `estimating` is true, of the batch mean and the unbiased batch variance (the "deploy" pass of Donahue et
+      al.'s code). Until then they are 0 and 1.
+    * With a momentum m, `mean` and `stdev`, which start at 0 and 1. Each training-mode call within
+      `tracking_statistics()` replaces them by m times themselves plus 1 - m times the batch's mean and its
+      sqrt(biased variance + epsilon), averaged over replicas (Dumoulin et al.'s code, with m = 0.95).
 
     Statistics, gain and bias are float32 whatever the layer's precision.
 
     Args:
       affine: whether a learned gain (init 1) and bias (init 0) follow.
-      epsilon: added to the variance under the root; the paper's code uses 1e-8.
+      epsilon: added to the variance under the root; Donahue et al.'s code uses 1e-8, Dumoulin et al.'s 1e-4.
       synchronized: under a distribution strategy, take the training statistics over all replicas.
+      momentum: share of the running statistics that a call keeps, from 0 to 1; None = estimate them after training.
     """
 
-    def __init__(self, affine=False, epsilon=1e-8, synchronized=False, **kwargs):
+    def __init__(self, affine=False, epsilon=1e-8, synchronized=False, momentum=None, **kwargs):
         super().__init__(**kwargs)
         self.affine = affine
         self.epsilon = epsilon
         self.synchronized = synchronized
+        self.momentum = momentum
         self.estimating = False
+
+    @property
+    def estimated(self) -> bool:
+        """Whether the inference statistics are estimated after training rather than tracked in it."""
+        return self.momentum is None
+
+    @property
+    def inverse_stdev(self):
+        """What inference mode multiplies the centred inputs by, before gain and bias: float32 [channels]."""
+        return ops.rsqrt(self.variance + self.epsilon) if self.estimated else 1.0 / self.stdev
 
     def build(self, input_shape):
         # Half precision would round a gain near 1 by more than many steps of training change it.
@@ -64,6 +120,10 @@ class BatchNorm(keras.layers.Layer):
             self.gain = self.add_weight(name="gain", initializer="ones", **float32)
             self.bias = self.add_weight(name="bias", initializer="zeros", **float32)
         statistic = {**float32, "trainable": False}
+        if not self.estimated:
+            self.mean = self.add_weight(name="mean", initializer="zeros", aggregation="mean", **statistic)
+            self.stdev = self.add_weight(name="stdev", initializer="ones", aggregation="mean", **statistic)
+            return
         self.mean = self.add_weight(name="mean", initializer="zeros", **statistic)
         self.variance = self.add_weight(name="variance", initializer="ones", **statistic)
         # How many batches the two statistics average; 0 = none yet.
@@ -76,13 +136,14 @@ class BatchNorm(keras.layers.Layer):
         if training:
             axes = list(range(len(x.shape) - 1))
             mean, variance = ops.moments(x32, axes=axes, synchronized=self.synchronized)
-            if self.estimating:
-                count = ops.cast(ops.prod(ops.shape(x)[:-1]), "float32")
+            if self._observes():
+                count = _count(x)
                 unbiased = variance * count / ops.maximum(count - 1.0, 1.0)  # a lone image has variance 0
-                self._accumulate(mean, unbiased)
+                self._observe(mean, variance, unbiased)
+            inverse_stdev = ops.rsqrt(variance + self.epsilon)
         else:
-            mean, variance = self.mean, self.variance
-        x32 = (x32 - mean) * ops.rsqrt(variance + self.epsilon)
+            mean, inverse_stdev = self.mean, self.inverse_stdev
+        x32 = (x32 - mean) * inverse_stdev
         if self.affine:
             x32 = x32 * self.gain + self.bias
         return ops.cast(x32, self.compute_dtype)
@@ -95,21 +156,32 @@ class BatchNorm(keras.layers.Layer):
         y, mean, unbiased, *_ = tf.raw_ops.FusedBatchNormV3(
             x=x, scale=gain, offset=bias, mean=[], variance=[], epsilon=self.epsilon, is_training=True
         )
-        if self.estimating:
-            self._accumulate(mean, unbiased)
+        if self._observes():
+            count = _count(x)
+            self._observe(mean, unbiased * (count - 1.0) / count, unbiased)
         return y
 
-    def _accumulate(self, mean, unbiased):
-        batches = self.batches + 1.0
-        self.batches.assign(batches)
-        self.mean.assign(self.mean + (mean - self.mean) / batches)
-        self.variance.assign(self.variance + (unbiased - self.variance) / batches)
+    def _observes(self):
+        """Whether the statistics of this training-mode call join the inference statistics."""
+        return self.estimating if self.estimated else getattr(_tracking, "active", False)
+
+    def _observe(self, mean, biased, unbiased):
+        if self.estimated:
+            batches = self.batches + 1.0
+            self.batches.assign(batches)
+            self.mean.assign(self.mean + (mean - self.mean) / batches)
+            self.variance.assign(self.variance + (unbiased - self.variance) / batches)
+        else:
+            stdev = ops.sqrt(biased + self.epsilon)
+            self.mean.assign(self.momentum * self.mean + (1.0 - self.momentum) * mean)
+            self.stdev.assign(self.momentum * self.stdev + (1.0 - self.momentum) * stdev)
 
     def reset_statistics(self):
-        """Forgets the estimate; the next one starts from nothing."""
-        self.batches.assign(0.0)
-        self.mean.assign(ops.zeros_like(self.mean))
-        self.variance.assign(ops.ones_like(self.variance))
+        """Forgets the estimate; the next one starts from nothing. Leaves running statistics as they are."""
+        if self.estimated:
+            self.batches.assign(0.0)
+            self.mean.assign(ops.zeros_like(self.mean))
+            self.variance.assign(ops.ones_like(self.variance))
 
     def get_config(self):
         return {
@@ -117,4 +189,94 @@ class BatchNorm(keras.layers.Layer):
             "affine": self.affine,
             "epsilon": self.epsilon,
             "synchronized": self.synchronized,
+            "momentum": self.momentum,
         }
+
+
+def _count(x):
+    """How many values each channel of `x` has, as a float32 scalar."""
+    return ops.cast(ops.prod(ops.shape(x)[:-1]), "float32")
+
+
+@keras.saving.register_keras_serializable("tf_bigan")
+class Maxout(keras.layers.Layer):
+    """The largest of several linear pieces, for each unit (Goodfellow et al. 2013).
+
+    float [..., pieces * units] -> float [..., units]. Unit u is the maximum of the channels u, units + u, 2 units + u
+    and so on: the input is `pieces` blocks of `units` channels. The papers' code takes the maximum of `pieces` adjacent
+    channels: its channel `pieces * u + p` is channel `p * units + u` here, and `from_adjacent` reorders its weights.
+    Networks of either order are equally likely at the start, as initial weights are drawn independently. On CPUs blocks
+    are several times as fast as adjacent channels.
+
+    The gradient goes to the first of several largest pieces. It is differentiable itself, as gradient penalties need.
+
+    Args:
+      pieces: how many channels share a unit.
+    """
+
+    def __init__(self, pieces, **kwargs):
+        super().__init__(**kwargs)
+        self.pieces = pieces
+
+    def call(self, x):
+        return _maxout(x, self.pieces)
+
+    def compute_output_shape(self, shape):
+        return (*shape[:-1], shape[-1] // self.pieces)
+
+    def get_config(self):
+        return {**super().get_config(), "pieces": self.pieces}
+
+    def from_adjacent(self, weights):
+        """Weights [..., channels] whose pieces are adjacent, as the papers' code has them, in the order used here."""
+        weights = np.asarray(weights)
+        units = weights.shape[-1] // self.pieces
+        return weights.reshape(*weights.shape[:-1], units, self.pieces).swapaxes(-1, -2).reshape(weights.shape)
+
+
+def _maxout(x, pieces):
+    @tf.custom_gradient
+    def maxout(x):
+        parts = tf.split(x, pieces, axis=-1)
+        largest = parts[0]
+        for part in parts[1:]:
+            largest = tf.maximum(largest, part)
+
+        def gradient(dy):
+            gradients, rest = [], dy  # `rest`: the gradient where no piece has been the largest yet, else 0
+            for part in parts[:-1]:
+                # Products and differences with 0 and 1 are exact, and faster than selecting.
+                gradients.append(rest * tf.cast(part >= largest, dy.dtype))
+                rest = rest - gradients[-1]
+            return tf.concat([*gradients, rest], -1)
+
+        return largest, gradient
+
+    return maxout(x)
+
+
+@keras.saving.register_keras_serializable("tf_bigan")
+class OutputBias(keras.layers.Layer):
+    """Adds a bias to each value of an example: in ALI's decoder, one for each channel and pixel.
+
+    float [N, ...] -> float of the same shape. The bias is float32 and starts at 0; `set_mean` sets it to what the data
+    suggests, as Dumoulin et al.'s code does.
+    """
+
+    def build(self, input_shape):
+        self.bias = self.add_weight(name="bias", shape=input_shape[1:], initializer="zeros", dtype="float32")
+
+    def call(self, x):
+        return x + self.bias
+
+    def compute_output_shape(self, shape):
+        return shape
+
+    def set_mean(self, images):
+        """Sets the bias to the log-odds of the mean of each pixel, so that a sigmoid of the bias alone gives the mean.
+
+        Args:
+          images: float [N, ...] in [0, 1]; the authors take 500. Means are clipped to [1e-7, 1 - 1e-7].
+        """
+        mean = np.clip(np.mean(np.asarray(images, np.float64), axis=0), 1e-7, 1.0 - 1e-7)
+        self.bias.assign(np.log(mean) - np.log1p(-mean))

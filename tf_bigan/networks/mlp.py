@@ -11,7 +11,7 @@ import math
 import keras
 from keras import layers
 
-from tf_bigan.networks.layers import BatchNorm, Network, normal_initializer
+from tf_bigan.networks.layers import BatchNorm, Network, normal_initializer, settings_of
 
 SLOPE = 0.2  # of the leaky rectifiers in D and E
 STDDEV = 0.02  # of the initial weights
@@ -26,7 +26,7 @@ class MLPEncoder(Network):
 
     Args:
       image_shape: (height, width, channels).
-      latent_dim: dimensions of the code.
+      latent_dim: outputs: the dimensions of the code, twice as many for a Gaussian posterior.
       width: units in each hidden layer.
       zero_output: start the output layer at 0 (the latent regressors) rather than at N(0, 0.02^2).
       sync_batch_norm: batch statistics over all replicas.
@@ -185,3 +185,19 @@ def _linear(units, name, network, seed, policy, zero=False):
 
 def _as_images(rows, image_shape):
     return rows.reshape(len(rows), *image_shape)
+
+
+def make(experiment, dtype, system) -> dict:
+    """The networks of an experiment: {role: function without arguments that makes the network}.
+
+    Args:
+      experiment: an `Experiment` whose sizes are all set.
+      dtype: the networks' dtype policy.
+      system: the game's class, with `sees_codes` (D sees codes, too) and `zero_encoder` (E's output layer starts at 0).
+    """
+    shape, codes, units, shared = settings_of(experiment, dtype)
+    return {
+        "encoder": lambda: MLPEncoder(experiment.encoder_shape, units, zero_output=system.zero_encoder, **shared),
+        "generator": lambda: MLPGenerator(shape, codes, skip=experiment.generator_skip, **shared),
+        "discriminator": lambda: MLPDiscriminator(shape, codes if system.sees_codes else 0, **shared),
+    }

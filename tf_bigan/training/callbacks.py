@@ -125,7 +125,7 @@ class Pictures(keras.callbacks.Callback):
         if (epoch + 1) % self._every or self._game.stop_training:
             return
         game, epochs = self._game, epoch + 1
-        game.estimate_statistics(self._dataset, PICTURE_STATISTICS_STEPS)
+        statistics_steps = game.estimate_statistics(self._dataset, PICTURE_STATISTICS_STEPS)
         sheets = {"samples": figures.samples(game, len(self._images))}
         if game.encoder is not None:
             sheets["reconstructions"] = figures.reconstructions(game, self._images)
@@ -136,7 +136,7 @@ class Pictures(keras.callbacks.Callback):
                 tf.summary.image(name, sheet[None])
         writer.close()
         self._keep.save()
-        self._run.save_weights(game.networks, epochs, PICTURE_STATISTICS_STEPS)
+        self._run.save_weights(game.networks, epochs, statistics_steps)
 
 
 class StopOnNonfinite(keras.callbacks.Callback):

@@ -10,6 +10,9 @@ import tensorflow as tf
 from tf_bigan.errors import InputError
 from tf_bigan.experiment import AUTO
 from tf_bigan.games.game import MIRRORED
+from tf_bigan.registry import FAMILIES
+
+_XLA_ON_CPUS = ("mlp", "mixture")
 
 
 def pick_strategy(name: str) -> str:
@@ -99,8 +102,10 @@ def _sum_function(strategy):
     return tf.function(lambda value: strategy.run(add, args=(value,)))
 
 
-def pick_precision(name: str, strategy: tf.distribute.Strategy) -> tuple[str, str]:
+def pick_precision(name: str, networks: str, strategy: tf.distribute.Strategy) -> tuple[str, str]:
     """Resolves "auto" by measuring matrix products once, for all workers together; checks the others.
+
+    Networks of points are small and their coordinates finer than bfloat16: "auto" is float32 for them.
 
     bfloat16 keeps float32's range, and variables, losses and the optimizer stay float32, so results differ by
     noise only. It is not a matter of the processor's name: without bf16 instructions it is several
@@ -117,6 +122,8 @@ def pick_precision(name: str, strategy: tf.distribute.Strategy) -> tuple[str, st
         raise InputError("precision mixed_float16 needs a GPU; on CPUs use mixed_bfloat16 or float32")
     if name != AUTO:
         return name, "as asked"
+    if FAMILIES[networks].domain == "points":
+        return "float32", "points"
     size = 4096 if gpus else 768  # milliseconds, where launching no longer counts
     # A shared machine is not the same from one moment to the next: the median of several comparisons.
     ratios = [_product_seconds(tf.float32, size) / _product_seconds(tf.bfloat16, size) for _ in range(7)]
@@ -129,7 +136,8 @@ def pick_precision(name: str, strategy: tf.distribute.Strategy) -> tuple[str, st
 def pick_xla(name: str, policy: str, networks: str, strategy, deterministic: bool) -> bool:
     """Whether to compile the train step with XLA.
 
-    "auto" is on for float32 MLPs on CPUs, where it was measured to help, and on one GPU, where it was not measured.
+    "auto" is on for float32 networks without convolutions on CPUs, where it was measured to help, and on one GPU, where
+    it was not measured.
     Convolutions on CPUs lose by up to 15 times, bfloat16 by less.
 
     Raises:
@@ -142,7 +150,7 @@ def pick_xla(name: str, policy: str, networks: str, strategy, deterministic: boo
         return name == "on"
     if distributed or deterministic:
         return False
-    return bool(tf.config.list_logical_devices("GPU")) or (policy == "float32" and networks == "mlp")
+    return bool(tf.config.list_logical_devices("GPU")) or (policy == "float32" and networks in _XLA_ON_CPUS)
 
 
 def _product_seconds(dtype, size):

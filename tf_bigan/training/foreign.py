@@ -4,6 +4,7 @@ A weight is called "role/layer/variable", as "encoder/conv1_linear/kernel", and 
 """
 
 import pathlib
+import re
 
 import numpy as np
 
@@ -60,6 +61,7 @@ def import_run(pieces, workdir):
     try:
         experiment = Experiment().changed_by(told["flags"].splitlines())
         trainer = {name: told["trainer"][name] for name in _TOLD}
+        trainer["command"] = _without_places(str(trainer["command"]))
         epochs, statistics_steps = int(trainer["epochs"]), int(told["statistics_steps"])
         log = [dict(record) for record in told["log"]]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -75,6 +77,13 @@ def import_run(pieces, workdir):
         run.append_log(record)
     run.save_weights(game.networks, epochs, statistics_steps, trainer)
     return run, trainer
+
+
+def _without_places(command):
+    """A command without the folders of the machine that it ran on, which mean nothing elsewhere."""
+    for flag, stands_for in (("workdir", "DIR"), ("examples", "EXAMPLES"), ("initial", "INITIAL")):
+        command = re.sub(rf"--{flag}=\S+", f"--{flag}={stands_for}", command)
+    return command
 
 
 def _variables(networks):

@@ -12,6 +12,7 @@ SHA256SUMS             of the weights
 """
 
 import contextlib
+import dataclasses
 import fcntl
 import hashlib
 import json
@@ -51,6 +52,13 @@ class RunDirectory:
             raise InputError(f"{path} is damaged or was changed: its first line, with its SHA-256, is missing")
         if first.startswith(_DIGEST) and first != _DIGEST + _digest(flags):
             raise InputError(f"{path} is damaged or was changed: its SHA-256 is not the one in its first line")
+        known = {field.name for field in dataclasses.fields(Experiment)}
+        named = [line.removeprefix("--").partition("=")[0] for line in flags.splitlines() if line.startswith("--")]
+        if unknown := [name for name in named if name not in known and name.removeprefix("no") not in known]:
+            raise InputError(
+                f"{path} has settings that this version of tf_bigan does not know: {', '.join(unknown[:5])}.\n"
+                "A newer one wrote it; update tf_bigan"
+            )
         return Experiment.from_flagfile(path)
 
     def resolve(self, experiment: Experiment) -> Experiment:
@@ -203,7 +211,7 @@ class RunDirectory:
         Args:
           networks: role -> keras.Model.
           epochs: of training behind them.
-          statistics_steps: batches behind their inference statistics.
+          statistics_steps: batches behind their inference statistics; 0 where none are estimated.
           trainer: what trained them, if not `train`: see `tf_bigan.training.foreign`.
         """
         for role, network in networks.items():
@@ -255,9 +263,10 @@ class RunDirectory:
         """Whether the weights of the whole run are here, undamaged."""
         try:
             experiment = self.experiment()
-            whole = {"epochs": experiment.epochs, "statistics_steps": experiment.statistics_steps}
             state = self.weights_are()
-            return {name: state.get(name) for name in whole} == whole
+            # 0: networks that keep running averages, or have no batch norm.
+            estimated = state.get("statistics_steps") in (experiment.statistics_steps, 0)
+            return state.get("epochs") == experiment.epochs and estimated
         except InputError:
             return False
 

@@ -11,7 +11,8 @@ import zlib
 import numpy as np
 import tensorflow as tf
 
-from tf_bigan.data import open_images
+from tf_bigan import figures
+from tf_bigan.data import open_data
 from tf_bigan.errors import InputError
 from tf_bigan.experiment import Experiment
 from tf_bigan.games import Adam, ConstantThenDecay, make_game
@@ -21,6 +22,7 @@ from tf_bigan.training.checkpoints import Checkpoints
 from tf_bigan.training.run_directory import RunDirectory
 
 _STEPS_PER_EXECUTION = 10  # at most: more gains nothing measurable and delays SIGTERM
+_PREPARED = 500  # examples that initial weights may follow from (ALI's code)
 _PICTURED = 50  # fixed samples and reconstructions in the pictures
 
 
@@ -83,9 +85,9 @@ def _train(experiment, run, initial, strategy, data_dir, say):
             f"batch_size {experiment.batch_size} is not divisible by {replicas} replicas; give a multiple of "
             f"{replicas}, or --strategy=one_device"
         )
-    policy, why = devices.pick_precision(experiment.precision, strategy)
+    policy, why = devices.pick_precision(experiment.precision, experiment.networks, strategy)
     xla = devices.pick_xla(experiment.xla, policy, experiment.networks, strategy, experiment.deterministic)
-    data = open_images(
+    data = open_data(
         experiment.dataset,
         experiment.split,
         experiment.crop_size,
@@ -95,20 +97,18 @@ def _train(experiment, run, initial, strategy, data_dir, say):
         max_labels=experiment.max_labels,
     )
     data.check_batch(experiment.batch_size)
-    size, _, channels = data.image_shape
     experiment = dataclasses.replace(
-        experiment,
-        image_size=experiment.image_size or size,
-        channels=channels,
-        precision=policy,
-        xla="on" if xla else "off",
+        experiment, **_shape_settings(experiment, data), precision=policy, xla="on" if xla else "off"
     )
     with strategy.scope():
         game = make_game(experiment, policy)  # what cannot be built is refused before all images are decoded
     lineage = _begin(experiment, game, run, initial, strategy)
     data, left_out = _usable(data, experiment, run, strategy, say)
+    game.check_record(data.records(limit=1))
+    points = data.domain.name == "points"
+    shape = f"{data.example_shape[0]} coordinates" if points else "x".join(map(str, data.example_shape))
     say(
-        f"{experiment.system} on {experiment.dataset}: {data.count} images of {size}x{size}x{channels}; "
+        f"{experiment.system} on {experiment.dataset}: {data.count} {data.domain.name} of {shape}; "
         f"{experiment.strategy}, {replicas} replica(s) on {devices.kind()}; {policy} ({why}); XLA {experiment.xla}"
     )
     if hint := devices.unused_gpu():
@@ -147,6 +147,8 @@ def _train(experiment, run, initial, strategy, data_dir, say):
                 say("no checkpoint can be read; starting over")
             if lineage is None:
                 raise InputError(f"{run.path} did not begin from fresh weights; give --initial_weights again")
+            if not lineage:
+                game.prepare(_first_examples(experiment, data))
             if lineage:
                 say(f"beginning with the weights of {initial.path}, of {lineage[-1]['epochs']} epochs")
             if lineage and chief:
@@ -226,7 +228,7 @@ def _fit(game, experiment, data, run, checkpoints, schedule, chief):
         callbacks.append(Log(game, run, progress, schedule))
     if chief and experiment.images_every:
         batches = _batches(experiment, data)
-        images, _ = data.arrays(limit=_PICTURED)
+        images, _ = data.arrays(limit=figures.POINTS if data.domain.name == "points" else _PICTURED)
         callbacks.append(Pictures(game, run, batches, images, experiment.images_every, keep))
 
     # fit begins at whole epochs only: what is left of an interrupted one is a fit of its own.
@@ -251,10 +253,25 @@ def _fit(game, experiment, data, run, checkpoints, schedule, chief):
 
 def _finish(game, experiment, data, run, chief, say):
     if chief:
-        say(f"estimating inference statistics over {experiment.statistics_steps} batches")
-        batches = _batches(experiment, data)
-        game.estimate_statistics(batches, experiment.statistics_steps)
-        run.save_weights(game.networks, experiment.epochs, experiment.statistics_steps)
+        if game.estimates_statistics:
+            say(f"estimating inference statistics over {experiment.statistics_steps} batches")
+        steps = game.estimate_statistics(_batches(experiment, data), experiment.statistics_steps)
+        run.save_weights(game.networks, experiment.epochs, steps)
+
+
+def _shape_settings(experiment, data):
+    """The settings that say what the examples are, as the data has them."""
+    if data.domain.name == "points":
+        return {"dimensions": data.example_shape[0]}
+    size, _, channels = data.example_shape
+    return {"image_size": experiment.image_size or size, "channels": channels}
+
+
+def _first_examples(experiment, data):
+    """The examples that initial weights may follow from: a training batch of their own."""
+    count = min(_PREPARED, data.count)
+    batches = data.training_batches(count, experiment.seed, 0, experiment.crop, experiment.flip)
+    return next(iter(batches))["x"].numpy()
 
 
 def _batches(experiment, data, first_step=0):

@@ -1,0 +1,89 @@
+"""What training.py can train."""
+
+import dataclasses
+
+import work
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """What is trained.
+
+    Attributes:
+      zoo: the model in the zoo whose flags say so.
+      batch: examples a step.
+      layers: of `work`.
+      torch: contender -> (arguments of torch_bigan.py, whether under MKL_SHIM).
+      warmup: steps that come before the clock.
+      plain: flags that leave out what the zoo's model has beside the game that is compared.
+      short: flags of train.py that make an epoch a matter of seconds.
+      shape: flags with what train.py reads from the data: the examples' shape.
+      steps_per_call: of the compiled train function, in `step`.
+      products: whether `step` is held against its matrix products in CPU time.
+    """
+
+    zoo: str
+    batch: int
+    layers: list
+    torch: dict
+    warmup: int
+    plain: tuple = ()
+    short: tuple = ()
+    shape: tuple = ()
+    steps_per_call: int = 1
+    products: bool = False
+
+
+ALI_TORCH = {
+    "torch-eager": ([], False),
+    "torch-channels-last": (["--channels_last"], False),
+    "torch-compiled": (["--compile"], False),
+    "torch-compiled-channels-last": (["--compile", "--channels_last"], False),
+}
+MODELS = {
+    "mnist": Model(
+        "bigan_mnist",
+        128,
+        work.mnist(),
+        {
+            "torch-eager": ([], False),
+            "torch-compiled": (["--compile"], False),
+            "torch-eager-avx512": ([], True),
+            "torch-compiled-avx512": (["--compile"], True),
+        },
+        warmup=20,
+    ),
+    "imagenet": Model(
+        "bigan_imagenet",
+        128,
+        work.imagenet(),
+        {
+            "torch-eager": ([], False),
+            "torch-channels-last": (["--channels_last"], False),
+            "torch-channels-last-compiled": (["--channels_last", "--compile"], False),
+        },
+        warmup=3,
+        short=("--split=train[:2560]",),
+    ),
+    "ali_cifar10": Model(
+        "ali_cifar10",
+        100,
+        work.ali_cifar10(),
+        ALI_TORCH,
+        warmup=3,
+        short=("--split=train[:1000]",),
+    ),
+    "mixture": Model(
+        "ali_mixture",
+        100,
+        work.mixture(),
+        # There are no maps that could lie channels last.
+        {name: variant for name, variant in ALI_TORCH.items() if "channels-last" not in name},
+        warmup=20,
+        plain=("--objective=paper", "--reconstruction_x=0", "--r1_penalty=0", "--r2_penalty=0"),
+        short=("--split=train[:10000]",),
+        shape=("--dimensions=2",),
+        steps_per_call=10,  # as train.py has it
+        products=True,
+    ),
+}

@@ -1,0 +1,56 @@
+"""Every system with every family of networks."""
+
+import keras
+import numpy as np
+import pytest
+from helpers import images, tiny
+
+from tf_bigan import registry
+from tf_bigan.games import Game, make_game
+
+IMAGES = {"mlp": 8, "conv": 16, "ali_cifar10": 32, "ali_svhn": 32, "ali_celeba": 64, "ali_tiny_imagenet": 64}
+WIDTHS = {"mlp": 8, "conv": 4, "mixture": 8}
+USED = ("mlp", "conv", "ali_cifar10", "mixture")  # ALI's families have one file; one of them stands for it
+POINTS = {"dataset": "mixture", "dimensions": 2, "image_size": 0, "channels": 0}
+
+
+def experiment(system, networks):
+    width = WIDTHS.get(networks, 4)
+    shape = POINTS if networks == "mixture" else {"image_size": IMAGES[networks], "channels": 3}
+    return tiny(system=system, networks=networks, width=width, **shape)
+
+
+def test_every_family_is_tried():
+    assert {*IMAGES, "mixture"} == set(registry.FAMILIES)
+
+
+@pytest.mark.parametrize("name", registry.SYSTEMS)
+def test_a_registered_system_is_a_game_of_that_name(name):
+    system = registry.find(registry.SYSTEMS[name])
+    assert issubclass(system, Game) and system.__name__.lower() == name.replace("_", "")
+    assert set().union(*system.players.values()) == set(system.roles)
+
+
+@pytest.mark.parametrize("networks", registry.FAMILIES)
+@pytest.mark.parametrize("system", registry.SYSTEMS)
+def test_every_system_trains_with_every_family(system, networks):
+    settings = experiment(system, networks)
+    game = make_game(settings)
+    game.compile(keras.optimizers.Adam(1e-3), run_eagerly=True)
+    owned = {player: game.player_variables(player) for player in game.players}
+    assert {id(v) for own in owned.values() for v in own} == {id(v) for v in game.trainable_variables}
+    before = {player: [np.array(variable) for variable in own] for player, own in owned.items()}
+    # Two steps: where D's output layer starts at 0, nothing comes through it in the first.
+    x = images(16, shape=settings.example_shape)
+    history = game.fit(x, batch_size=8, statistics_steps=0, verbose=0).history
+    assert history.keys() == {f"{player}_loss" for player in game.players}
+    assert game.steps_done == 2 and not game.bad_steps
+    for player, own in owned.items():
+        assert all(np.isfinite(variable).all() for variable in own), player
+        assert any(not np.array_equal(a, b) for a, b in zip(before[player], own, strict=True)), player
+    if networks not in USED:
+        return
+    game.estimate_statistics([x], 1)
+    if game.encoder is not None:
+        assert game.encode(x).shape == (16, settings.latent_dim) and game.reconstruct(x).shape == x.shape
+    assert np.isfinite(game.features(x)).all() and game.generate(2).shape == (2, *settings.example_shape)

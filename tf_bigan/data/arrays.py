@@ -1,0 +1,128 @@
+"""ArraySource: examples that are arrays in memory."""
+
+import hashlib
+
+import numpy as np
+import tensorflow as tf
+
+from tf_bigan.data.protocol import NO_LABEL, Source
+from tf_bigan.domains import domain_of
+from tf_bigan.errors import InputError
+
+
+class ArraySource(Source):
+    """Images or points in memory, with labels and attributes where they have them.
+
+    Args:
+      x: images, uint8 or float in [0, 1], [N, height, width, channels]; or points, float [N, d]. Float images are
+        rounded to 256 levels, as all images are that are read.
+      labels: integers [N], -1 for an example without a label; None = no labels.
+      class_names: what the labels 0, 1, ... are called; empty = by their numbers.
+      attributes: numbers or truth values [N, k]; None = no attributes.
+      attribute_names: what the k attributes are called; empty = by their numbers.
+      name: what the data is called in messages.
+
+    Raises:
+      InputError: no examples, shapes or lengths that do not fit, or values that are no labels or attributes. Pixels
+        out of range and points that are not finite are found later, by `Data.check`.
+    """
+
+    def __init__(self, x, labels=None, class_names=(), attributes=None, attribute_names=(), name="arrays"):
+        self.name = self.origin = name
+        x = _array(x, "x", name)
+        if not x.size:
+            raise InputError(f"{name} is empty: x has shape {list(x.shape)}")
+        kind = domain_of(x.shape[1:]).name
+        floating = np.issubdtype(x.dtype, np.floating)
+        if not floating and (kind == "points" or x.dtype != np.uint8):
+            wanted = "uint8 or float in [0, 1]" if kind == "images" else "float"
+            raise InputError(f"{name} has {kind} of {x.dtype}; they must be {wanted}")
+        self._x = x.astype(np.float32, copy=False) if floating else x
+        self.count, self.stored_shape = len(x), x.shape[1:]
+        self._labels, self.class_names = _checked_labels(labels, class_names, self.count, name)
+        self._attributes, self.attribute_names = _checked_attributes(attributes, attribute_names, self.count, name)
+
+    def columns(self):
+        """The record of all examples; images are as they were given."""
+        columns = {"x": self._x, "label": self._labels}
+        return columns if self._attributes is None else {**columns, "attributes": self._attributes}
+
+    def read(self, indices):
+        """int64 [N] -> N byte strings: the label's 8 bytes, the attributes' 4 bytes each, then the pixels."""
+        before = [self._labels] if self._attributes is None else [self._labels, self._attributes]
+        return [b"".join(column[i].tobytes() for column in (*before, self._x)) for i in indices]
+
+    def decode(self, example, channels: int):
+        """A byte string -> its record."""
+        del channels  # they are known
+        record = {"label": tf.io.decode_raw(tf.strings.substr(example, 0, 8), tf.int64)[0]}
+        size = 4 * len(self.attribute_names)
+        if size:
+            record["attributes"] = tf.io.decode_raw(tf.strings.substr(example, 8, size), tf.float32)
+        pixels = tf.io.decode_raw(tf.strings.substr(example, 8 + size, -1), tf.as_dtype(self._x.dtype))
+        return {"x": tf.reshape(pixels, self.stored_shape), **record}
+
+    def labelled(self):
+        """Whether every example has a label."""
+        return bool((self._labels != NO_LABEL).all())
+
+    def labels(self):
+        """int64 [count]; -1 = none."""
+        return self._labels
+
+    def describe(self, i):
+        """The example's number."""
+        return f"example {i} of {self.name}"
+
+    def identities(self, indices):
+        """{type and shape: hashes of the examples}, so that equal examples of different arrays are found, too."""
+        hashes = [hashlib.blake2b(self._x[i].tobytes(), digest_size=8).digest() for i in indices]
+        return {f"memory {self._x.dtype} {self.stored_shape}": np.frombuffer(b"".join(hashes), np.uint64)}
+
+
+def _array(values, what, name):
+    """`values` as an array of numbers."""
+    try:
+        array = np.asarray(values)
+    except ValueError:
+        array = np.empty(0, object)  # rows of different lengths
+    if array.dtype.kind not in "biuf":
+        raise InputError(f"the {what} of {name} must be an array of numbers, found {type(values).__name__}")
+    return array
+
+
+def _checked_labels(labels, class_names, count, name):
+    """(int64 [count], the classes' names)."""
+    if labels is None:
+        return np.full(count, NO_LABEL, np.int64), list(class_names)
+    labels = _array(labels, "labels", name)
+    if labels.shape != (count,):
+        raise InputError(f"{name} has {count} examples, but labels of shape {list(labels.shape)}")
+    if labels.dtype.kind not in "iu":
+        raise InputError(f"the labels of {name} must be integers, got {labels.dtype}")
+    labels = labels.astype(np.int64)
+    names = list(class_names) or [str(i) for i in range(labels.max() + 1)]
+    if labels.min() < NO_LABEL or labels.max() >= len(names):
+        raise InputError(
+            f"the labels of {name} must lie between -1 (none) and {len(names) - 1}, "
+            f"found {labels.min()} to {labels.max()}"
+        )
+    return labels, names
+
+
+def _checked_attributes(attributes, attribute_names, count, name):
+    """(float32 [count, k] or None, the attributes' names)."""
+    if attributes is None:
+        if attribute_names:
+            raise InputError(f"{name} has attribute_names, but no attributes")
+        return None, []
+    attributes = _array(attributes, "attributes", name)
+    if attributes.ndim != 2 or len(attributes) != count or not attributes.size:
+        raise InputError(f"the attributes of {name} must have shape [{count}, k], got {list(attributes.shape)}")
+    names = list(attribute_names) or [str(i) for i in range(attributes.shape[1])]
+    if len(names) != attributes.shape[1]:
+        raise InputError(f"{name} has {attributes.shape[1]} attributes, but {len(names)} attribute_names")
+    attributes = attributes.astype(np.float32)
+    if not np.isfinite(attributes).all():
+        raise InputError(f"the attributes of {name} contain NaN or infinite values")
+    return attributes, names

@@ -1,0 +1,232 @@
+"""Data: a split of examples with random access, and the batches made of them, whatever the examples are."""
+
+import contextlib
+import copy
+
+import numpy as np
+import tensorflow as tf
+
+from tf_bigan.data.order import Order
+from tf_bigan.domains import domain_of
+from tf_bigan.errors import InputError
+
+_NAMED = 3  # bad examples that a line of news names
+
+
+class Data:
+    """A split of labelled examples. Made by `open_data`; its subclasses are `ImageData` and `PointData`.
+
+    A record is one example with all that belongs to it: {"x", "label"}, and "attributes" where the data set has them.
+    A batch is a record of stacked fields: "x" float32 [N, *example_shape], "label" int64 [N], with -1 for an example
+    without a label, "attributes" float32 [N, k].
+
+    Attributes:
+      name: what it was opened as.
+      count: number of examples, without those left out.
+      stored: number of examples, with those left out.
+      origin: where they are read from.
+      split: the split; empty for a folder.
+      example_shape: the shape of "x" of one record: (height, width, channels) or (d,).
+      domain: `Images` or `Points` of that shape (see `tf_bigan.domains`).
+      class_names: the labels' names; empty without labels.
+      attribute_names: the names of the k attributes; empty without attributes.
+    """
+
+    # For messages: what makes an example one that cannot be used.
+    _unusable = ""
+
+    def __init__(self, name, source, example_shape):
+        self.name = name
+        self.count = self.stored = source.count
+        self.origin, self.split = source.origin, source.split
+        self.example_shape = tuple(example_shape)
+        self.domain = domain_of(example_shape)
+        self.class_names = list(source.class_names)
+        self.attribute_names = list(source.attribute_names)
+        self._source = source
+        self._memory = None  # the record of all examples, if they are held
+        self._tried = False  # whether every example was checked once, if only by an earlier process
+        self._kept = None  # int64 [count]: the examples' numbers in the source, where some are left out
+
+    def fits_memory(self) -> bool:
+        """Whether the decoded examples are few enough for `load` to keep them."""
+        raise NotImplementedError
+
+    def _try_all(self, keep):
+        """(int64 [k]: numbers in the source of what cannot be used; the record of all others, or None)."""
+        raise NotImplementedError
+
+    def read_records(self, indices, places=None):
+        """The batch of the examples of these numbers, int64 [N], as tensors. For `places` see `ImageData.read`."""
+        raise NotImplementedError
+
+    def _training_records(self, indices, seed, step, crop, flip):
+        """The batch of a training step."""
+        raise NotImplementedError
+
+    def load(self):
+        """Decodes everything into memory if it fits there. Reads are gathers from then on.
+
+        Raises:
+          InputError: examples that cannot be used; the message names the first.
+        """
+        if self.fits_memory():
+            self.check()
+        return self
+
+    def check(self):
+        """Raises InputError unless every example can be used. Loads them if they fit into memory."""
+        data, bad = self.checked()
+        if len(bad):
+            raise self.refusal(bad)
+        self._memory, self._tried = data._memory, True
+
+    def checked(self, load: bool = True) -> tuple["Data", np.ndarray]:
+        """Looks at every example once, decoding images in parallel, to find those that cannot be used.
+
+        Args:
+          load: keep what is decoded, if it fits into memory.
+
+        Returns:
+          (the data without those examples, int64 [k]: their numbers, from 0, in the stored data).
+
+        Raises:
+          InputError: no example can be used, or images vary in size and `image_size` was not given.
+        """
+        keep = load and self.fits_memory()
+        if self._memory is not None or (self._tried and not keep):
+            return self, np.zeros(0, np.int64)
+        bad, memory = self._try_all(keep)
+        if len(bad) == self.count:
+            raise self.refusal(bad, "none is left")
+        data = self.without(bad)
+        data._memory = memory
+        return data, bad
+
+    def without(self, numbers) -> "Data":
+        """The data without the examples of these numbers, int64 [k]: all that a `checked` found, now or earlier."""
+        data = copy.copy(self)
+        data._tried = True
+        if len(numbers):
+            data._kept = np.setdiff1d(self._numbers_of(np.arange(self.count)), numbers)
+            data.count, data._memory = len(data._kept), None
+        return data
+
+    def refusal(self, numbers, hint=None) -> InputError:
+        """What to raise where the examples of these numbers in the stored data cannot be used, but must."""
+        if hint is None:
+            leave_out = "--bad_images=skip leaves out what cannot be used"
+            hint = "restore it, then start again" if self._tried else leave_out
+        which = "The first is " if len(numbers) > 1 else "It is "
+        return InputError(
+            f"{len(numbers)} of {self.stored} {self.domain.name} of {self.name} cannot be used: {self._unusable}.\n"
+            f"{which}{self._source.describe(numbers[0])}; {hint}"
+        )
+
+    def left_out_news(self, numbers) -> str:
+        """A line that says how many examples are left out, and names the first few."""
+        names = ", ".join(self._source.describe(number) for number in numbers[:_NAMED])
+        more = f" and {len(numbers) - _NAMED} more" if len(numbers) > _NAMED else ""
+        which = f"{len(numbers)} of {self.stored} {self.domain.name} of {self.name}"
+        return f"{which} cannot be used and are left out: {names}{more}"
+
+    @contextlib.contextmanager
+    def naming_damage(self):
+        """Turns the error of a read within it into an InputError that names the examples at fault."""
+        try:
+            yield
+        except (tf.errors.InvalidArgumentError, tf.errors.UnknownError):
+            bad, _ = self._try_all(keep=False)
+            if not len(bad):
+                raise  # the examples were not at fault
+            raise self.refusal(bad) from None
+
+    def labelled(self) -> bool:
+        """Whether every example has a label."""
+        return bool(self.class_names) and self._source.labelled()
+
+    def overlaps(self, other: "Data") -> bool:
+        """Whether an example is in both."""
+        ours, theirs = (data._source.identities(data._numbers_of(np.arange(data.count))) for data in (self, other))
+        return any(np.intersect1d(ours[place], theirs[place]).size for place in ours.keys() & theirs.keys())
+
+    def check_batch(self, batch_size: int):
+        """Raises InputError if the data set is smaller than a batch."""
+        if self.count < batch_size:
+            raise InputError(
+                f"{self.name} has {self.count} {self.domain.name}, fewer than a batch of {batch_size}; "
+                "lower --batch_size"
+            )
+
+    def training_batches(
+        self, batch_size: int, seed: int, first_step: int = 0, crop: str = "centre", flip: bool = False
+    ) -> tf.data.Dataset:
+        """Endless shuffled batches, records of `batch_size` examples, from the one of `first_step` on.
+
+        The batch of step s is a function of (seed, s), and any step can come first (see `Order`). Every batch is full.
+        Held are the permutations in use, 8 bytes an example.
+
+        Args:
+          batch_size: examples a batch.
+          seed, first_step: see above.
+          crop: "centre", or "random": anywhere in the resized image, drawn from (seed, s). For random crops, images
+            that are not in memory yet are decoded anew each time, in parallel. Images only.
+          flip: mirror each image with probability 1/2, drawn from (seed, s). Images only.
+
+        Raises:
+          InputError: as `check_batch` and `load`, or a crop or flip of points.
+        """
+        self.check_batch(batch_size)
+        if crop == "centre":
+            self.load()
+        order = Order(self.count, batch_size, seed)
+
+        def batch(step):
+            indices = tf.numpy_function(order.batch, [step], tf.int64, stateful=False)
+            return self._training_records(tf.ensure_shape(indices, (batch_size,)), seed, step, crop, flip)
+
+        steps = tf.data.Dataset.range(first_step, np.iinfo(np.int64).max)
+        return pipeline(
+            steps.map(batch, num_parallel_calls=2 if self._in_memory(crop == "centre") else tf.data.AUTOTUNE)
+        )
+
+    def batches(self, batch_size: int, first: int = 0) -> tf.data.Dataset:
+        """Every example from the `first` on once, in order: ("x" float32 [n, ...], "label" int64 [n]) of each batch."""
+        self.load()
+        indices = tf.data.Dataset.range(first, self.count).batch(batch_size)
+        return pipeline(indices.map(self.read, num_parallel_calls=tf.data.AUTOTUNE))
+
+    def read(self, indices, places=None):
+        """As `read_records`, but ("x", "label") alone."""
+        record = self.read_records(indices, places)
+        return record["x"], record["label"]
+
+    def records(self, limit=None) -> dict[str, np.ndarray]:
+        """The batch of the first `limit` examples (None = all), as numpy arrays."""
+        count = self.count if limit is None else min(limit, self.count)
+        if limit is None:
+            self.load()
+        with self.naming_damage():
+            record = self.read_records(tf.range(count, dtype=tf.int64))
+        return {name: column.numpy() for name, column in record.items()}
+
+    def arrays(self, limit=None) -> tuple[np.ndarray, np.ndarray]:
+        """As `records`, but ("x", "label") alone."""
+        record = self.records(limit)
+        return record["x"], record["label"]
+
+    def _in_memory(self, centred):
+        """Whether examples need no decoding; `centred` says whether images are to be cropped from their centres."""
+        return self._memory is not None
+
+    def _numbers_of(self, indices):
+        return indices if self._kept is None else self._kept[indices]
+
+
+def pipeline(dataset):
+    """The end that all pipelines of batches have in common."""
+    options = tf.data.Options()
+    options.deterministic = True
+    # Every worker of a cluster makes the same batches and keeps its part of each.
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+    return dataset.prefetch(4).with_options(options)

@@ -1,0 +1,60 @@
+"""PointData: points with labels. They are always in memory."""
+
+import numpy as np
+import tensorflow as tf
+
+from tf_bigan.data.base import Data, pipeline
+from tf_bigan.data.order import Order
+from tf_bigan.errors import InputError
+
+_STEPS_AT_ONCE = 16  # a batch of points is so small that calling Python for each would cost more than all the rest
+
+
+class PointData(Data):
+    """A split of labelled points. Made by `open_data`; see `Data`."""
+
+    _unusable = "coordinates that are NaN or infinite"
+
+    def __init__(self, name, source):
+        super().__init__(name, source, source.stored_shape)
+        self._columns = source.columns()
+
+    def fits_memory(self) -> bool:
+        """True."""
+        return True
+
+    def training_batches(self, batch_size, seed, first_step=0, crop="centre", flip=False):
+        """As `Data` says. Raises InputError for a random crop or a flip, which points do not have."""
+        for option, asked in (("crop", crop != "centre"), ("flip", flip)):
+            if asked:
+                raise InputError(f"{self.name} has points; --{option} is for images")
+        self.check_batch(batch_size)
+        self.load()
+        order = Order(self.count, batch_size, seed)
+
+        def batches(step):
+            indices = tf.numpy_function(
+                lambda step: order.batch(step, _STEPS_AT_ONCE), [step], tf.int64, stateful=False
+            )
+            return self.read_records(tf.reshape(indices, (_STEPS_AT_ONCE, batch_size)))
+
+        steps = tf.data.Dataset.range(first_step, np.iinfo(np.int64).max, _STEPS_AT_ONCE)
+        return pipeline(steps.map(batches).unbatch())
+
+    def read_records(self, indices, places=None):
+        """As `Data` says."""
+        if places is not None:
+            raise InputError(f"{self.name} has points, which have no places to crop at")
+        if self._memory is None:
+            with tf.init_scope():  # not within the graph of a pipeline that reads
+                self.check()
+        return {name: tf.gather(column, indices) for name, column in self._memory.items()}
+
+    def _try_all(self, keep):
+        numbers = self._numbers_of(np.arange(self.count))
+        finite = np.isfinite(self._columns["x"][numbers]).all(axis=1)
+        if not keep:
+            return numbers[~finite], None
+        with tf.device("CPU"):  # where batches are made
+            memory = {name: tf.constant(column[numbers[finite]]) for name, column in self._columns.items()}
+        return numbers[~finite], memory

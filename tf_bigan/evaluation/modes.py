@@ -1,0 +1,49 @@
+"""Coverage of a mixture of Gaussians whose components are known (Dumoulin et al. 2017, section 4.1 and appendix)."""
+
+import numpy as np
+
+from tf_bigan.data.mixture import SIGMA, means
+from tf_bigan.evaluation.neighbours import nearest
+
+SAMPLES = 10_000
+NEAR = 3.0  # standard deviations within which a sample is of high quality (Srivastava et al. 2017, VEEGAN)
+ENOUGH = 20  # high-quality samples that make a mode covered beyond chance
+
+
+def modes(model, points, seed=0) -> dict:
+    """How many of the mixture's modes a model's samples cover, how well, and how well E and G invert each other.
+
+    Each sample belongs to the nearest mean, which is the component of the highest responsibility, as all have the same
+    variance and weight.
+
+    Args:
+      model: a Game of 2-D points with a generator.
+      points: float32 [N, 2], unseen in training, to be reconstructed.
+      seed: of the 10,000 samples.
+
+    Returns:
+      {"samples": how many; "modes": with any sample; "modes_near": with a sample within 3 standard deviations of the
+      mean; "modes_covered": with at least 20 of these; "high_quality": the share of samples within 3 standard
+      deviations; "kl": Kullback-Leibler divergence of the modes' shares of samples from even shares, in nats}. With an
+      encoder also {"reconstruction": mean Euclidean distance of points to G(E(x)), E(x) the posterior's mean;
+      "reconstruction_b": of points to the reconstruction of the next one}.
+    """
+    centres = means()
+    found, distances = nearest(model.generate(SAMPLES, seed=seed), centres, 1)
+    found, near = found[:, 0], distances[:, 0] <= NEAR * SIGMA
+    shares = np.bincount(found, minlength=len(centres)) / SAMPLES
+    of_near = np.bincount(found[near], minlength=len(centres))
+    used = shares[shares > 0]
+    row = {
+        "samples": SAMPLES,
+        "modes": int((shares > 0).sum()),
+        "modes_near": int((of_near > 0).sum()),
+        "modes_covered": int((of_near >= ENOUGH).sum()),
+        "high_quality": float(near.mean()),
+        "kl": float((used * np.log(used * len(centres))).sum()),
+    }
+    if model.encoder is not None:
+        made = model.reconstruct(points)
+        row["reconstruction"] = float(np.linalg.norm(points - made, axis=1).mean())
+        row["reconstruction_b"] = float(np.linalg.norm(points - np.roll(made, -1, axis=0), axis=1).mean())
+    return row

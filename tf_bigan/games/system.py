@@ -1,0 +1,241 @@
+"""What a system is: networks by role, a forward pass with named tensors, losses of those, and terms beside them."""
+
+from collections.abc import Mapping
+
+import keras
+import tensorflow as tf
+
+from tf_bigan.errors import InputError
+from tf_bigan.games.objectives import Objective
+from tf_bigan.games.pair_model import NOISE, PairModel, feature_model, input_names, penultimate
+from tf_bigan.games.shared_gradient import SharedGradient
+from tf_bigan.networks.layers import BatchNorm
+
+_BATCH_NORMS = (BatchNorm, keras.layers.BatchNormalization)
+
+
+class System(PairModel):
+    """The networks of a game, its forward pass, and its players' losses; `Game` adds the training step.
+
+    Subclasses define `roles`, `players` and `forward`, override `player_losses` where they are not those of two sides
+    with one objective, and declare what they need in the attributes below.
+    """
+
+    # Networks that the system has, by role.
+    roles: tuple[str, ...] = ()
+    # Player -> the roles of the networks whose variables it moves.
+    players: dict[str, tuple[str, ...]] = {}
+    # What D and its opponents minimise; None where there is no D.
+    objective: Objective | None = None
+    # Fields of a record, beside the examples, that training needs. Those that networks take as inputs join them.
+    needs: tuple[str, ...] = ()
+
+    # D's batch norms take statistics over real and generated pairs together.
+    joint_statistics = False
+
+    # -- what the makers of its networks ask a system
+    sees_codes = False  # D judges pairs of examples and codes
+    zero_encoder = False  # E's output layer starts at 0
+    featured = False  # D's features are what is wanted of the system
+
+    def __init__(
+        self,
+        networks: Mapping[str, keras.Model],
+        prior,
+        terms=(),
+        posterior=None,
+        objective=None,
+        seed=0,
+        name=None,
+    ):
+        if missing := [role for role in self.roles if role not in networks]:
+            raise InputError(f"{type(self).__name__} needs a {missing[0]} among its networks")
+        terms = [term for term in terms if term.weight]
+        brought = {role: network for term in terms for role, network in term.networks.items()}
+        if taken := networks.keys() & brought.keys():
+            raise InputError(f"a term brings a {taken.pop()}, which is among the networks already")
+        owned = {role for roles in type(self).players.values() for role in roles}
+        if idle := [role for role in networks if role not in owned]:
+            raise InputError(
+                f"no player of {type(self).__name__} moves the {idle[0]}; players are {type(self).players}"
+            )
+        super().__init__({**networks, **brought}, prior, posterior, seed, name)
+        self.terms = tuple(terms)
+        self.objective = objective or type(self).objective
+        self.players = {**type(self).players, **{p: roles for term in terms for p, roles in term.players.items()}}
+        self._check_terms()
+        self._discriminate = self._discriminator_function()
+        # One backward pass through D serves both sides where D treats examples apart and nothing but the objective
+        # reaches E and G through it.
+        apart = self.discriminator is not None and not has_batch_norm(self.discriminator)
+        alone = type(self).player_losses is System.player_losses
+        self.shares_gradient = apart and alone and not any(term.through_discriminator for term in terms)
+
+    # -- what a system defines
+
+    def forward(self, batch, z, draws) -> dict:
+        """One shared forward pass in training mode.
+
+        Args:
+          batch: a record: "x", float32 [N, ...] examples; "reduced" where `reduces`, the smaller images of D and G;
+            "label" int [N] and "attributes" float32 [N, k] where the data has them.
+          z: float32 [N, latent_dim] prior samples.
+          draws: the step's `Draws`.
+
+        Returns:
+          Named tensors, those that the losses and the terms ask for. `inferred` and `judged` name theirs.
+        """
+        raise NotImplementedError
+
+    def player_losses(self, tensors) -> dict:
+        """The players' losses, of what `forward` gave: {player: float32 scalar, a mean over the N}.
+
+        Here D and one opponent have the two sides of the objective.
+        """
+        real, generated = tensors["real"], tensors["generated"]
+        (opponent,) = type(self).players.keys() - {"discriminator"}
+        return {
+            "discriminator": self.objective.discriminate(real, generated),
+            opponent: self.objective.deceive(real, generated),
+        }
+
+    def observe(self, batch, z, draws) -> dict:
+        """Runs each network in training mode on what its inference statistics are to describe.
+
+        That is the real data for E and D and the prior for G, whatever they see in training (Donahue et al.'s code).
+        Arguments and returns as of `forward`; the tensors are those of real data.
+        """
+        tensors = self.inferred(batch, draws) if self.encoder is not None else {"x": batch["x"]}
+        if self.discriminator is not None:
+            self._judge_one_kind("real", self._pair(batch.get("reduced", batch["x"]), tensors), tensors, batch, draws)
+        self.run("generator", [z], batch, draws)
+        return tensors
+
+    def prepare(self, examples):
+        """Sets initial weights that follow from the data; nothing, in most systems.
+
+        `train` calls it before the first step of fresh weights; who trains by hand may call it before `fit`.
+
+        Args:
+          examples: float32 [N, ...], some hundred training examples.
+        """
+
+    @classmethod
+    def settings(cls, experiment) -> dict:
+        """The arguments of its own that an experiment gives a system."""
+        del experiment
+        return {}
+
+    # -- what the forward passes of systems share
+
+    def run(self, role, main, batch, draws):
+        """A network in training mode.
+
+        Args:
+          role: of the network.
+          main: its first inputs; those that follow, "label", "attributes" and "noise", are filled by name.
+          batch, draws: as for `forward`.
+        """
+        network, noise = self.networks[role], None
+        names = input_names(network)
+        if NOISE in names:
+            noise = draws.normal(draws.once(f"{role}/noise"), network.inputs[names.index(NOISE)].shape[1:])
+        return network(self.inputs_of(network, main, batch, noise), training=True)
+
+    def infer(self, x, batch, draws):
+        """E on examples, in training mode: {"outputs": float [N, units], "codes": float32 [N, latent_dim]}."""
+        outputs = self.run("encoder", [x], batch, draws)
+        noise = None
+        if self.posterior.stochastic:
+            noise = draws.normal(draws.once("encoder/posterior"), (self.prior.latent_dim,))
+        return {"outputs": outputs, "codes": self.posterior.sample(outputs, noise)}
+
+    def inferred(self, batch, draws):
+        """As `infer`, of the batch's examples, which are "x" and, at the size of D and G, "reduced"."""
+        x = batch["x"]
+        return {"x": x, "reduced": batch.get("reduced", x), **self.infer(x, batch, draws)}
+
+    def judged(self, tensors, batch, z, draws):
+        """`tensors` with D's view of them.
+
+        Args:
+          tensors: "x", "samples", and "reduced" and "codes" where D sees them.
+          batch, z, draws: as for `forward`.
+
+        Returns:
+          `tensors` with "z"; D's logits "real" and "generated", float32 [N, 1]; its inputs "real_inputs" and
+          "generated_inputs"; and, where a term needs them, its features "real_features" and "generated_features".
+        """
+        tensors = {"reduced": tensors["x"], "z": z, **tensors}
+        pairs = {
+            "real": self._pair(tensors["reduced"], tensors),
+            "generated": [tensors["samples"], z] if self.sees_codes else [tensors["samples"]],
+        }
+        shared = SharedGradient() if self.shares_gradient else None
+        if self.joint_statistics:
+            both = [
+                tf.concat([tf.cast(each, tf.float32) for each in kinds], 0)
+                for kinds in zip(pairs["real"], pairs["generated"], strict=True)
+            ]
+            twice = {name: tf.concat([batch[name], batch[name]], 0) for name in self.conditions}
+            with draws.parts(2):
+                found = self._discriminate(shared(both) if shared else both, twice, draws)
+            for name, of_both in found.items():
+                tensors[f"real{name}"], tensors[f"generated{name}"] = tf.split(of_both, 2)
+            for kind, pair in pairs.items():
+                tensors[f"{kind}_inputs"] = pair
+            if shared:
+                shared.ratio = tf.concat(self.objective.ratio(tensors["real"], tensors["generated"]), 0)
+            return tensors
+        shares = {kind: SharedGradient() if shared else None for kind in pairs}
+        for kind, pair in pairs.items():
+            self._judge_one_kind(kind, pair, tensors, batch, draws, shares[kind])
+        if shared:
+            ratios = self.objective.ratio(tensors["real"], tensors["generated"])
+            shares["real"].ratio, shares["generated"].ratio = ratios
+        return tensors
+
+    def _judge_one_kind(self, kind, pair, tensors, batch, draws, shared=None):
+        for name, found in self._discriminate(shared(pair) if shared else pair, batch, draws).items():
+            tensors[f"{kind}{name}"] = found
+        tensors[f"{kind}_inputs"] = pair
+
+    def _pair(self, x, tensors):
+        return [x, tensors["codes"]] if self.sees_codes else [x]
+
+    # -- structure
+
+    def _check_terms(self):
+        names = [term.name for term in self.terms]
+        if len(set(names)) < len(names):
+            raise InputError(f"each term can be attached once, found {', '.join(names)}")
+        for term in self.terms:
+            term.check_roles(self.networks, self.name)
+
+    def owners(self, roles) -> list[str]:
+        """The players that own any of the networks of these roles, each once."""
+        return [player for player, owned in self.players.items() if set(owned) & set(roles)]
+
+    def _discriminator_function(self):
+        """D in training mode as a function: inputs -> {"": logits, "_features": its features if a term needs them}."""
+        network = self.discriminator
+        if network is None:
+            return None
+        if not any("real_features" in term.needs for term in self.terms):
+            return lambda main, batch, draws: {"": self.run("discriminator", main, batch, draws)}
+        part = feature_model(network, penultimate(network), "code")
+
+        def discriminate(main, batch, draws):
+            features, logits = part(self.inputs_of(network, main, batch), training=True)
+            return {"": logits, "_features": features}
+
+        return discriminate
+
+    def player_variables(self, player: str):
+        """The trainable variables that `player` owns."""
+        return [v for role in self.players[player] for v in self.networks[role].trainable_variables]
+
+
+def has_batch_norm(network: keras.Model) -> bool:
+    """Whether a network has batch norms, so that its output for an example depends on the others of the batch."""
+    return any(isinstance(layer, _BATCH_NORMS) for layer in network._flatten_layers())

@@ -1,0 +1,8 @@
+"""Terms: what attaches to any game and adds to its players' losses."""
+
+from tf_bigan.games.terms.denoising import DenoisingFeatureMatching
+from tf_bigan.games.terms.gradient_penalty import R1, R2
+from tf_bigan.games.terms.reconstruction import ReconstructionX, ReconstructionZ
+from tf_bigan.games.terms.term import Term
+
+__all__ = ["R1", "R2", "DenoisingFeatureMatching", "ReconstructionX", "ReconstructionZ", "Term"]

@@ -1,0 +1,72 @@
+"""Denoising feature matching (Warde-Farley and Bengio, ICLR 2017)."""
+
+import math
+
+import tensorflow as tf
+
+from tf_bigan.games.pair_model import penultimate
+from tf_bigan.games.terms.term import Term
+from tf_bigan.networks.denoiser import Denoiser
+
+CORRUPTION = 1.0  # standard deviation of the noise on real features (section 3)
+
+
+class DenoisingFeatureMatching(Term):
+    """G moves D's features of its samples towards what a denoiser makes of them (section 3).
+
+    The denoiser r is a player of its own. It minimises |f(x) - r(f(x) + n)|^2, n ~ N(0, I), on D's features f of real
+    pairs, which are constants to it. G minimises weight / n_h * |f(G(z)) - r(f(G(z)))|^2, where n_h is the number of
+    features and r's output a constant. The features of samples are not corrupted. Neither loss reaches D.
+
+    The denoiser takes data and samples in separate calls, so that its batch norms have separate statistics for them; D
+    takes them as its system does. The denoiser's inference statistics come from real data.
+
+    Args:
+      weight: lambda_denoise times n_h; the paper's is 0.03.
+      denoiser: float [N, n_h] -> float [N, n_h].
+    """
+
+    name = "denoising_feature_matching"
+    needs = ("real_features", "generated_features")
+    roles = ("generator", "discriminator")
+    through_discriminator = True
+
+    def __init__(self, weight, denoiser):
+        super().__init__(weight)
+        self.networks = {"denoiser": denoiser}
+        self.players = {"denoiser": ("denoiser",)}
+
+    @classmethod
+    def of(cls, experiment, weight, dtype, networks):
+        discriminator = networks["discriminator"]
+        features = math.prod(discriminator.get_layer(penultimate(discriminator)).output.shape[1:])
+        denoiser = Denoiser(
+            features, experiment.denoiser_layers, experiment.denoiser_width, seed=experiment.seed, dtype=dtype
+        )
+        return cls(weight, denoiser)
+
+    def losses(self, game, tensors, batch, draws):
+        real = tf.stop_gradient(_flat(tensors["real_features"]))
+        generated = _flat(tensors["generated_features"])
+        target = tf.stop_gradient(_flat(game.denoiser(generated, training=True)))
+        return {
+            ("denoiser",): _distance(real, self._denoised(game, real, draws)),
+            ("generator",): self.weight / generated.shape[1] * _distance(generated, target),
+        }
+
+    def observe(self, game, tensors, draws):
+        self._denoised(game, _flat(tensors["real_features"]), draws)
+
+    def _denoised(self, game, real, draws):
+        noise = CORRUPTION * draws.normal("denoiser/corruption", (real.shape[1],))
+        return _flat(game.denoiser(real + noise, training=True))
+
+
+def _flat(features):
+    """Features as float32 rows [N, n_h]."""
+    return tf.reshape(tf.cast(features, tf.float32), (tf.shape(features)[0], math.prod(features.shape[1:])))
+
+
+def _distance(first, second):
+    """Squared distance of rows, mean over the batch."""
+    return tf.reduce_mean(tf.reduce_sum(tf.square(first - second), axis=1))

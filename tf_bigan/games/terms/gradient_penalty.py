@@ -1,0 +1,66 @@
+"""Penalties of D's gradient at its inputs (Mescheder, Geiger and Nowozin, ICML 2018, eq. 9)."""
+
+import tensorflow as tf
+
+from tf_bigan.errors import InputError
+from tf_bigan.games import objectives
+from tf_bigan.games.terms.term import Term
+
+
+class _GradientPenalty(Term):
+    """D minimises gamma / 2 times its logit's squared gradient in all its inputs, at one kind of pairs.
+
+    The inputs, examples and codes, are constants to it, so that it moves D alone. In networks of half precision the
+    gradient is taken in that precision and its square in float32.
+
+    Args:
+      gamma: the strength.
+      interval: apply it in every so-many-th step only, as many times as strongly.
+
+    Raises:
+      InputError: an interval below 1.
+    """
+
+    roles = ("discriminator",)
+    kind = "real"  # or "generated"
+
+    def __init__(self, gamma, interval=1):
+        super().__init__(gamma)
+        if interval < 1:
+            raise InputError(f"interval must be at least 1 step, found {interval}")
+        self.interval = interval
+
+    @classmethod
+    def of(cls, experiment, weight, dtype, networks):
+        return cls(weight, experiment.penalty_interval)
+
+    def losses(self, game, tensors, batch, draws):
+        inputs = [tf.stop_gradient(each) for each in tensors[f"{self.kind}_inputs"]]
+
+        def penalty():
+            with tf.GradientTape() as tape:
+                tape.watch(inputs)
+                logits = tf.reduce_sum(tf.cast(game.run("discriminator", inputs, batch, draws), tf.float32))
+            found = tape.gradient(logits, inputs, unconnected_gradients="zero")
+            return 0.5 * self.interval * self.weight * objectives.squared_norm(found)
+
+        if self.interval == 1:
+            return {self.roles: penalty()}
+        due = tf.equal(draws.step % self.interval, 0)
+        return {self.roles: tf.cond(due, penalty, lambda: tf.zeros(()))}
+
+
+class R1(_GradientPenalty):
+    """The penalty at the real pairs (x, E(x))."""
+
+    name = "r1_penalty"
+    needs = ("real_inputs",)
+    kind = "real"
+
+
+class R2(_GradientPenalty):
+    """The penalty at the generated pairs (G(z), z)."""
+
+    name = "r2_penalty"
+    needs = ("generated_inputs",)
+    kind = "generated"

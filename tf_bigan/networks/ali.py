@@ -1,0 +1,301 @@
+"""The convolutional networks of Dumoulin et al. 2017 (ALI), appendix A. `ali_architectures.py` has their layers.
+
+No convolution is padded. E's output is a mean and the logarithm of a standard deviation for each dimension of the code.
+The output bias of the decoder, here G, is one for each pixel and channel. D has three parts: D(x) of images, D(z) of
+codes, and a joint part of their concatenated features. Weights start from N(0, 0.01^2), biases from 0.
+
+Kernels have the layout of Keras' layers, (rows, columns, channels in, channels out), those of transposed convolutions
+(rows, columns, channels out, channels in). `Maxout` says how its channels are ordered.
+"""
+
+import keras
+from keras import layers
+
+from tf_bigan.errors import InputError, nearest
+from tf_bigan.networks.ali_architectures import ARCHITECTURES
+from tf_bigan.networks.convolutions import Convolution, TransposedConvolution
+from tf_bigan.networks.layers import BatchNorm, Maxout, Network, OutputBias, normal_initializer, settings_of
+from tf_bigan.networks.noise import Dropout
+
+STDDEV = 0.01  # of the initial weights
+EPSILON = 1e-4  # of the batch norms
+MOMENTUM = 0.95  # of their running statistics
+
+
+@keras.saving.register_keras_serializable("tf_bigan")
+class ALIEncoder(Network):
+    """E: images -> the parameters of q(z | x).
+
+    Input "images", float32 [N, edge, edge, channels] in [0, 1]. Output float32 [N, 2 * latent_dim]: latent_dim means,
+    then as many logarithms of standard deviations. Layers by name: for each n from 1 "conv<n>_linear" (the
+    convolution), "conv<n>_norm" and "conv<n>" (after the rectifier); "outputs".
+
+    Args:
+      image_shape: (height, width, channels).
+      latent_dim: dimensions of the code; None = the paper's.
+      architecture: a name in `ARCHITECTURES`.
+      width: channels of the first convolution, which scale those of all others; 0 = the paper's.
+      gaussian: whether there are log standard deviations; without, the output is float32 [N, latent_dim].
+      zero_output: start the output layer at 0.
+      stddev: of the initial weights; 0 = the paper's 0.01.
+      sync_batch_norm: batch statistics over all replicas.
+      seed: of the initial weights.
+      dtype: a dtype policy or its name; None = Keras' global policy. The output layer is float32 in any case.
+
+    Raises:
+      InputError: an unknown architecture, images of another size than its, or a width that does not scale.
+    """
+
+    def __init__(
+        self,
+        image_shape=(32, 32, 3),
+        latent_dim=None,
+        architecture="ali_cifar10",
+        width=0,
+        gaussian=True,
+        zero_output=False,
+        stddev=0.0,
+        sync_batch_norm=False,
+        seed=0,
+        dtype=None,
+        name="encoder",
+    ):
+        build = _Builder(architecture, image_shape, width, stddev, sync_batch_norm, seed, dtype, name)
+        latent_dim = build.table.latent_dim if latent_dim is None else latent_dim
+        images = keras.Input(image_shape, name="images")
+        h = images
+        for n, row in enumerate(build.table.encoder, start=1):
+            h = build.convolution(h, row, f"conv{n}", use_bias=False)
+            h = build.rectifier(build.norm(h, f"conv{n}"), f"conv{n}")
+        units = latent_dim * (2 if gaussian else 1)
+        outputs = build.outputs(h, units, zero=zero_output)
+        super().__init__(
+            images,
+            outputs,
+            latent_dim=latent_dim,
+            gaussian=gaussian,
+            zero_output=zero_output,
+            **build.config,
+        )
+        self.penultimate = f"conv{len(build.table.encoder)}"
+
+    def image_filters(self):
+        """The first layer's weights as images: float32 [units, rows, columns, channels]."""
+        return self.get_layer("conv1_linear").kernel.numpy().transpose(3, 0, 1, 2)
+
+
+@keras.saving.register_keras_serializable("tf_bigan")
+class ALIGenerator(Network):
+    """G, the paper's decoder: codes -> images.
+
+    Input "z", float32 [N, latent_dim]; output float32 [N, edge, edge, channels] in [0, 1]. Layers by name: for each n
+    from 1 "deconv<n>_linear", "deconv<n>_norm" and "deconv<n>" (after the rectifier); "outputs_linear", "outputs" (with
+    its bias), "images". Arguments as for `ALIEncoder`.
+    """
+
+    def __init__(
+        self,
+        image_shape=(32, 32, 3),
+        latent_dim=None,
+        architecture="ali_cifar10",
+        width=0,
+        stddev=0.0,
+        sync_batch_norm=False,
+        seed=0,
+        dtype=None,
+        name="generator",
+    ):
+        build = _Builder(architecture, image_shape, width, stddev, sync_batch_norm, seed, dtype, name)
+        latent_dim = build.table.latent_dim if latent_dim is None else latent_dim
+        z = keras.Input((latent_dim,), name="z")
+        h = layers.Reshape((1, 1, latent_dim), name="z_map", dtype=build.policy)(z)
+        for n, row in enumerate(build.table.generator, start=1):
+            h = build.deconvolution(h, row, f"deconv{n}")
+            h = build.rectifier(build.norm(h, f"deconv{n}"), f"deconv{n}")
+        h = build.deconvolution(h, (1, 1, image_shape[-1]), "outputs", scaled=False)
+        # In float32: log-odds of dark and bright pixels are large, and half precision would round them coarsely.
+        h = OutputBias(name="outputs", dtype="float32")(h)
+        images = layers.Activation("sigmoid", name="images", dtype="float32")(h)
+        super().__init__(z, images, latent_dim=latent_dim, **build.config)
+
+    def set_mean(self, images):
+        """Sets the output bias from images, float [N, edge, edge, channels] in [0, 1]; see `OutputBias.set_mean`."""
+        self.get_layer("outputs").set_mean(images)
+
+    def image_filters(self):
+        """The output layer's weights as images of one pixel: float32 [units, 1, 1, channels]."""
+        return self.get_layer("outputs_linear").kernel.numpy().transpose(3, 0, 1, 2)
+
+
+@keras.saving.register_keras_serializable("tf_bigan")
+class ALIDiscriminator(Network):
+    """D: (images, codes) -> the logit that the pair is (x, E(x)) rather than (G(z), z).
+
+    Inputs "images", float32 [N, edge, edge, channels] in [0, 1], and "z", float32 [N, latent_dim]; output float32
+    [N, 1]. With latent_dim = 0 it judges images alone: it takes them as its only input, and the joint part takes D(x)'s
+    features alone. Layers by name: for each n from 1 "x_conv<n>", "z_conv<n>" and "joint<n>" (after the rectifier or
+    the maximum), and of each, as of "x_conv1", "x_conv1_dropout" (its inputs after dropout), "x_conv1_linear" (the
+    convolution) and, where it has one, "x_conv1_norm"; "joint_inputs" (D(x)'s features, then D(z)'s); "outputs".
+
+    Dropout draws its masks from `tf_bigan.draws`, so that a call in training mode must be made within a step. The batch
+    norms take the statistics of the whole batch that they are given: the paper gives D real and generated pairs in one.
+
+    Args:
+      dropout: True = where the paper's tables mean it: on the inputs of all layers, at one rate for the first layers of
+        D(x) and D(z) and at another for the rest. "as_coded" = where the authors' code has it, which for CIFAR-10
+        leaves out the inputs of D(x)'s third and fourth layers and drops the third's outputs. False = nowhere.
+
+    The others are as for `ALIEncoder`.
+    """
+
+    def __init__(
+        self,
+        image_shape=(32, 32, 3),
+        latent_dim=None,
+        architecture="ali_cifar10",
+        width=0,
+        dropout=True,
+        stddev=0.0,
+        sync_batch_norm=False,
+        seed=0,
+        dtype=None,
+        name="discriminator",
+    ):
+        build = _Builder(architecture, image_shape, width, stddev, sync_batch_norm, seed, dtype, name)
+        table, latent_dim = build.table, build.table.latent_dim if latent_dim is None else latent_dim
+        first, rest = table.dropout if dropout else (0.0, 0.0)
+        before, after = [first] + [rest] * (len(table.images) - 1), [0.0] * len(table.images)
+        if dropout == "as_coded" and table.as_coded:
+            before, after = table.as_coded
+
+        images = keras.Input(image_shape, name="images")
+        h = images
+        for n, row in enumerate(table.images, start=1):
+            part, normed = f"x_conv{n}", table.normed and n > 1
+            h = build.dropout(h, before[n - 1], f"{part}_dropout")
+            h = build.convolution(h, row, part, use_bias=not normed)
+            h = build.norm(h, part) if normed else h
+            h = build.activation(build.dropout(h, after[n - 1], f"{part}_linear_dropout"), part)
+        inputs = images
+        if latent_dim:
+            z = keras.Input((latent_dim,), name="z")
+            inputs = [images, z]
+            codes = layers.Reshape((1, 1, latent_dim), name="z_map", dtype=build.policy)(z)
+            for n, row in enumerate(table.codes, start=1):
+                codes = build.dropout(codes, rest if n > 1 else first, f"z_conv{n}_dropout")
+                codes = build.convolution(codes, row, f"z_conv{n}", use_bias=table.code_bias)
+                codes = build.activation(codes, f"z_conv{n}")
+            h = layers.Concatenate(name="joint_inputs", dtype=build.policy)([h, codes])
+        for n, row in enumerate(table.joint, start=1):
+            h = build.convolution(build.dropout(h, rest, f"joint{n}_dropout"), row, f"joint{n}", use_bias=True)
+            h = build.activation(h, f"joint{n}")
+        logits = build.outputs(build.dropout(h, rest, "outputs_dropout"), 1)
+        super().__init__(inputs, logits, latent_dim=latent_dim, dropout=dropout, **build.config)
+        self.penultimate = f"joint{len(table.joint)}"
+
+    def image_filters(self):
+        """The first layer's weights as images: float32 [units, rows, columns, channels]."""
+        return self.get_layer("x_conv1_linear").kernel.numpy().transpose(3, 0, 1, 2)
+
+
+class _Builder:
+    """Makes the layers of one network; the arguments are as for `ALIEncoder`."""
+
+    def __init__(self, architecture, image_shape, width, stddev, sync_batch_norm, seed, dtype, name):
+        if architecture not in ARCHITECTURES:
+            raise InputError(f"unknown architecture {architecture!r}.{nearest(architecture, ARCHITECTURES)}")
+        self.table = ARCHITECTURES[architecture]
+        edge, (height, breadth, _) = self.table.edge, image_shape
+        if (height, breadth) != (edge, edge):
+            raise InputError(f"the networks of {architecture} take images of {edge}x{edge}, not {height}x{breadth}")
+        self._own_width = self.table.encoder[0][2]
+        if width * 32 % self._own_width:  # all channels are multiples of 32
+            raise InputError(f"width must be a multiple of {self._own_width // 32} for {architecture}, found {width}")
+        self._width = width or self._own_width
+        self.policy = keras.dtype_policies.get(dtype)
+        self._stddev, self._sync, self._seed, self._network = stddev or STDDEV, sync_batch_norm, seed, name
+        self.config = {
+            "image_shape": tuple(image_shape),
+            "architecture": architecture,
+            "width": width,
+            "stddev": stddev,
+            "sync_batch_norm": sync_batch_norm,
+            "seed": seed,
+            "dtype": self.policy.name,
+            "name": name,
+        }
+
+    def _settings(self, name, zero=False, dtype=None):
+        normal = normal_initializer(self._stddev, self._seed, f"{self._network}/{name}")
+        return {
+            "kernel_initializer": "zeros" if zero else normal,
+            "name": f"{name}_linear",
+            "dtype": dtype or self.policy,
+        }
+
+    def _channels(self, channels, scaled=True):
+        return channels * self._width // self._own_width if scaled else channels
+
+    def convolution(self, h, row, name, use_bias):
+        kernel, stride, channels = row
+        return Convolution(self._channels(channels), kernel, stride, use_bias=use_bias, **self._settings(name))(h)
+
+    def deconvolution(self, h, row, name, scaled=True):
+        kernel, stride, channels = row
+        channels = self._channels(channels, scaled)
+        return TransposedConvolution(channels, kernel, stride, use_bias=False, **self._settings(name))(h)
+
+    def outputs(self, h, units, zero=False):
+        """The last layer, of a map of one pixel: float32 [N, units]."""
+        h = Convolution(units, 1, **self._settings("outputs", zero, "float32"))(h)
+        return layers.Flatten(name="outputs", dtype="float32")(h)
+
+    def norm(self, h, name):
+        norm = BatchNorm(
+            affine=True,
+            epsilon=EPSILON,
+            synchronized=self._sync,
+            momentum=MOMENTUM,
+            name=f"{name}_norm",
+            dtype=self.policy,
+        )
+        return norm(h)
+
+    def rectifier(self, h, name):
+        return layers.LeakyReLU(self.table.slope, name=name, dtype=self.policy)(h)
+
+    def activation(self, h, name):
+        """D's."""
+        if self.table.pieces:
+            return Maxout(self.table.pieces, name=name, dtype=self.policy)(h)
+        return self.rectifier(h, name)
+
+    def dropout(self, h, rate, name):
+        if not rate:
+            return h
+        return Dropout(rate, f"{self._network}/{name.removesuffix('_dropout')}", name=name, dtype=self.policy)(h)
+
+
+def make(experiment, dtype, system) -> dict:
+    """The networks of an experiment: {role: function without arguments that makes the network}.
+
+    Args:
+      experiment: an `Experiment` whose sizes are all set; `networks` is a name in `ARCHITECTURES`.
+      dtype: the networks' dtype policy.
+      system: the game's class, with `sees_codes` (D sees codes, too) and `zero_encoder` (E's output layer starts at 0).
+    """
+    shape, codes, units, shared = settings_of(experiment, dtype)
+    shared |= {"architecture": experiment.networks, "stddev": getattr(experiment, "init_stddev", 0.0)}
+    return {
+        "encoder": lambda: ALIEncoder(
+            experiment.encoder_shape,
+            codes,
+            gaussian=units > codes,
+            zero_output=system.zero_encoder,
+            **shared,
+        ),
+        "generator": lambda: ALIGenerator(shape, codes, **shared),
+        "discriminator": lambda: ALIDiscriminator(
+            shape, codes if system.sees_codes else 0, dropout=getattr(experiment, "dropout", True), **shared
+        ),
+    }

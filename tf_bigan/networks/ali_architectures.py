@@ -1,0 +1,99 @@
+"""The layers of the networks of Dumoulin et al. 2017 (ALI), appendix A: one table for each data set.
+
+Where paper and code differ, the tables follow the code, but for CIFAR-10's dropout.
+"""
+
+from typing import NamedTuple
+
+
+class Architecture(NamedTuple):
+    """The layers of a data set's networks, each as (kernel, stride, channels).
+
+    Attributes:
+      edge: of the images, in pixels.
+      latent_dim: dimensions of the code.
+      slope: of the leaky rectifiers.
+      encoder: E's convolutions, each followed by a batch norm and a leaky rectifier. The output layer comes after them:
+        1x1, with a bias.
+      generator: G's transposed convolutions, followed by the same. The output layer comes after them: 1x1, then a bias
+        for each pixel and channel and a sigmoid.
+      images: D(x)'s convolutions.
+      codes: D(z)'s.
+      joint: the joint part's, with biases. The output layer comes after them: 1x1, one channel, with a bias.
+      pieces: of D's maxout units, whose channels are counted before the maximum; 0 = leaky rectifiers.
+      normed: whether D(x)'s convolutions after the first have a batch norm; those that have none have a bias.
+      code_bias: whether D(z)'s convolutions have biases.
+      dropout: rates on the inputs of the first layers of D(x) and D(z), and of all others of D.
+      as_coded: the rates on the inputs and on the outputs (before maxout) of D(x)'s layers, where the authors' code has
+        others; else None.
+    """
+
+    edge: int
+    latent_dim: int
+    slope: float
+    encoder: tuple
+    generator: tuple
+    images: tuple
+    codes: tuple
+    joint: tuple
+    pieces: int = 0
+    normed: bool = True
+    code_bias: bool = False
+    dropout: tuple = (0.2, 0.2)
+    as_coded: tuple | None = None
+
+
+ARCHITECTURES = {
+    "ali_cifar10": Architecture(
+        edge=32,
+        latent_dim=64,
+        slope=0.1,
+        encoder=((5, 1, 32), (4, 2, 64), (4, 1, 128), (4, 2, 256), (4, 1, 512), (1, 1, 512)),
+        generator=((4, 1, 256), (4, 2, 128), (4, 1, 64), (4, 2, 32), (5, 1, 32), (1, 1, 32)),
+        images=((5, 1, 32), (4, 2, 64), (4, 1, 128), (4, 2, 256), (4, 1, 512)),
+        codes=((1, 1, 512), (1, 1, 512)),
+        joint=((1, 1, 1024), (1, 1, 1024)),
+        pieces=2,
+        normed=False,
+        dropout=(0.2, 0.5),
+        # An index of the code counts in threes, as for layers with batch norms, and so leaves out two inputs.
+        as_coded=((0.2, 0.5, 0.0, 0.0, 0.5), (0.0, 0.0, 0.5, 0.0, 0.0)),
+    ),
+    "ali_svhn": Architecture(
+        edge=32,
+        latent_dim=256,
+        slope=0.01,
+        encoder=((5, 1, 32), (4, 2, 64), (4, 1, 128), (4, 2, 256), (4, 1, 512), (1, 1, 512)),
+        generator=((4, 1, 256), (4, 2, 128), (4, 1, 64), (4, 2, 32), (5, 1, 32), (1, 1, 32)),
+        images=((5, 1, 32), (4, 2, 64), (4, 1, 128), (4, 2, 256), (4, 1, 512)),
+        codes=((1, 1, 512), (1, 1, 512)),
+        joint=((1, 1, 1024), (1, 1, 1024)),
+    ),
+    "ali_celeba": Architecture(
+        edge=64,
+        latent_dim=256,
+        slope=0.02,
+        encoder=((2, 1, 64), (7, 2, 128), (5, 2, 256), (7, 2, 256), (4, 1, 512)),
+        generator=((4, 1, 512), (7, 2, 256), (5, 2, 256), (7, 2, 128), (2, 1, 64)),
+        images=((2, 1, 64), (7, 2, 128), (5, 2, 256), (7, 2, 256), (4, 1, 512)),
+        codes=((1, 1, 1024), (1, 1, 1024)),
+        joint=((1, 1, 2048), (1, 1, 2048)),
+    ),
+    "ali_tiny_imagenet": Architecture(
+        edge=64,
+        latent_dim=256,
+        slope=0.01,
+        encoder=(
+            *((4, 2, 64), (4, 1, 64), (4, 2, 128), (4, 1, 128), (4, 2, 256), (4, 1, 256)),
+            *((1, 1, 2048), (1, 1, 2048)),
+        ),
+        generator=(
+            *((1, 1, 2048), (1, 1, 256)),
+            *((4, 1, 256), (4, 2, 128), (4, 1, 128), (4, 2, 64), (4, 1, 64), (4, 2, 64)),
+        ),
+        images=((4, 2, 64), (4, 1, 64), (4, 2, 128), (4, 1, 128), (4, 2, 256), (4, 1, 256)),
+        codes=((1, 1, 2048), (1, 1, 2048)),
+        joint=((1, 1, 4096), (1, 1, 4096)),
+        code_bias=True,
+    ),
+}

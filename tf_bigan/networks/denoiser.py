@@ -1,0 +1,39 @@
+"""The denoiser of D's features (Warde-Farley and Bengio 2017, section 3 and appendix)."""
+
+import keras
+from keras import layers
+
+from tf_bigan.networks.layers import BatchNorm, Network, normal_initializer
+
+STDDEV = 0.02  # of the initial weights; the paper does not say, DCGAN's
+
+
+@keras.saving.register_keras_serializable("tf_bigan")
+class Denoiser(Network):
+    """Corrupted features -> features: fully connected, rectified, batch-normalised in all layers but the output.
+
+    Input float [N, features]; output float32 [N, features]. Layers by name: "h1" ... (after their rectifiers),
+    "outputs".
+
+    Args:
+      features: how many.
+      depth: hidden layers; the paper's ImageNet denoiser has 10.
+      width: units in each; the paper's has 2048, and at least as many as features are advised.
+      seed: of the initial weights.
+      dtype: a dtype policy or its name; None = Keras' global policy.
+    """
+
+    def __init__(self, features, depth=10, width=2048, seed=0, dtype=None, name="denoiser"):
+        policy = keras.dtype_policies.get(dtype)
+        inputs = h = keras.Input((features,), name="features")
+        for n in range(1, depth + 1):
+            initializer = normal_initializer(STDDEV, seed, f"{name}/h{n}")
+            dense = {"use_bias": False, "kernel_initializer": initializer, "name": f"h{n}_linear", "dtype": policy}
+            h = layers.Dense(width, **dense)(h)
+            h = BatchNorm(affine=True, name=f"h{n}_norm", dtype=policy)(h)
+            h = layers.ReLU(name=f"h{n}", dtype=policy)(h)
+        initializer = normal_initializer(STDDEV, seed, f"{name}/outputs")
+        outputs = layers.Dense(features, kernel_initializer=initializer, name="outputs", dtype=policy)(h)
+        outputs = layers.Activation("linear", name="features_out", dtype="float32")(outputs)
+        config = {"features": features, "depth": depth, "width": width, "seed": seed}
+        super().__init__(inputs, outputs, **config, dtype=policy.name, name=name)

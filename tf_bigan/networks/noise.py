@@ -1,0 +1,67 @@
+"""Layers that draw random numbers. They have no seed state: what they draw follows from the step, through `draws`."""
+
+import math
+
+import keras
+import tensorflow as tf
+
+from tf_bigan import draws
+
+# Random bits for each value, and the type of the numbers that they make. A layer takes the first with which its rate is
+# exact, or else the last.
+_NUMBERS = {8: tf.uint8, 16: tf.uint16}
+
+
+@keras.saving.register_keras_serializable("tf_bigan")
+class Dropout(keras.layers.Layer):
+    """Sets values to 0 at random in training mode, and scales the others so that the expectation stays the same.
+
+    float [N, ...] -> float of the same shape. In inference mode it is the identity. Each example's mask is drawn from
+    `draws.current()`, that is from (seed, step, place in the global batch, stream); a second call in a step draws anew.
+    So replicas draw different masks, and a resumed run draws what it would have drawn. Outside of a step, training mode
+    raises InputError.
+
+    A mask takes 8 random bits a value where the rate is a multiple of 2^-8, as 0.5 is. Elsewhere it takes 16, and the
+    rate is rounded to a multiple of 2^-16 (0.2 to 0.199997), the scale to match.
+
+    Args:
+      rate: the share of values that are dropped, 0 <= rate < 1.
+      stream: the name of the random numbers, "<network>/<layer>": unique in a game. None = the layer's name.
+    """
+
+    def __init__(self, rate, stream=None, **kwargs):
+        super().__init__(**kwargs)
+        if not 0.0 <= rate < 1.0:
+            raise ValueError(f"rate must be at least 0 and less than 1, found {rate}")
+        self.rate = rate
+        self.stream = stream or self.name
+        self._bits = next((bits for bits in _NUMBERS if rate * 2**bits % 1 == 0), max(_NUMBERS))
+        self._dropped = round(rate * 2**self._bits)  # of the numbers that so many bits can be
+
+    def call(self, x, training=False):
+        if not training or not self._dropped:
+            return x
+        drawn = draws.current()
+        size = math.prod(x.shape[1:])
+        words = -(-size * self._bits // 32)  # of 32 bits, for an example
+        drawn_bits = drawn.bits(drawn.once(self.stream), (words,))
+        numbers = tf.bitcast(drawn_bits, _NUMBERS[self._bits])
+        numbers = tf.reshape(numbers, (-1, words * 32 // self._bits))[:, :size]
+        kept = tf.reshape(numbers >= self._dropped, (-1, *x.shape[1:]))
+        return _masked(x, tf.cast(kept, x.dtype) * tf.cast(1.0 / (1.0 - self._dropped / 2**self._bits), x.dtype))
+
+    def compute_output_shape(self, shape):
+        return shape
+
+    def get_config(self):
+        return {**super().get_config(), "rate": self.rate, "stream": self.stream}
+
+
+def _masked(x, mask):
+    """The product, with a gradient in x alone. TensorFlow's own costs more, as it allows for shapes that differ."""
+
+    @tf.custom_gradient
+    def masked(x):
+        return x * mask, lambda dy: _masked(dy, mask)
+
+    return masked(x)
