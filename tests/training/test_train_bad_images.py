@@ -214,7 +214,7 @@ def test_what_cannot_be_built_is_refused_before_all_images_are_decoded(tmp_path,
         Image.fromarray(np.full((48, 48, 3), n, np.uint8)).save(tmp_path / f"{n}.png")
     settings = {"dataset": str(tmp_path), "networks": "conv", "channels": 3, "batch_size": 2, "crop": "random"}
     for changes, message in (
-        ({"system": "latent_regressor", "image_size": 32, "encoder_size": 48}, "the encoder takes images of shape"),
+        ({"system": "latent_regressor", "image_size": 32, "encoder_size": 48}, "the encoder takes examples of shape"),
         ({"image_size": 40}, "40"),
     ):
         with pytest.raises(InputError, match=message):
