@@ -63,6 +63,9 @@ def test_layers_that_run_twice_in_a_step_draw_anew():
     draws = Draws(0, 0, 4)
     assert [draws.once("dropout") for _ in range(3)] == ["dropout", "dropout#2", "dropout#3"]
     assert draws.once("other") == "other"
+    with draws.scope("term"):
+        assert [draws.once("dropout") for _ in range(2)] == ["term/dropout", "term/dropout#2"]
+    assert draws.once("dropout") == "dropout#4"
 
 
 def test_parts_are_batches_one_after_another():

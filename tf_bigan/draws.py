@@ -44,6 +44,7 @@ class Draws:
         self.replica, self.replicas = replica, replicas
         self.tracks = False  # whether running statistics follow this step
         self._parts = 1
+        self._scope = ""
         self._used = {}
 
     def codes(self, prior):
@@ -70,9 +71,22 @@ class Draws:
         return tf.math.ndtri((drawn + 0.5) * 2.0**-23)
 
     def once(self, name):
-        """A name of its own for each use of `name` in this step: for layers that run several times in it."""
+        """A name of its own for each use of `name` in this step: for layers that run several times in it.
+
+        Within a scope the uses are counted anew, and the names begin with the scope's.
+        """
+        name = self._scope + name
         self._used[name] = self._used.get(name, 0) + 1
         return name if self._used[name] == 1 else f"{name}#{self._used[name]}"
+
+    @contextlib.contextmanager
+    def scope(self, name):
+        """While this lasts, `once` gives names of `name`'s own: what a term draws, no other term changes."""
+        self._scope, before = f"{name}/", self._scope
+        try:
+            yield
+        finally:
+            self._scope = before
 
     @contextlib.contextmanager
     def parts(self, number):

@@ -13,6 +13,7 @@ from tf_bigan.games.pair_model import feature_model, penultimate
 from tf_bigan.games.terms import R1, R2, DenoisingFeatureMatching, ReconstructionX, ReconstructionZ
 from tf_bigan.networks import MLPDiscriminator, MLPEncoder, MLPGenerator
 from tf_bigan.networks.denoiser import Denoiser
+from tf_bigan.networks.noise import Dropout
 from tf_bigan.priors import Gaussian, Normal, Uniform
 
 TINY = {"image_shape": (8, 8, 1), "latent_dim": 4, "width": 16}
@@ -260,6 +261,29 @@ def test_the_denoisers_statistics_are_of_real_features():
 
 
 # -- the flags, and what does not go
+
+
+def test_a_terms_masks_do_not_depend_on_other_terms():
+    """R2's penalty, of a D with dropout, is the same beside R1's, which runs D before it."""
+
+    def penalty(*others):
+        roles = networks("bigan")
+        x, z = keras.Input((8, 8, 1), name="images"), keras.Input((4,), name="z")
+        h = keras.layers.Concatenate()([keras.layers.Flatten()(x), z])
+        h = Dropout(0.5, "discriminator/drop")(keras.layers.Dense(8, "relu", kernel_initializer=ones_and_twos)(h))
+        roles["discriminator"] = keras.Model([x, z], keras.layers.Dense(1, kernel_initializer=ones_and_twos)(h))
+        made = BiGAN(roles, Uniform(4), terms=[*others, R2(1.0)], seed=3)
+        batch, draws = {"x": tf.constant(images(6))}, Draws(3, 0, 6)
+        with draws.active():
+            return made._play(batch, draws.codes(made.prior), draws)[2]["r2_penalty"].numpy()
+
+    alone = penalty()
+    assert alone > 0
+    assert penalty(R1(1.0)) == alone
+
+
+def ones_and_twos(shape, dtype=None):
+    return tf.cast(tf.random.stateless_uniform(shape, (0, 1), 1, 3, tf.int32), "float32") / 10.0
 
 
 def test_an_experiments_flags_turn_terms_on():

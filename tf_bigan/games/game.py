@@ -218,7 +218,8 @@ class Game(System):
         for term in self.terms:
             if missing := [name for name in term.needs if name not in tensors]:
                 raise InputError(f"{term.name} needs {missing[0]}, which the forward pass of {self.name} does not give")
-            found = term.losses(self, tensors, batch, draws)
+            with draws.scope(term.name):
+                found = term.losses(self, tensors, batch, draws)
             for roles, loss in found.items():
                 for player in self.owners(roles):
                     if player in losses:

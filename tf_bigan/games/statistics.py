@@ -48,7 +48,8 @@ def _observe(game, dataset, steps, context=contextlib.nullcontext):
         with draws.active(), context():
             tensors = game.observe(batch, draws.codes(game.prior), draws)
             for term in game.terms:
-                term.observe(game, tensors, draws)
+                with draws.scope(term.name):
+                    term.observe(game, tensors, draws)
 
     compiled = {}
     for step, batch in enumerate(itertools.islice(dataset, steps)):
