@@ -39,11 +39,11 @@ def test_hub_load_gives_the_model_s_features_and_codes(game, path):
     np.testing.assert_allclose(module(x, training=True), module(x, training=False))
 
 
-def test_other_sizes_are_resized_in_the_graph(game, path):
+def test_other_sizes_are_resized_and_cropped_in_the_graph(game, path):
     module = tf.saved_model.load(path)
-    x = images(3, shape=(20, 12, 1))
-    resized = tf.image.resize(x, (8, 8), antialias=True)
-    np.testing.assert_allclose(module(x), game.features(np.clip(resized, 0, 1)), atol=1e-5)
+    x = images(3, shape=(24, 12, 1))
+    resized = np.clip(tf.image.resize(x, (16, 8), "lanczos3", antialias=True), 0, 1)
+    np.testing.assert_allclose(module(x), game.features(resized[:, 4:12]), atol=1e-5)
 
 
 def test_serving_signatures(game, path):
@@ -117,7 +117,7 @@ def test_the_convolutional_encoder_offers_its_layers_as_maps(tmp_path):
     game.estimate_statistics(tf.data.Dataset.from_tensors(images(8, shape=(32, 32, 3))), 2)
     path, x = export(game, tmp_path / "m"), images(3, shape=(40, 40, 3))
     module = tf.saved_model.load(path)
-    resized = np.clip(tf.image.resize(x, (32, 32), antialias=True), 0, 1)
+    resized = np.clip(tf.image.resize(x, (32, 32), "lanczos3", antialias=True), 0, 1)
     for n, shape in enumerate([(8, 8, 6), (4, 4, 16), (2, 2, 24), (2, 2, 24), (2, 2, 16)], start=1):
         before = "conv1_linear" if n == 1 else f"conv{n}_norm"
         for name in (f"conv{n}", before):

@@ -14,6 +14,7 @@ from typing import Any
 from absl import flags
 
 from tf_bigan.errors import InputError, nearest
+from tf_bigan.preparation import Preparation
 from tf_bigan.registry import FAMILIES, SYSTEMS
 
 AUTO = "auto"
@@ -290,6 +291,11 @@ class Experiment:
     def crop_size(self) -> int:
         """Edge of the images that the data gives, in pixels; 0 = as stored."""
         return self.encoder_size or self.image_size
+
+    @property
+    def preparation(self) -> Preparation:
+        """What happens to an image between its file and the encoder."""
+        return Preparation(self.crop_size, self.channels, self.shorter_edge)
 
     def max_labels_of(self, dataset: str) -> int:
         """How many of a data set's classes to use: those trained on of the run's own, 0 = all of another."""

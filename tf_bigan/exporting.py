@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tf_bigan.data import pixels
 from tf_bigan.errors import InputError, nearest
 from tf_bigan.files import replacing
 from tf_bigan.games.pair_model import CONDITIONS, PairModel, feature_layers, feature_model, input_names
@@ -35,8 +36,10 @@ np.save(sys.argv[3], module(tf.constant(np.load(sys.argv[2]))).numpy())
 def export(model, path, role="encoder", layer="penultimate", fold=True):
     """Writes a network of `model` as a SavedModel for `hub.load`, `hub.KerasLayer`, `TFSMLayer` or TF Serving.
 
-    An encoder's module maps float32 images [N, height, width, C] in [0, 1], of any size (they are resized in
-    the graph), to float32 [N, features]: `layer`, flattened. Its `encode` maps them to codes [N, latent_dim]. Its
+    An encoder's module maps float32 images [N, height, width, C] in [0, 1] to float32 [N, features], `layer` flattened.
+    Images may have any size. Those of the network's size are taken as they are; all others are resized and cropped in
+    the graph as the model's `preparation` says, which `preparation()` gives as JSON. A network of points, or of images
+    that are not square, takes its own shape alone. The module's `encode` maps images to codes [N, latent_dim]. Its
     `layers` is a dictionary, layer name -> function of images to that layer's float32 [N, ...], as
     `module.layers["conv3"](images)`; each is a signature too. A generator's module maps codes [N, latent_dim] to
     images in [0, 1].
@@ -143,7 +146,8 @@ def _encoder_module(model, layer, fold):
     # The whole network trains with the module only as far as `features` reaches.
     features = part(network)
     module = _Module([features], spec, lambda examples: forward(features, prepared(examples)))
-    module.input_channels = tf.function(lambda: tf.constant(model.example_shape[-1]), input_signature=())
+    if model.preparation is not None:
+        module.preparation = tf.function(lambda: tf.constant(model.preparation.to_json()), input_signature=())
     module._network = network
 
     def layer_function(part):
@@ -162,18 +166,18 @@ def _encoder_module(model, layer, fold):
 
 
 def _inputs_of(model):
-    """(what a module takes, a function that brings it to the network's size): images of any size, or points."""
-    if model.domain.name != "images":
+    """(what a module takes, a function that prepares it for the network).
+
+    That is square images of any size, or else examples of the network's shape.
+    """
+    preparation = model.preparation
+    if preparation is None:
         return tf.TensorSpec((None, *model.example_shape), tf.float32, name=model.domain.name), tf.identity
-    height, width, channels = model.example_shape
 
-    def resized(images):
-        shape = tf.shape(images)
-        same = (shape[1] == height) & (shape[2] == width)
-        images = tf.cond(same, lambda: images, lambda: tf.image.resize(images, (height, width), antialias=True))
-        return tf.ensure_shape(images, (None, height, width, channels))
+    def prepared(images):
+        return pixels.prepared(images, preparation.image_size, preparation.shorter_edge or preparation.image_size)
 
-    return tf.TensorSpec((None, None, None, channels), tf.float32, name="images"), resized
+    return tf.TensorSpec((None, None, None, preparation.channels), tf.float32, name="images"), prepared
 
 
 def _generator_module(model, fold):

@@ -22,7 +22,9 @@ _DATASET = flags.DEFINE_string(
     "dataset", None, "a TFDS name, 'digits', 'tiny_imagenet' or a folder; default: what --model was trained on"
 )
 _SPLIT = flags.DEFINE_string("split", "test", "the TFDS split; ignored for folders")
-_IMAGE_SIZE = flags.DEFINE_integer("image_size", 0, "for --module: edge that images are resized to; 0 = as stored")
+_IMAGE_SIZE = flags.DEFINE_integer(
+    "image_size", 0, "for a --module that does not say how to prepare images: edge they are resized to; 0 = as stored"
+)
 _BAD_IMAGES = flags.DEFINE_enum(
     "bad_images", "refuse", ["refuse", "skip"], "with images that cannot be decoded: write nothing, or leave them out"
 )
@@ -56,7 +58,7 @@ def main():
         max_labels = experiment.max_labels_of(dataset)
         if news := experiment.classes_news(dataset):
             common.note(news)
-        size, channels, shorter_edge = experiment.crop_size, experiment.channels, experiment.shorter_edge
+        preparation = experiment.preparation
         layer = _LAYER.value or "penultimate"
         network, name = model.feature_function(layer), f"{_MODEL.value} {layer}"
     else:
@@ -64,22 +66,45 @@ def main():
 
         try:
             module = hub.load(_MODULE.value)
-            channels = int(module.input_channels())
+            preparation = _preparation(module)
         except (OSError, ValueError, AttributeError) as error:
             raise InputError(f"{_MODULE.value} is no exported image module: {str(error).splitlines()[0]}") from None
-        dataset, size, shorter_edge, max_labels = common.require(_DATASET), _IMAGE_SIZE.value, 0, 0
+        dataset, max_labels = common.require(_DATASET), 0
         network, name = _function(module), " ".join(filter(None, [_MODULE.value, _LAYER.value]))
         fingerprint = sha256(pathlib.Path(_MODULE.value) / "variables" / "variables.data-00000-of-00001")
-    crop = size, channels, _DATA_DIR.value, shorter_edge
+    options = {"data_dir": _DATA_DIR.value, "bad_images": _BAD_IMAGES.value, "say": common.note}
     try:
-        data = open_images(dataset, _SPLIT.value, *crop, _BAD_IMAGES.value, common.note, max_labels)
+        data = open_images(dataset, _SPLIT.value, max_labels=max_labels, like=preparation, **options)
     except NoData as error:
         if _DATASET.value:
             raise
         raise not_here(experiment) from error
-    description = f"{name} of {data.origin} at {data.image_shape[0]} pixels, weights {fingerprint[:16]}"
+    description = f"{name} of {data.origin} at {data.preparation}, weights {fingerprint[:16]}"
     count, shape = extract(network, data, output, description, _SHARD.value, _BATCH_SIZE.value)
     print(f"{count} examples, features {list(shape)}, in {output}{'' if output.endswith('.npz') else '-*'}")
+
+
+def _preparation(module):
+    """How images are to be prepared for an exported module.
+
+    Raises:
+      AttributeError: it is no module of images.
+      InputError: --image_size for a module that has a preparation of its own.
+    """
+    from tf_bigan.errors import InputError
+    from tf_bigan.preparation import Preparation
+
+    if hasattr(module, "preparation"):
+        preparation = Preparation.from_json(module.preparation().numpy().decode())
+        if _IMAGE_SIZE.value:
+            raise InputError(f"--image_size does not go with {_MODULE.value}, which prepares images at {preparation}")
+        return preparation
+    preparation = Preparation(_IMAGE_SIZE.value, int(module.input_channels()))
+    common.note(
+        f"{_MODULE.value} does not say how its images are to be prepared, as an older tf_bigan exported it. Images are "
+        f"taken at {preparation}, and the module squashes those of other sizes. Export the model again to change that"
+    )
+    return preparation
 
 
 def _function(module):

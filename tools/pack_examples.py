@@ -31,11 +31,9 @@ def main():
     data = open_images(
         experiment.dataset,
         experiment.split,
-        experiment.crop_size,
-        experiment.channels,
-        _DATA_DIR.value,
-        experiment.shorter_edge,
+        data_dir=_DATA_DIR.value,
         max_labels=experiment.max_labels,
+        like=experiment.preparation,
     )
     data, left_out = data.checked(load=False)
     if len(left_out) and experiment.bad_images == "refuse":

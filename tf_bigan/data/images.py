@@ -8,6 +8,7 @@ import tensorflow as tf
 from tf_bigan.data import pixels
 from tf_bigan.data.base import Data
 from tf_bigan.errors import InputError
+from tf_bigan.preparation import Preparation
 
 IN_MEMORY_BYTES = 2 << 30  # decoded data sets up to this size are kept in memory
 
@@ -19,6 +20,7 @@ class ImageData(Data):
 
     Attributes:
       image_shape: (height, width, channels), another name of `example_shape`.
+      preparation: a `Preparation`: what was done to the images.
     """
 
     _unusable = (
@@ -29,6 +31,7 @@ class ImageData(Data):
     def __init__(self, name, source, image_size, channels, cropped=False, shorter_edge=0):
         super().__init__(name, source, (image_size, image_size, channels))
         self._shorter_edge = shorter_edge or image_size
+        self.preparation = Preparation(image_size, channels, self._shorter_edge)
         self._cropped = cropped  # to a size that was asked for; else all must be of the first one's
         self._resized = cropped and (source.varies or source.stored_shape[:2] != (self._shorter_edge,) * 2)
         # Memory has images as they are before they are cropped, if those are alike and fit; else their centres.

@@ -1,11 +1,14 @@
 """`open_data` and `open_images`: from a name to data."""
 
+import dataclasses
+
 from tf_bigan.data.base import Data
 from tf_bigan.data.images import ImageData
 from tf_bigan.data.points import PointData
 from tf_bigan.data.protocol import Source
 from tf_bigan.data.sources import FirstClasses, open_source
 from tf_bigan.errors import InputError, nearest
+from tf_bigan.preparation import Preparation
 
 BAD_IMAGES = ("refuse", "skip")
 
@@ -20,6 +23,7 @@ def open_data(
     bad_images="refuse",
     say=print,
     max_labels=0,
+    like=None,
 ) -> Data:
     """Opens a data set of images or of points.
 
@@ -37,11 +41,15 @@ def open_data(
         and points that are not finite. "refuse": `Data.load` and `Data.check` raise InputError where there are any.
       say: called with a line of news if examples are left out.
       max_labels: keep the examples of the first so many classes; 0 = all. Every label is read for that, at once.
+      like: a model, or a `Preparation`, in place of `image_size`, `channels` and `shorter_edge`: images are prepared as
+        its own. It says nothing of points.
 
     Raises:
       InputError: no such data set or split, not on disk and no network, no examples, fewer classes than `max_labels`,
-        images that need `image_size`, or `image_size`, `channels` or `shorter_edge` for points.
+        images that need `image_size`, `image_size`, `channels` or `shorter_edge` for points or beside `like`, or a
+        `like` that has no preparation of images.
     """
+    preparation = _preparation(like, image_size=image_size, channels=channels, shorter_edge=shorter_edge)
     if bad_images not in BAD_IMAGES:
         raise InputError(f"unknown bad_images {bad_images!r}.{nearest(bad_images, BAD_IMAGES)}")
     if isinstance(dataset, Source):
@@ -50,9 +58,9 @@ def open_data(
     else:
         source, name = open_source(dataset, split, data_dir, max_labels), dataset
     if len(source.stored_shape) == 1:
-        data = _point_data(name, source, image_size=image_size, channels=channels, shorter_edge=shorter_edge)
+        data = _point_data(name, source, Preparation() if like is not None else preparation)
     else:
-        data = _image_data(name, source, split, image_size, channels, shorter_edge)
+        data = _image_data(name, source, split, preparation)
     if bad_images == "skip":
         data, left_out = data.checked()
         if len(left_out):
@@ -70,28 +78,35 @@ def open_images(
     bad_images="refuse",
     say=print,
     max_labels=0,
+    like=None,
 ) -> ImageData:
     """Opens a data set of images: as `open_data`, but raises InputError for points."""
-    data = open_data(dataset, split, image_size, channels, data_dir, shorter_edge, bad_images, say, max_labels)
+    data = open_data(dataset, split, image_size, channels, data_dir, shorter_edge, bad_images, say, max_labels, like)
     if not isinstance(data, ImageData):
         raise InputError(f"{data.name} has {data.domain.name} of shape {data.example_shape}, not images")
     return data
 
 
-def _point_data(name, source, **of_images):
-    if asked := [option for option, value in of_images.items() if value]:
+def _preparation(like, **options):
+    if like is None:
+        return Preparation(**options)
+    if given := [option for option, value in options.items() if value]:
+        raise InputError(f"{given[0]} does not go with like, which has its own")
+    return Preparation.of(like)
+
+
+def _point_data(name, source, preparation):
+    if asked := [option for option, value in dataclasses.asdict(preparation).items() if value]:
         raise InputError(f"{name} has points; --{asked[0]} is for images")
     return PointData(name, source)
 
 
-def _image_data(name, source, split, image_size, channels, shorter_edge):
+def _image_data(name, source, split, preparation):
     height, width, stored = source.stored_shape
-    channels = channels or stored
+    image_size, channels = preparation.image_size, preparation.channels or stored
     if channels not in (1, 3):
         raise InputError(f"{name} has images of {channels} channels; --channels=1 or 3 converts them")
     cropped = bool(image_size)
-    if shorter_edge and shorter_edge < image_size:
-        raise InputError(f"shorter_edge {shorter_edge} is less than the crops' {image_size} pixels")
     if not image_size:
         if height is None or width is None or height != width:
             found = "varying sizes" if height is None or width is None else f"{height}x{width} pixels"
@@ -99,4 +114,4 @@ def _image_data(name, source, split, image_size, channels, shorter_edge):
         image_size = height
     if not source.count:
         raise InputError(f"{name} split {split!r} is empty")
-    return ImageData(name, source, image_size, channels, cropped, shorter_edge or image_size)
+    return ImageData(name, source, image_size, channels, cropped, preparation.shorter_edge or image_size)

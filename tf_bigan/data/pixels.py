@@ -31,12 +31,31 @@ def with_channels(image, channels):
     return tf.image.grayscale_to_rgb(image[..., :1]) if found < 3 else image[..., :3]
 
 
+def _shape_of_resized(shape, shorter_edge):
+    """(height, width) with the shorter one made `shorter_edge`."""
+    shape = tf.cast(shape, tf.float32)
+    return tf.maximum(tf.cast(tf.round(shape * (shorter_edge / tf.reduce_min(shape))), tf.int32), shorter_edge)
+
+
 def resized(image, shorter_edge):
     """uint8 [H, W, C] -> the same with its shorter edge resized by Lanczos' filter, antialiased."""
-    shape = tf.cast(tf.shape(image)[:2], tf.float32)
-    shape = tf.maximum(tf.cast(tf.round(shape * (shorter_edge / tf.reduce_min(shape))), tf.int32), shorter_edge)
-    image = tf.image.resize(image, shape, "lanczos3", antialias=True)
+    image = tf.image.resize(image, _shape_of_resized(tf.shape(image)[:2], shorter_edge), "lanczos3", antialias=True)
     return tf.cast(tf.round(tf.clip_by_value(image, 0.0, 255.0)), tf.uint8)
+
+
+def prepared(images, size, shorter_edge):
+    """Images, float [N, H, W, C] in [0, 1] -> [N, size, size, C], resized and cropped as `Preparation` says.
+
+    Images of `size` x `size` already are taken for prepared ones and stay as they are. Unlike images that are read from
+    files, these are not rounded to 256 levels, so that gradients reach the pixels.
+    """
+
+    def resized_and_cropped():
+        shape = _shape_of_resized(tf.shape(images)[1:3], shorter_edge)
+        return cropped(tf.clip_by_value(tf.image.resize(images, shape, "lanczos3", antialias=True), 0.0, 1.0), size)
+
+    same = tf.reduce_all(tf.equal(tf.shape(images)[1:3], size))
+    return tf.ensure_shape(tf.cond(same, lambda: images, resized_and_cropped), (None, size, size, images.shape[-1]))
 
 
 def cropped(images, size, place=None):

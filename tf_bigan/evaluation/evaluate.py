@@ -83,16 +83,16 @@ def open_evaluation_data(
     """
     asked, dataset = dataset, dataset or experiment.dataset
     query_dataset = query_dataset or dataset
-    size, shorter_edge = experiment.crop_size, experiment.shorter_edge
     max_labels = experiment.max_labels_of(dataset)
     if (news := experiment.classes_news(dataset)) and not edge:  # with an edge, the same data is opened again
         say(news)
+    preparation = experiment.preparation
     if edge:
-        size, shorter_edge = edge, round(edge * 256 / 227)
+        preparation = dataclasses.replace(preparation, image_size=edge, shorter_edge=round(edge * 256 / 227))
+    options = {"data_dir": data_dir, "bad_images": bad_images or experiment.bad_images, "say": say}
 
     def open_split(name, split):
-        crop = size, experiment.channels, data_dir, shorter_edge
-        return open_data(name, split, *crop, bad_images or experiment.bad_images, say, max_labels)
+        return open_data(name, split, max_labels=max_labels, like=preparation, **options)
 
     try:
         gallery = open_split(dataset, gallery_split)

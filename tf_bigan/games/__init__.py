@@ -55,7 +55,7 @@ def make_game(experiment, dtype="float32") -> Game:
         term.check_roles(networks, experiment.system)
         terms.append(term.of(experiment, weight, dtype, networks))
     prior = make_prior(experiment.prior, experiment.latent_dim)
-    return system(
+    game = system(
         networks,
         prior,
         terms=terms,
@@ -65,3 +65,6 @@ def make_game(experiment, dtype="float32") -> Game:
         name=experiment.system,
         **system.settings(experiment),
     )
+    if domain.name == "images":
+        game.preparation = experiment.preparation
+    return game

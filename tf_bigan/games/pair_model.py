@@ -10,6 +10,7 @@ from tf_bigan.domains import domain_of
 from tf_bigan.draws import GENERATION, Draws
 from tf_bigan.errors import InputError, nearest
 from tf_bigan.games.compiled import in_batches, traced_once
+from tf_bigan.preparation import Preparation
 from tf_bigan.priors import Implicit, make_posterior
 
 # What a network may take beside its first inputs, by the names of its inputs.
@@ -60,6 +61,10 @@ class PairModel(keras.Model):
       posterior: how E's output becomes a code, from `tf_bigan.priors`; None = the prior's own.
       seed: of everything random.
 
+    Attributes:
+      preparation: a `Preparation`, what happens to images before `encode` and `features`; None for points and images
+        that are not square.
+
     Raises:
       InputError: networks whose shapes do not fit each other or the prior, or are not known.
     """
@@ -81,6 +86,10 @@ class PairModel(keras.Model):
         self._compiled = {}
         self._check_networks()
         self.domain = domain_of(self.example_shape)
+        # What `open_images(..., like=model)` and an exported module do to images of other sizes; a model that is made
+        # from an experiment has the experiment's.
+        height, width, channels = self.example_shape if self.domain.name == "images" else (0, 1, 0)
+        self.preparation = Preparation(height, channels) if height == width else None
 
     def _check_networks(self):
         latent_dim = self.prior.latent_dim

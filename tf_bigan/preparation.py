@@ -1,0 +1,64 @@
+"""What happens to an image between its file and a network, described once for every way that leads there."""
+
+import dataclasses
+import json
+
+from tf_bigan.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Preparation:
+    """How images are prepared for a network.
+
+    An image is decoded and brought to `channels`. Lanczos' filter resizes its shorter edge to `shorter_edge`, and the
+    centre is cropped to a square of `image_size`. Its values are then scaled to [0, 1]. Training may crop elsewhere and
+    mirror; everything else is the same in training, evaluation, feature extraction and exported modules.
+
+    Attributes:
+      image_size: edge of the crops in pixels; 0 = as stored.
+      channels: 1 or 3; 0 = as stored.
+      shorter_edge: in pixels, at least `image_size`; 0 = `image_size`.
+
+    Raises:
+      InputError: a shorter edge without an image_size, or below it.
+    """
+
+    image_size: int = 0
+    channels: int = 0
+    shorter_edge: int = 0
+
+    def __post_init__(self):
+        if self.shorter_edge and not self.image_size:
+            raise InputError("shorter_edge needs image_size, the size of the crops")
+        if self.shorter_edge and self.shorter_edge < self.image_size:
+            raise InputError(f"shorter_edge {self.shorter_edge} is less than the crops' {self.image_size} pixels")
+
+    @classmethod
+    def of(cls, like) -> "Preparation":
+        """The preparation of a model, or `like` itself if it is one.
+
+        Raises:
+          InputError: it is neither, or a model that takes no square images.
+        """
+        found = like if isinstance(like, cls) else getattr(like, "preparation", None)
+        if not isinstance(found, cls):
+            raise InputError(f"like must be a model of square images or a Preparation, found {type(like).__name__}")
+        return found
+
+    @classmethod
+    def from_json(cls, text) -> "Preparation":
+        """The inverse of `to_json`. Raises InputError for anything else."""
+        try:
+            return cls(**json.loads(text))
+        except (ValueError, TypeError):
+            raise InputError(f"this is no preparation of images: {text!r}") from None
+
+    def to_json(self) -> str:
+        """As text, which an exported module carries."""
+        return json.dumps(dataclasses.asdict(self))
+
+    def __str__(self):
+        if not self.image_size:
+            return "the stored size"
+        resized = f" of a shorter edge of {self.shorter_edge}" if self.shorter_edge > self.image_size else ""
+        return f"{self.image_size} pixels{resized}"
