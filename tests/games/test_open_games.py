@@ -10,10 +10,11 @@ from tf_bigan import registry
 from tf_bigan.draws import Draws
 from tf_bigan.errors import InputError
 from tf_bigan.games import ALI, GAN, BiGAN, Game, make_game, objectives
-from tf_bigan.games.terms import R1
+from tf_bigan.games.terms import R1, DenoisingFeatureMatching
 from tf_bigan.networks import MLPDiscriminator, MLPEncoder, MLPGenerator
+from tf_bigan.networks.denoiser import Denoiser
 from tf_bigan.networks.layers import BatchNorm
-from tf_bigan.priors import Gaussian, Implicit, Normal, Uniform
+from tf_bigan.priors import Gaussian, Implicit, Normal, Uniform, make_posterior
 
 # -- a system by hand, from public names alone
 
@@ -276,6 +277,87 @@ def test_an_implicit_encoder_takes_noise_as_its_second_input():
     np.testing.assert_allclose(game.encode(x), game.encoder([x, zeros]), atol=1e-6)
     assert not np.allclose(game.encode(x, sample=True), game.encode(x))
     np.testing.assert_array_equal(game.encode(x, sample=True, seed=1), game.encode(x, sample=True, seed=1))
+
+
+# -- noise of any shape
+
+
+NOISE = (2, 3)  # as no code is
+
+
+def noisy(name, *sizes, units):
+    """A network of vectors of these sizes and of noise."""
+    inputs = [*(keras.Input((size,)) for size in sizes), keras.Input(NOISE, name="noise")]
+    h = keras.layers.Concatenate()([*inputs[:-1], keras.layers.Flatten()(inputs[-1])])
+    return keras.Model(inputs, keras.layers.Dense(units)(keras.layers.Dense(8, "tanh", name="h")(h)), name=name)
+
+
+def noisy_game(system=BiGAN, posterior=None, terms=()):
+    """Points of the plane, codes of 4 dimensions."""
+    keras.utils.set_random_seed(0)
+    networks = {
+        "encoder": noisy("encoder", 2, units=8 if posterior == "gaussian" else 4),
+        "generator": noisy("generator", 4, units=2),
+        "discriminator": noisy("discriminator", *((2, 4) if system.sees_codes else (2,)), units=1),
+    }
+    networks = {role: networks[role] for role in system.roles}
+    return system(
+        networks, Normal(4), terms=terms, posterior=posterior and make_posterior(posterior), seed=3, name="noisy"
+    )
+
+
+POINTS = np.random.default_rng(0).normal(size=(16, 2)).astype(np.float32)
+
+
+@pytest.mark.parametrize("posterior", ["linear", "squashed", "gaussian", "implicit"])
+def test_an_encoder_takes_noise_of_any_shape(posterior):
+    game, x, made = noisy_game(posterior=posterior), POINTS[:5], make_posterior(posterior)
+    outputs = game.encoder([x, np.zeros((5, *NOISE))])
+    np.testing.assert_allclose(game(x), outputs, atol=1e-6)
+    for mean in (game.encode(x), game.features(x, "code")):
+        np.testing.assert_allclose(mean, made.mean(outputs), atol=1e-6)
+    draws = Draws(7, 0, 5, "generation")
+    noise = draws.normal("posterior" if posterior == "implicit" else "encoder/noise", NOISE).numpy()
+    drawn = made.sample(game.encoder([x, noise]), draws.normal("posterior", (4,)))
+    np.testing.assert_allclose(game.encode(x, sample=True, seed=7, batch_size=2), drawn, atol=1e-5)
+    assert not np.allclose(drawn, game.encode(x), atol=1e-3)
+
+
+def test_a_generators_noise_follows_from_the_seed():
+    game = noisy_game()
+    noise = Draws(3, 7, 5, "generation").normal("generator/noise", NOISE)
+    z = game.noise(5, 7, "generation")
+    np.testing.assert_allclose(game.generate(5, seed=7, batch_size=2), game.generator([z, noise]), atol=1e-5)
+    np.testing.assert_array_equal(game.generate(5, seed=7), game.generate(z=z, seed=7))
+    assert not np.allclose(game.generate(z=z, seed=8), game.generate(z=z, seed=7), atol=1e-3)
+    x = POINTS[:5]
+    np.testing.assert_array_equal(game.reconstruct(x, seed=7), game.generate(z=game.encode(x), seed=7))
+
+
+def test_a_discriminators_noise_is_0_in_features():
+    game, x = noisy_game(GAN), POINTS[:5]
+    hidden = keras.Model(game.discriminator.inputs, game.discriminator.get_layer("h").output)
+    np.testing.assert_allclose(game.features(x), hidden([x, np.zeros((5, *NOISE))]), atol=1e-6)
+
+
+@pytest.mark.parametrize("system", [BiGAN, ALI, GAN])
+def test_a_discriminator_takes_the_same_noise_where_a_term_asks_for_its_features(system):
+    features = DenoisingFeatureMatching(1.0, Denoiser(8, depth=1, width=8, seed=5))
+    plain, game = noisy_game(system), noisy_game(system, terms=[features])
+    losses = [each.play(POINTS, each.noise(16, 0), Draws(3, 0, 16)) for each in (plain, game)]
+    np.testing.assert_allclose(*(each["discriminator"] for each in losses), rtol=1e-6)
+    other = plain.play(POINTS, plain.noise(16, 0), Draws(4, 0, 16))
+    assert not np.allclose(other["discriminator"], losses[0]["discriminator"], rtol=1e-5)
+    game.compile()
+    assert np.isfinite(list(fit(game, POINTS, 16, statistics_steps=1).history.values())).all()
+
+
+def test_noise_needs_a_known_shape():
+    inputs = [keras.Input((2,)), keras.Input((None, 4), name="noise")]
+    encoder = keras.Model(inputs, keras.layers.GlobalAveragePooling1D()(inputs[1]))
+    others = {"generator": noisy("g", 4, units=2), "discriminator": noisy("d", 2, 4, units=1)}
+    with pytest.raises(InputError, match=r"^the encoder takes noise of shape \(None, 4\), which must be known$"):
+        BiGAN({"encoder": encoder, **others}, Normal(4))
 
 
 @pytest.mark.parametrize("system", ["ali", "gan", "bigan"])

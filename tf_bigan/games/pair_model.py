@@ -36,6 +36,23 @@ def input_names(network: keras.Model) -> list[str]:
     return [tensor.name for tensor in network.inputs]
 
 
+def asked_inputs(network: keras.Model, first: int = 1) -> dict:
+    """What a network asks for by name, after its first inputs: {"label", "attributes" or "noise": its input}."""
+    asked = {tensor.name: tensor for tensor in network.inputs[first:]}
+    return {name: asked[name] for name in (*CONDITIONS, NOISE) if name in asked}
+
+
+def noise_shape(network: keras.Model, first: int = 1) -> tuple[int, ...] | None:
+    """The shape of the noise that a network takes of an example, after its first inputs; None if it takes none."""
+    tensor = asked_inputs(network, first).get(NOISE)
+    return None if tensor is None else tuple(tensor.shape[1:])
+
+
+def conditions_of(network: keras.Model) -> list[str]:
+    """Which of "label" and "attributes" a network takes beside its first input."""
+    return [name for name in asked_inputs(network) if name != NOISE]
+
+
 def penultimate(network: keras.Model) -> str:
     """The name of a network's feature layer: what it says itself, or the layer before its last.
 
@@ -99,8 +116,14 @@ class PairModel(keras.Model):
             if role == "encoder" and shape != (units,):
                 what = "dimensions" if units == latent_dim else f"dimensions, and the posterior takes {units} outputs"
                 raise InputError(f"the encoder gives codes of shape {shape}, but the prior has {latent_dim} {what}")
-        if isinstance(self.posterior, Implicit) and self.encoder is not None:
-            self._check_noise()
+        if isinstance(self.posterior, Implicit) and self.encoder is not None and noise_shape(self.encoder) is None:
+            raise InputError(
+                "the posterior implicit needs an encoder with an input called 'noise'; networks=mixture has one"
+            )
+        for role, network in self.networks.items():
+            noise = noise_shape(network)
+            if noise is not None and None in noise:
+                raise InputError(f"the {role} takes noise of shape {noise}, which must be known")
         taken, made = _shape(self.encoder, "inputs"), _shape(self.generator, "outputs")
         self.reduces = bool(taken and made) and taken != made
         if self.reduces and not (self.two_sizes and len(taken) == len(made) == 3):
@@ -111,18 +134,6 @@ class PairModel(keras.Model):
         if self.reduces and (taken[-1] != made[-1] or min(taken[0] - made[0], taken[1] - made[1]) < 0):
             raise InputError(
                 f"the encoder takes images of shape {taken}, which do not reduce to the generator's {made}"
-            )
-
-    def _check_noise(self):
-        names = input_names(self.encoder)
-        if NOISE not in names:
-            raise InputError(
-                "the posterior implicit needs an encoder with an input called 'noise'; networks=mixture has one"
-            )
-        found = tuple(self.encoder.inputs[names.index(NOISE)].shape[1:])
-        if found != (self.prior.latent_dim,):
-            raise InputError(
-                f"the encoder takes noise of shape {found}, and the prior has {self.prior.latent_dim} dimensions"
             )
 
     @property
@@ -140,7 +151,7 @@ class PairModel(keras.Model):
     @property
     def conditions(self) -> tuple[str, ...]:
         """Which of "label" and "attributes" the networks take."""
-        taken = {name for network in self.networks.values() for name in input_names(network)}
+        taken = {name for network in self.networks.values() for name in conditions_of(network)}
         return tuple(name for name in CONDITIONS if name in taken)
 
     def noise(self, count, step, purpose="training"):
@@ -154,12 +165,9 @@ class PairModel(keras.Model):
           InputError: a network that takes a label or attributes, too.
         """
         network = self.feature_network
-        if asked := set(input_names(network)) & set(CONDITIONS):
-            raise InputError(
-                f"the {network.name} of {self.name} takes a {asked.pop()} too; encode and generate take one"
-            )
-        noise = tf.zeros((tf.shape(examples)[0], self.prior.latent_dim))
-        return network(self.inputs_of(network, [examples], {}, noise), training=training)
+        if asked := conditions_of(network):
+            raise InputError(f"the {network.name} of {self.name} takes a {asked[0]} too; encode and generate take one")
+        return network(self.inputs_of(network, [examples], {}), training=training)
 
     @property
     def feature_network(self) -> keras.Model:
@@ -172,8 +180,8 @@ class PairModel(keras.Model):
         Args:
           examples: in the model's domain, as images in [0, 1].
           batch_size: examples at a time.
-          sample: draw codes from the posterior, from `seed`, rather than take its mean. Squashed and linear posteriors
-            have no other code than their mean; an implicit one has the code at noise 0 in its place.
+          sample: draw codes from the posterior, and the encoder's noise if it takes any, from `seed`; else take the
+            posterior's mean, at noise 0. Squashed and linear posteriors have no other code than their mean.
           seed: of the draws.
           **conditions: label=int [N] or attributes=float [N, k], where the encoder takes them.
 
@@ -183,17 +191,20 @@ class PairModel(keras.Model):
         """
         self._require("encoder", "encode")
         self.domain.check(examples)
-        noise = np.zeros((len(examples), self.prior.latent_dim), np.float32)
-        if sample and self.posterior.stochastic:
-            noise = Draws(seed, 0, len(examples), GENERATION).normal("posterior", noise.shape[1:]).numpy()
+        examples = np.asarray(examples)
+        draws = Draws(seed, 0, len(examples), GENERATION) if sample else None
+        # Published models with an implicit posterior have drawn their encoder's noise by the posterior's name.
+        name = "posterior" if isinstance(self.posterior, Implicit) else "encoder/noise"
+        noise = _normal(draws, name, len(examples), noise_shape(self.encoder))
+        deviation = _normal(draws, "posterior", len(examples), (self.prior.latent_dim,))
         extra = self._extra_inputs("encoder", len(examples), conditions)
 
-        def code(x, noise, *extra):
+        def code(x, noise, deviation, *extra):
             inputs = self.inputs_of(self.encoder, [x], dict(zip(CONDITIONS, extra, strict=True)), noise)
             outputs = self.encoder(inputs, training=False)
-            return self.posterior.sample(outputs, noise) if sample else self.posterior.mean(outputs)
+            return self.posterior.sample(outputs, deviation) if sample else self.posterior.mean(outputs)
 
-        return self._batched(f"encode/{sample}", code, [examples, noise, *extra], batch_size)
+        return self._batched(f"encode/{bool(sample)}", code, [examples, noise, deviation, *extra], batch_size)
 
     def features(self, examples, layer="penultimate", batch_size=512):
         """A layer's activations in inference mode.
@@ -227,13 +238,12 @@ class PairModel(keras.Model):
         names = tuple(each if each == "code" else self.layer_name(each) for each in layers)
         if names not in self._compiled:
             network = self.feature_network
-            if asked := set(input_names(network)) & set(CONDITIONS):
-                raise InputError(f"the features of {self.name} depend on a {asked.pop()}; encode takes one")
+            if asked := conditions_of(network):
+                raise InputError(f"the features of {self.name} depend on a {asked[0]}; encode takes one")
             part = feature_model(network, *names)
 
             def features(x):
-                noise = tf.zeros((tf.shape(x)[0], self.prior.latent_dim))
-                found = tf.nest.flatten(part(self.inputs_of(network, [x], {}, noise), training=False))
+                found = tf.nest.flatten(part(self.inputs_of(network, [x], {}), training=False))
                 pairs = zip(names, found, strict=True)
                 return [self.posterior.mean(h) if name == "code" else tf.cast(h, tf.float32) for name, h in pairs]
 
@@ -262,7 +272,7 @@ class PairModel(keras.Model):
         Args:
           count: how many to draw from the prior, from `seed`; or
           z: float [N, latent_dim], the codes to decode.
-          seed: the same seed gives the same examples.
+          seed: the same seed gives the same examples. A generator's noise is drawn from it, too.
           batch_size: examples at a time.
           **conditions: label=int [N] or attributes=float [N, k], where the generator takes them.
 
@@ -279,21 +289,23 @@ class PairModel(keras.Model):
         z = np.asarray(z, np.float32)
         if z.ndim != 2 or z.shape[1] != self.prior.latent_dim:
             raise InputError(f"z must have shape [N, {self.prior.latent_dim}], got {list(z.shape)}")
+        draws = Draws(self.seed, seed, len(z), GENERATION)
+        noise = _normal(draws, "generator/noise", len(z), noise_shape(self.generator))
         extra = self._extra_inputs("generator", len(z), conditions)
 
-        def decode(z, *extra):
-            inputs = self.inputs_of(self.generator, [z], dict(zip(CONDITIONS, extra, strict=True)))
+        def decode(z, noise, *extra):
+            inputs = self.inputs_of(self.generator, [z], dict(zip(CONDITIONS, extra, strict=True)), noise)
             return tf.cast(self.generator(inputs, training=False), tf.float32)
 
-        return self._batched("generate", decode, [z, *extra], batch_size)
+        return self._batched("generate", decode, [z, noise, *extra], batch_size)
 
     def reconstruct(self, examples, batch_size=512, sample=False, seed=0, **conditions):
         """G(E(x)): examples [N, ...] -> float32 of that range, and of that shape unless G's is smaller.
 
-        Arguments and errors as of `encode`.
+        Arguments and errors as of `encode`; a generator's noise is drawn from `seed` whether codes are or not.
         """
         codes = self.encode(examples, batch_size, sample, seed, **_taken(self.encoder, conditions))
-        return self.generate(z=codes, batch_size=batch_size, **_taken(self.generator, conditions))
+        return self.generate(z=codes, seed=seed, batch_size=batch_size, **_taken(self.generator, conditions))
 
     def reduced(self, images):
         """Images as D and G have them: where these are smaller than E's, resized by Lanczos' filter, antialiased.
@@ -308,11 +320,15 @@ class PairModel(keras.Model):
         return small.numpy() if isinstance(images, np.ndarray) else small
 
     def inputs_of(self, network, main, conditions, noise=None):
-        """A network's inputs: `main`, then those that it asks for by name."""
+        """A network's inputs: `main`, then those that it asks for by name; noise that is not given is 0."""
         names = input_names(network)[len(main) :]
+        if NOISE in names and noise is None:
+            noise = tf.zeros((tf.shape(main[0])[0], *noise_shape(network, len(main))))
         # What is not asked for by a name of ours goes to the network's own call, which says that it is missing.
         named = {NOISE: noise, **conditions}
         inputs = [*main, *(named[name] for name in names if named.get(name) is not None)]
+        if len(inputs) > 1:  # of which Keras does not take arrays beside tensors
+            inputs = [tf.convert_to_tensor(each) if isinstance(each, np.ndarray) else each for each in inputs]
         return inputs if len(inputs) > 1 else inputs[0]
 
     def _extra_inputs(self, role, count, conditions):
@@ -320,7 +336,7 @@ class PairModel(keras.Model):
         network = self.networks[role]
         if unknown := conditions.keys() - set(CONDITIONS):
             raise InputError(f"unknown condition {sorted(unknown)[0]!r}; there are {' and '.join(CONDITIONS)}")
-        taken = {tensor.name: tensor for tensor in network.inputs}
+        taken = asked_inputs(network)
         arrays = []
         for name in CONDITIONS:
             if name in taken and name not in conditions:
@@ -351,6 +367,13 @@ class PairModel(keras.Model):
     def _require(self, role, what):
         if role not in self.networks:
             raise InputError(f"{self.name} has no {role}, so it cannot {what}")
+
+
+def _normal(draws, name, count, shape):
+    """Noise: float32 [count, *shape] from N(0, 1); 0 without `draws`; of width 0 without a shape."""
+    if draws is None or shape is None:
+        return np.zeros((count, *((0,) if shape is None else shape)), np.float32)
+    return draws.normal(name, shape).numpy()
 
 
 def _taken(network, conditions):

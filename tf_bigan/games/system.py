@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tf_bigan.errors import InputError
 from tf_bigan.games.objectives import Objective
-from tf_bigan.games.pair_model import NOISE, PairModel, feature_model, input_names, penultimate
+from tf_bigan.games.pair_model import PairModel, feature_model, noise_shape, penultimate
 from tf_bigan.games.shared_gradient import SharedGradient
 from tf_bigan.networks.layers import BatchNorm
 
@@ -136,11 +136,13 @@ class System(PairModel):
           main: its first inputs; those that follow, "label", "attributes" and "noise", are filled by name.
           batch, draws: as for `forward`.
         """
-        network, noise = self.networks[role], None
-        names = input_names(network)
-        if NOISE in names:
-            noise = draws.normal(draws.once(f"{role}/noise"), network.inputs[names.index(NOISE)].shape[1:])
-        return network(self.inputs_of(network, main, batch, noise), training=True)
+        return self.networks[role](self._training_inputs(role, main, batch, draws), training=True)
+
+    def _training_inputs(self, role, main, batch, draws):
+        network = self.networks[role]
+        shape = noise_shape(network, len(main))
+        noise = None if shape is None else draws.normal(draws.once(f"{role}/noise"), shape)
+        return self.inputs_of(network, main, batch, noise)
 
     def infer(self, x, batch, draws):
         """E on examples, in training mode: {"outputs": float [N, units], "codes": float32 [N, latent_dim]}."""
@@ -226,7 +228,7 @@ class System(PairModel):
         part = feature_model(network, penultimate(network), "code")
 
         def discriminate(main, batch, draws):
-            features, logits = part(self.inputs_of(network, main, batch), training=True)
+            features, logits = part(self._training_inputs("discriminator", main, batch, draws), training=True)
             return {"": logits, "_features": features}
 
         return discriminate
