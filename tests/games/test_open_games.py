@@ -97,6 +97,97 @@ def test_conditions_that_are_missing_or_do_not_fit_are_named():
         game.fit(images(16), batch_size=16)
 
 
+BAD_LABELS = {
+    "strings": (["a", "b", "c"], "^labels must be an array of numbers, found list of strings$"),
+    "ragged": ([[0], [1, 2], [3]], "^labels must be an array of numbers, found list$"),
+    "halves": ([0, 0.5, 1], "^labels must be whole numbers, found 0.5$"),
+    "NaN": ([0, np.nan, 1], "^labels must be whole numbers, found nan$"),
+    "negative": ([0, -2, 1], "^labels must be at least 0, found -2$"),
+    "none": ([0, -1, 1], "^labels must be at least 0, found -1$"),
+    "too large": ([0, 2**40, 1], "^the generator takes a label of at most 2147483647, found 1099511627776$"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_LABELS)
+def test_labels_that_are_none_are_refused_where_a_network_takes_them(kind):
+    labels, message = BAD_LABELS[kind]
+    with pytest.raises(InputError, match=message):
+        conditional_gan().generate(3, label=labels)
+
+
+def test_truth_values_and_whole_floats_are_labels():
+    game = conditional_gan()
+    expected = game.generate(3, label=[0, 1, 1])
+    for labels in ([False, True, True], np.array([0.0, 1.0, 1.0]), tf.constant([0, 1, 1], tf.uint8)):
+        np.testing.assert_array_equal(game.generate(3, label=labels), expected)
+    assert game.generate(0, label=[]).shape == (0, 8, 8, 1)
+    game.compile()
+    game.fit(images(16), np.arange(16) % 2 == 0, batch_size=16, statistics_steps=0, verbose=0)
+    game.fit(images(16), np.zeros(16), batch_size=16, statistics_steps=0, verbose=0)
+    assert game.steps_done == 2
+
+
+def feeds(labels):
+    """Labels of 32 images as `fit` takes them: the first 16 are fine in none of the forms but the first."""
+    x = images(32)
+    yield "arrays", (x, labels)
+    yield "record", ({"x": x, "label": labels},)
+    yield "dataset", (tf.data.Dataset.from_tensor_slices((x, labels)).batch(32),)
+    yield "generator", (iter([(x, labels)]),)
+
+
+@pytest.mark.parametrize("form", range(4), ids=[name for name, *_ in feeds(np.zeros(32))])
+def test_fit_refuses_labels_that_are_none(form):
+    needs, ignores = conditional_gan(), make_game(tiny())
+    for game in (needs, ignores):
+        game.compile()
+
+    def with_last(label, dtype=None):
+        return list(feeds(np.array([1] * 31 + [label], dtype)))[form][1]
+
+    for game in (needs, ignores):  # a game looks at labels that it does not need, too
+        with pytest.raises(InputError, match="labels must be an array of numbers, found .* of strings"):
+            game.fit(*with_last("a"), batch_size=16)
+        with pytest.raises(InputError, match="^labels must be whole numbers, found 0.5$"):
+            game.fit(*with_last(0.5), batch_size=16)
+        with pytest.raises(InputError, match=r"^labels must be at least 0.*, found -2$"):
+            game.fit(*with_last(-2), batch_size=16)
+    with pytest.raises(InputError, match="^labels must be at least 0, found -1$"):
+        needs.fit(*with_last(-1), batch_size=16)
+    ignores.check_record({"x": images(32), "label": np.full(32, -1)})
+    assert needs.steps_done == ignores.steps_done == 0
+
+
+@pytest.mark.parametrize(
+    "record, message",
+    [
+        ({"label": np.zeros(15, int)}, r"^16 examples came with labels of shape \[15\]$"),
+        ({"label": np.array(3)}, r"^16 examples came with labels of shape \[\]$"),
+        ({"label": np.zeros((16, 2), int)}, r"^labels must have shape \[N\], got \[16, 2\]$"),
+        ({"attributes": np.zeros((15, 2))}, r"^16 examples came with attributes of shape \[15, 2\]$"),
+        ({"attributes": np.zeros(16)}, r"^attributes must have shape \[N, k\], got \[16\]$"),
+        ({"attributes": np.full((16, 2), np.inf)}, "^attributes contain NaN or infinite values$"),
+        ({"attributes": [["blond"]] * 16}, "^attributes must be an array of numbers, found list of strings$"),
+        ({"attributes": {"blond": np.zeros(16)}}, "^attributes must be an array of numbers, found dict$"),
+    ],
+)
+def test_conditions_of_a_batch_fit_its_examples(record, message):
+    with pytest.raises(InputError, match=message):
+        make_game(tiny()).check_record({"x": images(16), **record})
+
+
+def test_a_network_may_take_its_label_as_a_vector():
+    label, z = keras.Input((3,), name="label"), keras.Input((4,), name="z")
+    pixels = keras.layers.Dense(64, "sigmoid")(keras.layers.Concatenate()([z, label]))
+    generator = keras.Model([z, label], keras.layers.Reshape((8, 8, 1))(pixels), name="generator")
+    game = GAN({"generator": generator, "discriminator": MLPDiscriminator((8, 8, 1), 0, 16)}, Normal(4), name="gan")
+    assert game.generate(2, label=[[0.5, 0.5, 0.0], [0, 0, 1]]).shape == (2, 8, 8, 1)
+    with pytest.raises(InputError, match="^label contain NaN or infinite values$"):
+        game.generate(1, label=[[0, np.nan, 0]])
+    with pytest.raises(InputError, match=r"^label must have shape \[2, 3\], got \[2\]$"):
+        game.generate(2, label=[0, 1])
+
+
 def test_attributes_of_another_length_are_named():
     attributes = keras.Input((3,), name="attributes")
     z = keras.Input((4,), name="z")
@@ -112,6 +203,10 @@ def test_attributes_of_another_length_are_named():
     fits = {"x": images(16), "attributes": np.ones((16, 3), np.float32)}
     game.fit(fits, batch_size=16, statistics_steps=2, verbose=0)
     assert game.generate(2, attributes=np.eye(3)[:2]).shape == (2, 8, 8, 1)
+    with pytest.raises(InputError, match="^attributes contain NaN or infinite values$"):
+        game.generate(1, attributes=[[0, np.nan, 0]])
+    with pytest.raises(InputError, match=r"^attributes must have shape \[2, 3\], got \[1, 3\]$"):
+        game.generate(2, attributes=[[0, 1, 0]])
 
 
 # -- what fit takes
@@ -164,7 +259,7 @@ def test_fit_takes_a_pydataset_and_estimates_statistics_from_it():
         (images(8), None, "x has 8 examples, fewer than a batch of 16"),
         (images(32), np.zeros(31), "must be as many, found {'x': 32, 'label': 31}"),
         ({"label": np.zeros(32)}, None, "a batch needs its examples as 'x' or 'image', found label"),
-        (np.zeros((32, 2), np.float32), None, r"images must have shape \[N, 8, 8, 1\], got \[16, 2\]; these look like"),
+        (np.zeros((32, 2), np.float32), None, r"images must have shape \[N, 8, 8, 1\], got \[32, 2\]; these look like"),
         (iter(()), None, "x is empty"),
         ("digits", None, "x must be an array"),
     ],
@@ -358,6 +453,80 @@ def test_noise_needs_a_known_shape():
     others = {"generator": noisy("g", 4, units=2), "discriminator": noisy("d", 2, 4, units=1)}
     with pytest.raises(InputError, match=r"^the encoder takes noise of shape \(None, 4\), which must be known$"):
         BiGAN({"encoder": encoder, **others}, Normal(4))
+
+
+# -- arguments of another type
+
+
+def test_posteriors_and_objectives_are_given_by_name_too():
+    networks = noisy_game().networks
+    game = BiGAN(networks, Normal(4), posterior="implicit", objective="relativistic")
+    assert isinstance(game.posterior, Implicit) and game.objective is objectives.RELATIVISTIC
+    assert BiGAN(networks, Normal(4), objective="paper").objective is objectives.HALVED
+    penalty = R1(0.1)
+    assert BiGAN(networks, Normal(4), terms=penalty).terms == (penalty,)
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"networks": [1, 2, 3]}, "^networks must be a dictionary, role: Keras model, found list$"),
+        ({"networks": {"encoder": "mlp"}}, "^the encoder among networks must be a Keras model, found str$"),
+        ({"prior": 3}, "^prior must be one of tf_bigan.priors, found 3; for example"),
+        ({"prior": "normal"}, "^prior must be one of tf_bigan.priors, found 'normal'; for example"),
+        ({"prior": Normal}, "^prior must be one of tf_bigan.priors, found <class"),
+        ({"posterior": "gausian"}, "^unknown posterior 'gausian'. Did you mean 'gaussian'"),
+        ({"posterior": Gaussian}, "^posterior must be one of tf_bigan.priors or its name, found <class"),
+        ({"posterior": 0}, "^posterior must be one of tf_bigan.priors or its name, found 0$"),
+        ({"objective": "relativist"}, "^unknown objective 'relativist'. Did you mean 'relativistic'"),
+        ({"objective": 0}, "^objective must be one of tf_bigan.games.objectives or its name, found 0$"),
+        ({"terms": ["r1"]}, r"^terms are those of tf_bigan.games.terms, as \[R1\(0.1\)\], found 'r1'$"),
+        ({"terms": "r1"}, "^terms are those of .* found 'r1'$"),
+        ({"terms": 0.1}, "^terms are those of .* found 0.1$"),
+        ({"terms": [R1]}, "^terms are those of .* found <class"),
+        ({"seed": "1"}, "^seed must be a whole number, found '1'$"),
+        ({"seed": 2**64}, "^seed must fit into 64 bits"),
+    ],
+    ids=str,
+)
+def test_constructors_name_arguments_of_another_type(arguments, message):
+    with pytest.raises(InputError, match=message) as caught:
+        BiGAN(**{"networks": noisy_game().networks, "prior": Normal(4), **arguments})
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "use, message",
+    [
+        (lambda game: game.generate("5"), "^count must be a whole number, found '5'$"),
+        (lambda game: game.generate(2.5), "^count must be a whole number, found 2.5$"),
+        (lambda game: game.generate(True), "^count must be a whole number, found True$"),
+        (lambda game: game.generate(np.zeros((30, 4))), "^count must be a whole number, found ndarray$"),
+        (lambda game: game.generate(2, seed="a"), "^seed must be a whole number, found 'a'$"),
+        (lambda game: game.generate(2, seed=2**64), "^seed must fit into 64 bits"),
+        (lambda game: game.generate(2, batch_size=0), "^batch_size must be at least 1, found 0$"),
+        (lambda game: game.generate(z="codes"), "^z must be an array of numbers, found str$"),
+        (lambda game: game.generate(z=[[1.0], [1.0, 2.0]]), "^z must be an array of numbers, found list$"),
+        (lambda game: game.encode("photo.png"), "^points must be an array of numbers, found str$"),
+        (lambda game: game.encode(POINTS, batch_size=2.5), "^batch_size must be a whole number, found 2.5$"),
+        (lambda game: game.encode(POINTS, sample=True, seed=0.5), "^seed must be a whole number, found 0.5$"),
+        (lambda game: game.features(None), "^points must be an array of numbers, found NoneType$"),
+        (lambda game: game.features(POINTS, batch_size=0), "^batch_size must be at least 1, found 0$"),
+        (lambda game: game.reconstruct(POINTS, labels=[1]), "^the encoder and the generator of noisy take no labels$"),
+        (lambda game: game.fit(POINTS, batch_size="16"), "^batch_size must be a whole number, found '16'$"),
+        (lambda game: game.fit(np.array(["a", "b"])), "^x must be an array of numbers, found ndarray of strings$"),
+    ],
+)
+def test_use_names_arguments_of_another_type(use, message):
+    with pytest.raises(InputError, match=message) as caught:
+        use(noisy_game())
+    assert "\n" not in str(caught.value)
+
+
+def test_counts_may_be_integers_of_any_kind():
+    game = noisy_game()
+    for count in (np.int64(3), tf.constant(3), np.array(3)):
+        np.testing.assert_array_equal(game.generate(count), game.generate(3))
 
 
 @pytest.mark.parametrize("system", ["ali", "gan", "bigan"])

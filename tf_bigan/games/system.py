@@ -5,11 +5,16 @@ from collections.abc import Mapping
 import keras
 import tensorflow as tf
 
-from tf_bigan.errors import InputError
-from tf_bigan.games.objectives import Objective
-from tf_bigan.games.pair_model import PairModel, feature_model, noise_shape, penultimate
+from tf_bigan.domains import shown
+from tf_bigan.errors import InputError, nearest
+from tf_bigan.games.objectives import RELATIVISTIC, Objective
+from tf_bigan.games.pair_model import PairModel, check_networks, feature_model, noise_shape, penultimate
 from tf_bigan.games.shared_gradient import SharedGradient
+from tf_bigan.games.terms.term import Term
 from tf_bigan.networks.layers import BatchNorm
+
+# Objectives by the names that experiments have for them; None = the system's own.
+OBJECTIVES = {"paper": None, "relativistic": RELATIVISTIC}
 
 _BATCH_NORMS = (BatchNorm, keras.layers.BatchNormalization)
 
@@ -48,9 +53,10 @@ class System(PairModel):
         seed=0,
         name=None,
     ):
+        check_networks(networks)
         if missing := [role for role in self.roles if role not in networks]:
             raise InputError(f"{type(self).__name__} needs a {missing[0]} among its networks")
-        terms = [term for term in terms if term.weight]
+        terms = [term for term in _terms(terms) if term.weight]
         brought = {role: network for term in terms for role, network in term.networks.items()}
         if taken := networks.keys() & brought.keys():
             raise InputError(f"a term brings a {taken.pop()}, which is among the networks already")
@@ -61,7 +67,7 @@ class System(PairModel):
             )
         super().__init__({**networks, **brought}, prior, posterior, seed, name)
         self.terms = tuple(terms)
-        self.objective = objective or type(self).objective
+        self.objective = _objective(objective) or type(self).objective
         self.players = {**type(self).players, **{p: roles for term in terms for p, roles in term.players.items()}}
         self._check_terms()
         self._discriminate = self._discriminator_function()
@@ -236,6 +242,29 @@ class System(PairModel):
     def player_variables(self, player: str):
         """The trainable variables that `player` owns."""
         return [v for role in self.players[player] for v in self.networks[role].trainable_variables]
+
+
+def _terms(terms):
+    """The terms that were given, which may be one alone, as a list."""
+    try:
+        found = [terms] if isinstance(terms, Term | str) else list(terms)
+    except TypeError:
+        found = [terms]
+    for each in found:
+        if not isinstance(each, Term):
+            raise InputError(f"terms are those of tf_bigan.games.terms, as [R1(0.1)], found {shown(each)}")
+    return found
+
+
+def _objective(objective):
+    """An objective that may be given by its name; None = the system's own."""
+    if isinstance(objective, str):
+        if objective not in OBJECTIVES:
+            raise InputError(f"unknown objective {objective!r}.{nearest(objective, OBJECTIVES)}")
+        return OBJECTIVES[objective]
+    if not isinstance(objective, Objective | None):
+        raise InputError(f"objective must be one of tf_bigan.games.objectives or its name, found {shown(objective)}")
+    return objective
 
 
 def has_batch_norm(network: keras.Model) -> bool:
