@@ -4,7 +4,7 @@ import sys
 import numpy as np
 import pytest
 
-from tf_bigan.domains import DOMAINS, Images, Points, domain_of
+from tf_bigan.domains import DOMAINS, Images, Points, checked_attributes, checked_labels, domain_of, whole_number
 from tf_bigan.errors import InputError
 
 
@@ -78,12 +78,57 @@ def test_what_is_no_image_of_the_shape_is_refused(x, message):
         (zeros(5, 2, dtype=np.int64), "points must be float, got int64"),
         ([[0.0, np.nan]], "points contain NaN or infinite values"),
         ([[-np.inf, 0.0]], "points contain NaN or infinite values"),
+        ([[0.0], [0.0, 1.0]], "points must be an array of numbers, found list"),
+        ([["a", "b"]], "points must be an array of numbers, found list of strings"),
+        (None, "points must be an array of numbers, found NoneType"),
     ],
 )
 def test_what_is_no_point_of_the_space_is_refused(x, message):
     with pytest.raises(InputError) as caught:
         Points((2,)).check(x)
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.int64, np.float16, np.float64])
+def test_labels_are_whole_numbers_of_any_type(dtype):
+    labels = checked_labels(np.array([[0], [1]], dtype), least=0)
+    assert labels.dtype == np.int64 and labels.tolist() == [[0], [1]]
+    assert checked_labels([]).tolist() == [] and checked_labels([-1, 3], least=-1).tolist() == [-1, 3]
+
+
+@pytest.mark.parametrize(
+    "labels, least, message",
+    [
+        (["a"], None, "labels must be an array of numbers, found list of strings"),
+        (np.array([b"a"]), None, "labels must be an array of numbers, found ndarray of strings"),
+        ([0.0, 0.5], None, "labels must be whole numbers, found 0.5"),
+        ([0.0, np.inf], None, "labels must be whole numbers, found inf"),
+        ([0, -1], 0, "labels must be at least 0, found -1"),
+        ([0.0, -2.0], -1, "labels must be at least 0 or -1 (none), found -2"),
+        ([1e20], None, "labels must be less than 2^63, found 100000000000000000000"),
+    ],
+)
+def test_what_is_no_label_is_refused(labels, least, message):
+    with pytest.raises(InputError) as caught:
+        checked_labels(labels, least=least)
+    assert str(caught.value) == message
+
+
+def test_attributes_are_finite_numbers():
+    attributes = checked_attributes([[True, False]])
+    assert attributes.dtype == np.float32 and attributes.tolist() == [[1.0, 0.0]]
+    for values in ([[np.nan]], [[1e300]]):  # more than float32 holds
+        with pytest.raises(InputError, match="^attributes contain NaN or infinite values$"):
+            checked_attributes(values)
+
+
+def test_whole_numbers():
+    assert [whole_number(value, "n") for value in (3, np.int8(-3), np.array(3))] == [3, -3, 3]
+    for value in (3.0, "3", True, None, [3]):
+        with pytest.raises(InputError, match="^n must be a whole number, found "):
+            whole_number(value, "n")
+    with pytest.raises(InputError, match="^n must be at least 1, found 0$"):
+        whole_number(0, "n", 1)
 
 
 def test_domains_do_not_import_tensorflow():

@@ -10,6 +10,7 @@ from tf_bigan import exporting
 from tf_bigan.errors import InputError
 from tf_bigan.exporting import export
 from tf_bigan.games import BiGAN
+from tf_bigan.priors import Uniform
 
 
 def trained(system="bigan", dtype="float32"):
@@ -214,3 +215,20 @@ def test_unusable_arguments(game, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot write|is no SavedModel"):
         export(game, tmp_path / "file" / "m")
+
+
+def test_the_noise_of_a_network_is_0_in_its_module(tmp_path):
+    x, noise = keras.Input((8, 8, 1), name="images"), keras.Input((3,), name="noise")
+    h = keras.layers.Concatenate(name="both")([keras.layers.Flatten()(x), noise])
+    encoder = keras.Model([x, noise], keras.layers.Dense(4)(keras.layers.Dense(6, name="h")(h)), name="encoder")
+    z, noise = keras.Input((4,), name="z"), keras.Input((5,), name="noise")
+    pixels = keras.layers.Dense(64, "sigmoid")(keras.layers.Concatenate()([z, noise]))
+    generator = keras.Model([z, noise], keras.layers.Reshape((8, 8, 1))(pixels), name="generator")
+    networks = {"encoder": encoder, "generator": generator, "discriminator": tiny_game().discriminator}
+    game, x = BiGAN(networks, Uniform(4)), images(3)
+    module = tf.saved_model.load(export(game, tmp_path / "encoder"))
+    np.testing.assert_allclose(module(x), game.features(x), atol=1e-5)
+    np.testing.assert_allclose(module.encode(x), game.encode(x), atol=1e-5)
+    codes = np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 4)
+    module = tf.saved_model.load(export(game, tmp_path / "generator", role="generator"))
+    np.testing.assert_allclose(module(codes), generator([codes, np.zeros((3, 5))]), atol=1e-5)

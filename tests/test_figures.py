@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
-from helpers import images, tiny_game
+from helpers import images, tiny, tiny_game
 
 from tf_bigan import figures
 from tf_bigan.data import open_images
 from tf_bigan.errors import InputError
 from tf_bigan.evaluation.neighbours import nearest
+from tf_bigan.games import make_game
 
 
 def test_grid_places_each_image():
@@ -46,6 +47,44 @@ def test_interpolation_begins_and_ends_at_the_reconstructions(monkeypatch):
     np.testing.assert_allclose(rows[:, 1], game.reconstruct(first), atol=1e-6)
     np.testing.assert_allclose(rows[:, 5], game.reconstruct(second), atol=1e-6)
     np.testing.assert_allclose(rows[:, 6], second)
+
+
+def points_game():
+    settings = {"dataset": "mixture", "networks": "mixture", "prior": "normal", "posterior": "implicit"}
+    return make_game(tiny(system="ali", dimensions=2, image_size=0, channels=0, **{**settings, "latent_dim": 2}))
+
+
+def test_interpolations_of_points_are_a_scatter_plot_of_all_rows(monkeypatch):
+    game, points = points_game(), np.random.default_rng(0).normal(size=(4, 2)).astype(np.float32)
+    shown = {}
+    monkeypatch.setattr(figures, "scatter", lambda points: shown.update(points=points))
+    figures.interpolations(game, points[:2], points[2:], steps=3)
+    rows = shown["points"].reshape(2, 5, 2)
+    np.testing.assert_array_equal(rows[:, 0], points[:2])
+    np.testing.assert_allclose(rows[:, 1], game.reconstruct(points[:2]), atol=1e-6)
+    np.testing.assert_allclose(rows[:, 3], game.reconstruct(points[2:]), atol=1e-6)
+    np.testing.assert_array_equal(rows[:, 4], points[2:])
+
+
+@pytest.mark.parametrize(
+    "draw, message",
+    [
+        (lambda: figures.interpolations(tiny_game(), images(2), images(3)), "found 2 and 3$"),
+        (lambda: figures.interpolations(tiny_game(), images(2), images(2), steps=1), "^steps must be at least 2"),
+        (lambda: figures.interpolations(tiny_game(), images(2), "b.png"), "^images must be an array of numbers"),
+        (
+            lambda: figures.neighbours(points_game(), None, None),
+            "^neighbours are drawn of images, and ali is of points$",
+        ),
+        (lambda: figures.filters(points_game().encoder), "^the encoder has no image_filters"),
+        (lambda: figures.grid(np.zeros((3, 2)), 2), r"^a grid takes images of shape \[N, H, W, C\], got \[3, 2\]$"),
+        (lambda: figures.scatter(images(3)), r"^a scatter plot takes points of shape \[N, d\], got \[3, 8, 8, 1\]$"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused_in_a_line(draw, message):
+    with pytest.raises(InputError, match=message) as caught:
+        draw()
+    assert "\n" not in str(caught.value)
 
 
 def test_neighbours_show_the_query_and_first_itself(monkeypatch, digits_dir):

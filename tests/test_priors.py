@@ -136,6 +136,19 @@ def test_a_prior_has_dimensions(prior):
         prior(-1)
 
 
+@pytest.mark.parametrize("latent_dim", ["5", 2.5, None])
+def test_dimensions_are_whole_numbers(latent_dim):
+    with pytest.raises(InputError, match=f"^latent_dim must be a whole number, found {latent_dim!r}$"):
+        Normal(latent_dim)
+
+
+@pytest.mark.parametrize("make, kind", [(lambda name: make_prior(name, 3), "prior"), (make_posterior, "posterior")])
+def test_names_of_another_type_are_refused(make, kind):
+    for name in (3, None, ["normal"]):
+        with pytest.raises(InputError, match=f"^unknown {kind} "):
+            make(name)
+
+
 def test_unknown_prior_names_the_nearest():
     with pytest.raises(InputError, match="unknown prior 'unifrom'. Did you mean 'uniform'"):
         make_prior("unifrom", 3)

@@ -1,8 +1,16 @@
-"""What an example is: an image or a point, of which shape, and with values in which range."""
+"""What an example is: an image or a point, of which shape, and with values in which range; its label and attributes.
+
+Labels are whole numbers from 0 on, and `NO_LABEL` for an example without one. Truth values are the labels 0 and 1, and
+floats that are whole, as tables have them, are labels too. Attributes are finite numbers or truth values.
+"""
+
+import operator
 
 import numpy as np
 
 from tf_bigan.errors import InputError
+
+NO_LABEL = -1  # the label of an example that has none
 
 
 class Images:
@@ -21,7 +29,7 @@ class Images:
 
     def check(self, x):
         """Raises InputError unless `x` holds finite floats [N, height, width, channels] in [0, 1] of this shape."""
-        images = np.asarray(x)
+        images = numbers(x, "images")
         _check_shape(self, images)
         if not np.issubdtype(images.dtype, np.floating):
             raise InputError(f"images must be float in [0, 1], got {images.dtype}; divide uint8 by 255")
@@ -59,7 +67,7 @@ class Points:
 
     def check(self, x):
         """Raises InputError unless `x` holds finite floats [N, d] of this shape."""
-        points = np.asarray(x)
+        points = numbers(x, "points")
         _check_shape(self, points)
         if not np.issubdtype(points.dtype, np.floating):
             raise InputError(f"points must be float, got {points.dtype}")
@@ -85,6 +93,76 @@ def domain_of(shape) -> Images | Points:
         if len(shape) == domain.rank:
             return domain(shape)
     raise InputError(f"examples of shape {shape} are neither images (height, width, channels) nor points (d,)")
+
+
+def numbers(values, what) -> np.ndarray:
+    """`values` as an array. Raises InputError unless they are numbers or truth values; `what` they are is for it."""
+    try:
+        array = np.asarray(values)
+    except (TypeError, ValueError):  # rows of different lengths
+        array = np.empty(0, object)
+    if array.dtype.kind in "biuf" or array.dtype.name == "bfloat16":
+        return array
+    strings = array.dtype.kind in "US" or array.size and isinstance(array.flat[0], str | bytes)
+    found = type(values).__name__ + (" of strings" if strings and array.ndim else "")
+    raise InputError(f"{what} must be an array of numbers, found {found}")
+
+
+def checked_labels(labels, what="labels", least=None) -> np.ndarray:
+    """Labels as int64, of the shape they have.
+
+    Args:
+      labels: an array of whole numbers or truth values.
+      what: they are called in messages.
+      least: the smallest that can be used; None = any.
+
+    Raises:
+      InputError: they are no numbers, not whole, too small, or too large for int64.
+    """
+    labels = numbers(labels, what)
+    if not labels.size:
+        return labels.astype(np.int64)
+    if labels.dtype.kind not in "biu":
+        labels = labels.astype(np.float64)
+        whole = np.isfinite(labels) & (labels == np.round(labels))
+        if not whole.all():
+            raise InputError(f"{what} must be whole numbers, found {labels[~whole][0]:g}")
+    low, high = int(labels.min()), int(labels.max())
+    if least is not None and low < least:
+        none = " or -1 (none)" if least == NO_LABEL else ""
+        raise InputError(f"{what} must be at least 0{none}, found {low}")
+    if high > np.iinfo(np.int64).max:
+        raise InputError(f"{what} must be less than 2^63, found {high}")
+    return labels.astype(np.int64)
+
+
+def checked_attributes(attributes, what="attributes") -> np.ndarray:
+    """Attributes as float32, of the shape they have. Raises InputError unless they are finite numbers."""
+    attributes = numbers(attributes, what)
+    with np.errstate(over="ignore"):
+        attributes = attributes.astype(np.float32)
+    if not np.isfinite(attributes).all():
+        raise InputError(f"{what} contain NaN or infinite values")
+    return attributes
+
+
+def whole_number(value, what, least=None) -> int:
+    """`value` as an int. Raises InputError for anything but a whole number of at least `least`; `what` it is called."""
+    try:
+        number = None if isinstance(value, bool | np.bool_) else operator.index(value)
+    except TypeError:
+        number = None
+    if number is None:
+        raise InputError(f"{what} must be a whole number, found {shown(value)}")
+    if least is not None and number < least:
+        raise InputError(f"{what} must be at least {least}, found {number}")
+    return number
+
+
+def shown(value) -> str:
+    """How a message shows a value: as Python writes it, if that is short, else its type."""
+    text = repr(value)
+    return text if len(text) <= 80 and "\n" not in text else type(value).__name__
 
 
 def _whole_shape(shape, domain):

@@ -13,7 +13,7 @@ import tensorflow as tf
 from tf_bigan.data import pixels
 from tf_bigan.errors import InputError, nearest
 from tf_bigan.files import replacing
-from tf_bigan.games.pair_model import CONDITIONS, PairModel, feature_layers, feature_model, input_names
+from tf_bigan.games.pair_model import PairModel, conditions_of, feature_layers, feature_model
 from tf_bigan.networks.folding import fold_batch_norms
 from tf_bigan.networks.layers import Network
 
@@ -42,7 +42,7 @@ def export(model, path, role="encoder", layer="penultimate", fold=True):
     that are not square, takes its own shape alone. The module's `encode` maps images to codes [N, latent_dim]. Its
     `layers` is a dictionary, layer name -> function of images to that layer's float32 [N, ...], as
     `module.layers["conv3"](images)`; each is a signature too. A generator's module maps codes [N, latent_dim] to
-    images in [0, 1].
+    images in [0, 1]. The noise of a network that takes any is 0.
 
     It is exported in float32 whatever precision the model has, its batch norms in inference mode and, where the graph
     allows, folded into the layers before them (`networks.folding`). `training` is accepted, as hub.KerasLayer needs
@@ -120,10 +120,8 @@ def _encoder_module(model, layer, fold):
     """(module, images to try it on, the model's features of them)."""
     if layer == "code" and model.encoder is None:
         raise InputError(f"{model.name} has no encoder, so it has no code")
-    if asked := set(input_names(model.feature_network)) & set(CONDITIONS):
-        raise InputError(
-            f"the encoder of {model.name} takes a {asked.pop()}, which a module of features cannot ask for"
-        )
+    if asked := conditions_of(model.feature_network):
+        raise InputError(f"the encoder of {model.name} takes a {asked[0]}, which a module of features cannot ask for")
     original = _float32_twin(model.feature_network)
     network = fold_batch_norms(original) if fold else original
     if layer != "code" and model.layer_name(layer) not in {found.name for found in network.layers}:
@@ -132,8 +130,7 @@ def _encoder_module(model, layer, fold):
     spec, prepared = _inputs_of(model)
 
     def run(network, examples):
-        noise = tf.zeros((tf.shape(examples)[0], model.prior.latent_dim))
-        return network(model.inputs_of(network, [examples], {}, noise), training=False)
+        return network(model.inputs_of(network, [examples], {}), training=False)
 
     def part(network):
         return network if layer == "code" else feature_model(network, model.layer_name(layer))
@@ -184,13 +181,15 @@ def _generator_module(model, fold):
     """(module, codes to try it on, the model's images of them)."""
     if model.generator is None:
         raise InputError(f"{model.name} has no generator")
+    if asked := conditions_of(model.generator):
+        raise InputError(f"the generator of {model.name} takes a {asked[0]}, which a module cannot ask for")
     original = _float32_twin(model.generator)
     network = fold_batch_norms(original) if fold else original
     spec = tf.TensorSpec((None, model.prior.latent_dim), tf.float32, name="z")
-    module = _Module([network], spec, lambda z: network(z, training=False))
+    module = _Module([network], spec, lambda z: network(model.inputs_of(network, [z], {}), training=False))
     z = model.noise(8, 0)
     with tf.device("CPU"):
-        return module, z.numpy(), original(z, training=False).numpy()
+        return module, z.numpy(), original(model.inputs_of(original, [z], {}), training=False).numpy()
 
 
 def _float32_twin(network):

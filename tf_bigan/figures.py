@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from tf_bigan.domains import whole_number
 from tf_bigan.errors import InputError
 from tf_bigan.evaluation.neighbours import nearest_in_stream
 from tf_bigan.files import replacing
@@ -30,18 +31,27 @@ def reconstructions(model, images):
 def interpolations(model, first, second, steps=9):
     """A row for each pair of images: the first, G along the line between their codes, the second.
 
+    Of points it is a scatter plot of all of these.
+
     Args:
       model: a Game with an encoder and a generator.
-      first, second: float32 [N, H, W, C] in [0, 1].
+      first, second: float32 [N, H, W, C] in [0, 1], or [N, d]; as many of both.
       steps: codes a row, the two ends among them.
+
+    Raises:
+      InputError: fewer than 2 steps, examples that the model does not take, or not as many of both.
     """
+    steps = whole_number(steps, "steps", 2)
     ends = model.encode(first), model.encode(second)
-    first, second = model.reduced(first), model.reduced(second)
+    if len(ends[0]) != len(ends[1]):
+        raise InputError(f"interpolations need as many first as second examples, found {len(first)} and {len(second)}")
+    first, second = model.reduced(np.asarray(first)), model.reduced(np.asarray(second))
     at = np.linspace(0.0, 1.0, steps, dtype=np.float32)[None, :, None]
     codes = (1.0 - at) * ends[0][:, None] + at * ends[1][:, None]  # [N, steps, latent_dim]
     decoded = model.generate(z=codes.reshape(-1, codes.shape[-1])).reshape(len(first), steps, *first.shape[1:])
     rows = np.concatenate([first[:, None], decoded, second[:, None]], axis=1)
-    return grid(rows.reshape(-1, *first.shape[1:]), columns=steps + 2)
+    rows = rows.reshape(-1, *first.shape[1:])
+    return scatter(rows) if model.domain.name == "points" else grid(rows, columns=steps + 2)
 
 
 def filters(network, count=100):
@@ -50,7 +60,12 @@ def filters(network, count=100):
     Args:
       network: has `image_filters()`, float32 [units, H, W, C].
       count: how many of them, the largest norms first.
+
+    Raises:
+      InputError: the network has none.
     """
+    if not hasattr(network, "image_filters"):
+        raise InputError(f"the {network.name} has no image_filters(), so it has no filters to draw")
     weights = network.image_filters()
     flat = weights.reshape(len(weights), -1)
     weights = weights[np.argsort(-np.linalg.norm(flat, axis=1), kind="stable")[:count]]
@@ -71,8 +86,10 @@ def neighbours(model, queries, gallery, layer="penultimate", metric="euclidean",
       count: neighbours a row.
 
     Raises:
-      InputError: an unknown layer, or images of the gallery that cannot be decoded.
+      InputError: a model of points, an unknown layer, or images of the gallery that cannot be decoded.
     """
+    if model.domain.name != "images":
+        raise InputError(f"neighbours are drawn of images, and {model.name} is of {model.domain.name}")
     features = model.feature_function(layer)
     gallery.check()
 
@@ -96,8 +113,14 @@ def scatter(points, extent=None, edge=320) -> np.ndarray:
 
     Returns:
       uint8 [edge, edge, 1].
+
+    Raises:
+      InputError: no points, or points of another shape.
     """
-    points = np.asarray(points, np.float32)[:, :2]
+    points = np.asarray(points, np.float32)
+    if points.ndim != 2:
+        raise InputError(f"a scatter plot takes points of shape [N, d], got {list(points.shape)}")
+    points = points[:, :2]
     if not len(points):
         raise InputError("a figure needs at least one point")
     extent = extent or _extent(points)
@@ -121,8 +144,13 @@ def grid(images, columns: int) -> np.ndarray:
 
     Returns:
       uint8 [height, width, C].
+
+    Raises:
+      InputError: no images, or images of another shape.
     """
     images = np.asarray(images, np.float32)
+    if images.ndim != 4:
+        raise InputError(f"a grid takes images of shape [N, H, W, C], got {list(images.shape)}")
     if not len(images):
         raise InputError("a figure needs at least one image")
     count, height, width, channels = images.shape

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+from tf_bigan.domains import whole_number
 from tf_bigan.errors import InputError
 
 
@@ -20,7 +21,7 @@ class Preparation:
       shorter_edge: in pixels, at least `image_size`; 0 = `image_size`.
 
     Raises:
-      InputError: a shorter edge without an image_size, or below it.
+      InputError: a shorter edge without an image_size, or below it; anything but whole numbers from 0.
     """
 
     image_size: int = 0
@@ -28,6 +29,8 @@ class Preparation:
     shorter_edge: int = 0
 
     def __post_init__(self):
+        for name, value in dataclasses.asdict(self).items():
+            object.__setattr__(self, name, whole_number(value, name, 0))
         if self.shorter_edge and not self.image_size:
             raise InputError("shorter_edge needs image_size, the size of the crops")
         if self.shorter_edge and self.shorter_edge < self.image_size:

@@ -7,6 +7,7 @@ of those outputs, and `regression_loss`, which scores the outputs against the z 
 
 import tensorflow as tf
 
+from tf_bigan.domains import whole_number
 from tf_bigan.errors import InputError, nearest
 
 
@@ -21,9 +22,7 @@ def _integers(count, latent_dim, seed, bits):
 
 class _Prior:
     def __init__(self, latent_dim: int):
-        if latent_dim < 1:
-            raise InputError(f"latent_dim must be at least 1, found {latent_dim}")
-        self.latent_dim = latent_dim
+        self.latent_dim = whole_number(latent_dim, "latent_dim", 1)
 
 
 class Uniform(_Prior):
@@ -137,13 +136,13 @@ POSTERIORS = {"squashed": Squashed, "linear": Linear, "gaussian": Gaussian, "imp
 
 def make_prior(name: str, latent_dim: int):
     """The prior called `name` over `latent_dim` dimensions. Raises InputError for an unknown name."""
-    if name not in PRIORS:
-        raise InputError(f"unknown prior {name!r}.{nearest(name, PRIORS)}")
+    if not isinstance(name, str) or name not in PRIORS:
+        raise InputError(f"unknown prior {name!r}.{nearest(str(name), PRIORS)}")
     return PRIORS[name](latent_dim)
 
 
 def make_posterior(name: str):
     """The posterior called `name`. Raises InputError for an unknown name."""
-    if name not in POSTERIORS:
-        raise InputError(f"unknown posterior {name!r}.{nearest(name, POSTERIORS)}")
+    if not isinstance(name, str) or name not in POSTERIORS:
+        raise InputError(f"unknown posterior {name!r}.{nearest(str(name), POSTERIORS)}")
     return POSTERIORS[name]()

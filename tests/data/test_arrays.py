@@ -1,3 +1,5 @@
+import pathlib
+
 import numpy as np
 import pytest
 
@@ -65,6 +67,48 @@ def test_arrays_need_no_labels():
     data = open_data(ArraySource(POINTS))
     assert data.class_names == [] and not data.labelled() and data.arrays()[1].tolist() == [-1] * 9
     assert list(data.records()) == ["x", "label"]
+
+
+@pytest.mark.parametrize("labels", [np.arange(9) % 2 == 0, (np.arange(9) % 2 == 0).astype(np.float64)])
+def test_truth_values_and_whole_floats_are_labels(labels):
+    data = open_data(ArraySource(POINTS, labels))
+    assert data.class_names == ["0", "1"]
+    found = data.arrays()[1]
+    np.testing.assert_array_equal(found, labels)
+    assert found.dtype == np.int64
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (
+            {"dataset": POINTS},
+            r"^a data set is a name, a folder or a source, found ndarray; write open_data\(ArraySource",
+        ),
+        ({"dataset": None}, "^a data set is a name, a folder or a source, found NoneType"),
+        ({"dataset": {"x": POINTS}}, "found dict; write"),
+        ({"dataset": "mixture", "split": 1}, "^split must be a text, as 'train' or 'train\\[:50%\\]', found 1$"),
+        ({"image_size": "8"}, "^image_size must be a whole number, found '8'$"),
+        ({"channels": -1}, "^channels must be at least 0, found -1$"),
+        ({"shorter_edge": 2.5}, "^shorter_edge must be a whole number, found 2.5$"),
+        ({"max_labels": None}, "^max_labels must be a whole number, found None$"),
+        ({"bad_images": 1}, "^unknown bad_images 1. Known: refuse, skip.$"),
+    ],
+)
+def test_what_cannot_be_opened_is_refused_in_a_line(arguments, message):
+    with pytest.raises(InputError, match=message) as caught:
+        open_data(**{"dataset": ArraySource(PIXELS), **arguments})
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_may_be_given_as_a_path(tmp_path, monkeypatch):
+    from PIL import Image
+
+    (tmp_path / "mine").mkdir()
+    Image.fromarray(PIXELS[0]).save(tmp_path / "mine" / "a.png")
+    monkeypatch.chdir(tmp_path)
+    for path in (tmp_path / "mine", pathlib.Path("mine")):
+        np.testing.assert_allclose(open_images(path).arrays()[0], PIXELS[:1] / 255.0, atol=1e-7)
 
 
 def test_the_first_classes_keep_their_attributes():
@@ -135,7 +179,14 @@ def test_images_out_of_range_are_named():
         ({"x": [[1.0], [1.0, 2.0]]}, "the x of mine must be an array of numbers, found list"),
         ({"labels": [0] * 8}, r"mine has 9 examples, but labels of shape \[8\]"),
         ({"labels": np.zeros((9, 1), int)}, r"mine has 9 examples, but labels of shape \[9, 1\]"),
-        ({"labels": np.zeros(9)}, "the labels of mine must be integers, got float64"),
+        ({"labels": np.full(9, 0.5)}, "the labels of mine must be whole numbers, found 0.5"),
+        ({"labels": [np.nan] + [0] * 8}, "the labels of mine must be whole numbers, found nan"),
+        ({"labels": ["cat"] * 9}, "the labels of mine must be an array of numbers, found list of strings"),
+        (
+            {"labels": np.full(9, 2**63, np.uint64)},
+            "the labels of mine must be less than 2\\^63, found 9223372036854775808",
+        ),
+        ({"labels": [0] * 9, "class_names": 3}, "class_names of mine must be a list of names, found 3"),
         ({"labels": [-2] + [0] * 8}, r"must lie between -1 \(none\) and 0, found -2 to 0"),
         ({"labels": LABELS, "class_names": ["a", "b"]}, r"between -1 \(none\) and 1, found -1 to 2"),
         ({"attributes": np.zeros(9)}, r"the attributes of mine must have shape \[9, k\], got \[9\]"),

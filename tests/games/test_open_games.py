@@ -10,10 +10,11 @@ from tf_bigan import registry
 from tf_bigan.draws import Draws
 from tf_bigan.errors import InputError
 from tf_bigan.games import ALI, GAN, BiGAN, Game, make_game, objectives
-from tf_bigan.games.terms import R1
+from tf_bigan.games.terms import R1, DenoisingFeatureMatching
 from tf_bigan.networks import MLPDiscriminator, MLPEncoder, MLPGenerator
+from tf_bigan.networks.denoiser import Denoiser
 from tf_bigan.networks.layers import BatchNorm
-from tf_bigan.priors import Gaussian, Implicit, Normal, Uniform
+from tf_bigan.priors import Gaussian, Implicit, Normal, Uniform, make_posterior
 
 # -- a system by hand, from public names alone
 
@@ -96,6 +97,97 @@ def test_conditions_that_are_missing_or_do_not_fit_are_named():
         game.fit(images(16), batch_size=16)
 
 
+BAD_LABELS = {
+    "strings": (["a", "b", "c"], "^labels must be an array of numbers, found list of strings$"),
+    "ragged": ([[0], [1, 2], [3]], "^labels must be an array of numbers, found list$"),
+    "halves": ([0, 0.5, 1], "^labels must be whole numbers, found 0.5$"),
+    "NaN": ([0, np.nan, 1], "^labels must be whole numbers, found nan$"),
+    "negative": ([0, -2, 1], "^labels must be at least 0, found -2$"),
+    "none": ([0, -1, 1], "^labels must be at least 0, found -1$"),
+    "too large": ([0, 2**40, 1], "^the generator takes a label of at most 2147483647, found 1099511627776$"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_LABELS)
+def test_labels_that_are_none_are_refused_where_a_network_takes_them(kind):
+    labels, message = BAD_LABELS[kind]
+    with pytest.raises(InputError, match=message):
+        conditional_gan().generate(3, label=labels)
+
+
+def test_truth_values_and_whole_floats_are_labels():
+    game = conditional_gan()
+    expected = game.generate(3, label=[0, 1, 1])
+    for labels in ([False, True, True], np.array([0.0, 1.0, 1.0]), tf.constant([0, 1, 1], tf.uint8)):
+        np.testing.assert_array_equal(game.generate(3, label=labels), expected)
+    assert game.generate(0, label=[]).shape == (0, 8, 8, 1)
+    game.compile()
+    game.fit(images(16), np.arange(16) % 2 == 0, batch_size=16, statistics_steps=0, verbose=0)
+    game.fit(images(16), np.zeros(16), batch_size=16, statistics_steps=0, verbose=0)
+    assert game.steps_done == 2
+
+
+def feeds(labels):
+    """Labels of 32 images as `fit` takes them: the first 16 are fine in none of the forms but the first."""
+    x = images(32)
+    yield "arrays", (x, labels)
+    yield "record", ({"x": x, "label": labels},)
+    yield "dataset", (tf.data.Dataset.from_tensor_slices((x, labels)).batch(32),)
+    yield "generator", (iter([(x, labels)]),)
+
+
+@pytest.mark.parametrize("form", range(4), ids=[name for name, *_ in feeds(np.zeros(32))])
+def test_fit_refuses_labels_that_are_none(form):
+    needs, ignores = conditional_gan(), make_game(tiny())
+    for game in (needs, ignores):
+        game.compile()
+
+    def with_last(label, dtype=None):
+        return list(feeds(np.array([1] * 31 + [label], dtype)))[form][1]
+
+    for game in (needs, ignores):  # a game looks at labels that it does not need, too
+        with pytest.raises(InputError, match="labels must be an array of numbers, found .* of strings"):
+            game.fit(*with_last("a"), batch_size=16)
+        with pytest.raises(InputError, match="^labels must be whole numbers, found 0.5$"):
+            game.fit(*with_last(0.5), batch_size=16)
+        with pytest.raises(InputError, match=r"^labels must be at least 0.*, found -2$"):
+            game.fit(*with_last(-2), batch_size=16)
+    with pytest.raises(InputError, match="^labels must be at least 0, found -1$"):
+        needs.fit(*with_last(-1), batch_size=16)
+    ignores.check_record({"x": images(32), "label": np.full(32, -1)})
+    assert needs.steps_done == ignores.steps_done == 0
+
+
+@pytest.mark.parametrize(
+    "record, message",
+    [
+        ({"label": np.zeros(15, int)}, r"^16 examples came with labels of shape \[15\]$"),
+        ({"label": np.array(3)}, r"^16 examples came with labels of shape \[\]$"),
+        ({"label": np.zeros((16, 2), int)}, r"^labels must have shape \[N\], got \[16, 2\]$"),
+        ({"attributes": np.zeros((15, 2))}, r"^16 examples came with attributes of shape \[15, 2\]$"),
+        ({"attributes": np.zeros(16)}, r"^attributes must have shape \[N, k\], got \[16\]$"),
+        ({"attributes": np.full((16, 2), np.inf)}, "^attributes contain NaN or infinite values$"),
+        ({"attributes": [["blond"]] * 16}, "^attributes must be an array of numbers, found list of strings$"),
+        ({"attributes": {"blond": np.zeros(16)}}, "^attributes must be an array of numbers, found dict$"),
+    ],
+)
+def test_conditions_of_a_batch_fit_its_examples(record, message):
+    with pytest.raises(InputError, match=message):
+        make_game(tiny()).check_record({"x": images(16), **record})
+
+
+def test_a_network_may_take_its_label_as_a_vector():
+    label, z = keras.Input((3,), name="label"), keras.Input((4,), name="z")
+    pixels = keras.layers.Dense(64, "sigmoid")(keras.layers.Concatenate()([z, label]))
+    generator = keras.Model([z, label], keras.layers.Reshape((8, 8, 1))(pixels), name="generator")
+    game = GAN({"generator": generator, "discriminator": MLPDiscriminator((8, 8, 1), 0, 16)}, Normal(4), name="gan")
+    assert game.generate(2, label=[[0.5, 0.5, 0.0], [0, 0, 1]]).shape == (2, 8, 8, 1)
+    with pytest.raises(InputError, match="^label contain NaN or infinite values$"):
+        game.generate(1, label=[[0, np.nan, 0]])
+    with pytest.raises(InputError, match=r"^label must have shape \[2, 3\], got \[2\]$"):
+        game.generate(2, label=[0, 1])
+
+
 def test_attributes_of_another_length_are_named():
     attributes = keras.Input((3,), name="attributes")
     z = keras.Input((4,), name="z")
@@ -111,6 +203,10 @@ def test_attributes_of_another_length_are_named():
     fits = {"x": images(16), "attributes": np.ones((16, 3), np.float32)}
     game.fit(fits, batch_size=16, statistics_steps=2, verbose=0)
     assert game.generate(2, attributes=np.eye(3)[:2]).shape == (2, 8, 8, 1)
+    with pytest.raises(InputError, match="^attributes contain NaN or infinite values$"):
+        game.generate(1, attributes=[[0, np.nan, 0]])
+    with pytest.raises(InputError, match=r"^attributes must have shape \[2, 3\], got \[1, 3\]$"):
+        game.generate(2, attributes=[[0, 1, 0]])
 
 
 # -- what fit takes
@@ -163,7 +259,7 @@ def test_fit_takes_a_pydataset_and_estimates_statistics_from_it():
         (images(8), None, "x has 8 examples, fewer than a batch of 16"),
         (images(32), np.zeros(31), "must be as many, found {'x': 32, 'label': 31}"),
         ({"label": np.zeros(32)}, None, "a batch needs its examples as 'x' or 'image', found label"),
-        (np.zeros((32, 2), np.float32), None, r"images must have shape \[N, 8, 8, 1\], got \[16, 2\]; these look like"),
+        (np.zeros((32, 2), np.float32), None, r"images must have shape \[N, 8, 8, 1\], got \[32, 2\]; these look like"),
         (iter(()), None, "x is empty"),
         ("digits", None, "x must be an array"),
     ],
@@ -276,6 +372,161 @@ def test_an_implicit_encoder_takes_noise_as_its_second_input():
     np.testing.assert_allclose(game.encode(x), game.encoder([x, zeros]), atol=1e-6)
     assert not np.allclose(game.encode(x, sample=True), game.encode(x))
     np.testing.assert_array_equal(game.encode(x, sample=True, seed=1), game.encode(x, sample=True, seed=1))
+
+
+# -- noise of any shape
+
+
+NOISE = (2, 3)  # as no code is
+
+
+def noisy(name, *sizes, units):
+    """A network of vectors of these sizes and of noise."""
+    inputs = [*(keras.Input((size,)) for size in sizes), keras.Input(NOISE, name="noise")]
+    h = keras.layers.Concatenate()([*inputs[:-1], keras.layers.Flatten()(inputs[-1])])
+    return keras.Model(inputs, keras.layers.Dense(units)(keras.layers.Dense(8, "tanh", name="h")(h)), name=name)
+
+
+def noisy_game(system=BiGAN, posterior=None, terms=()):
+    """Points of the plane, codes of 4 dimensions."""
+    keras.utils.set_random_seed(0)
+    networks = {
+        "encoder": noisy("encoder", 2, units=8 if posterior == "gaussian" else 4),
+        "generator": noisy("generator", 4, units=2),
+        "discriminator": noisy("discriminator", *((2, 4) if system.sees_codes else (2,)), units=1),
+    }
+    networks = {role: networks[role] for role in system.roles}
+    return system(
+        networks, Normal(4), terms=terms, posterior=posterior and make_posterior(posterior), seed=3, name="noisy"
+    )
+
+
+POINTS = np.random.default_rng(0).normal(size=(16, 2)).astype(np.float32)
+
+
+@pytest.mark.parametrize("posterior", ["linear", "squashed", "gaussian", "implicit"])
+def test_an_encoder_takes_noise_of_any_shape(posterior):
+    game, x, made = noisy_game(posterior=posterior), POINTS[:5], make_posterior(posterior)
+    outputs = game.encoder([x, np.zeros((5, *NOISE))])
+    np.testing.assert_allclose(game(x), outputs, atol=1e-6)
+    for mean in (game.encode(x), game.features(x, "code")):
+        np.testing.assert_allclose(mean, made.mean(outputs), atol=1e-6)
+    draws = Draws(7, 0, 5, "generation")
+    noise = draws.normal("posterior" if posterior == "implicit" else "encoder/noise", NOISE).numpy()
+    drawn = made.sample(game.encoder([x, noise]), draws.normal("posterior", (4,)))
+    np.testing.assert_allclose(game.encode(x, sample=True, seed=7, batch_size=2), drawn, atol=1e-5)
+    assert not np.allclose(drawn, game.encode(x), atol=1e-3)
+
+
+def test_a_generators_noise_follows_from_the_seed():
+    game = noisy_game()
+    noise = Draws(3, 7, 5, "generation").normal("generator/noise", NOISE)
+    z = game.noise(5, 7, "generation")
+    np.testing.assert_allclose(game.generate(5, seed=7, batch_size=2), game.generator([z, noise]), atol=1e-5)
+    np.testing.assert_array_equal(game.generate(5, seed=7), game.generate(z=z, seed=7))
+    assert not np.allclose(game.generate(z=z, seed=8), game.generate(z=z, seed=7), atol=1e-3)
+    x = POINTS[:5]
+    np.testing.assert_array_equal(game.reconstruct(x, seed=7), game.generate(z=game.encode(x), seed=7))
+
+
+def test_a_discriminators_noise_is_0_in_features():
+    game, x = noisy_game(GAN), POINTS[:5]
+    hidden = keras.Model(game.discriminator.inputs, game.discriminator.get_layer("h").output)
+    np.testing.assert_allclose(game.features(x), hidden([x, np.zeros((5, *NOISE))]), atol=1e-6)
+
+
+@pytest.mark.parametrize("system", [BiGAN, ALI, GAN])
+def test_a_discriminator_takes_the_same_noise_where_a_term_asks_for_its_features(system):
+    features = DenoisingFeatureMatching(1.0, Denoiser(8, depth=1, width=8, seed=5))
+    plain, game = noisy_game(system), noisy_game(system, terms=[features])
+    losses = [each.play(POINTS, each.noise(16, 0), Draws(3, 0, 16)) for each in (plain, game)]
+    np.testing.assert_allclose(*(each["discriminator"] for each in losses), rtol=1e-6)
+    other = plain.play(POINTS, plain.noise(16, 0), Draws(4, 0, 16))
+    assert not np.allclose(other["discriminator"], losses[0]["discriminator"], rtol=1e-5)
+    game.compile()
+    assert np.isfinite(list(fit(game, POINTS, 16, statistics_steps=1).history.values())).all()
+
+
+def test_noise_needs_a_known_shape():
+    inputs = [keras.Input((2,)), keras.Input((None, 4), name="noise")]
+    encoder = keras.Model(inputs, keras.layers.GlobalAveragePooling1D()(inputs[1]))
+    others = {"generator": noisy("g", 4, units=2), "discriminator": noisy("d", 2, 4, units=1)}
+    with pytest.raises(InputError, match=r"^the encoder takes noise of shape \(None, 4\), which must be known$"):
+        BiGAN({"encoder": encoder, **others}, Normal(4))
+
+
+# -- arguments of another type
+
+
+def test_posteriors_and_objectives_are_given_by_name_too():
+    networks = noisy_game().networks
+    game = BiGAN(networks, Normal(4), posterior="implicit", objective="relativistic")
+    assert isinstance(game.posterior, Implicit) and game.objective is objectives.RELATIVISTIC
+    assert BiGAN(networks, Normal(4), objective="paper").objective is objectives.HALVED
+    penalty = R1(0.1)
+    assert BiGAN(networks, Normal(4), terms=penalty).terms == (penalty,)
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"networks": [1, 2, 3]}, "^networks must be a dictionary, role: Keras model, found list$"),
+        ({"networks": {"encoder": "mlp"}}, "^the encoder among networks must be a Keras model, found str$"),
+        ({"prior": 3}, "^prior must be one of tf_bigan.priors, found 3; for example"),
+        ({"prior": "normal"}, "^prior must be one of tf_bigan.priors, found 'normal'; for example"),
+        ({"prior": Normal}, "^prior must be one of tf_bigan.priors, found <class"),
+        ({"posterior": "gausian"}, "^unknown posterior 'gausian'. Did you mean 'gaussian'"),
+        ({"posterior": Gaussian}, "^posterior must be one of tf_bigan.priors or its name, found <class"),
+        ({"posterior": 0}, "^posterior must be one of tf_bigan.priors or its name, found 0$"),
+        ({"objective": "relativist"}, "^unknown objective 'relativist'. Did you mean 'relativistic'"),
+        ({"objective": 0}, "^objective must be one of tf_bigan.games.objectives or its name, found 0$"),
+        ({"terms": ["r1"]}, r"^terms are those of tf_bigan.games.terms, as \[R1\(0.1\)\], found 'r1'$"),
+        ({"terms": "r1"}, "^terms are those of .* found 'r1'$"),
+        ({"terms": 0.1}, "^terms are those of .* found 0.1$"),
+        ({"terms": [R1]}, "^terms are those of .* found <class"),
+        ({"seed": "1"}, "^seed must be a whole number, found '1'$"),
+        ({"seed": 2**64}, "^seed must fit into 64 bits"),
+    ],
+    ids=str,
+)
+def test_constructors_name_arguments_of_another_type(arguments, message):
+    with pytest.raises(InputError, match=message) as caught:
+        BiGAN(**{"networks": noisy_game().networks, "prior": Normal(4), **arguments})
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "use, message",
+    [
+        (lambda game: game.generate("5"), "^count must be a whole number, found '5'$"),
+        (lambda game: game.generate(2.5), "^count must be a whole number, found 2.5$"),
+        (lambda game: game.generate(True), "^count must be a whole number, found True$"),
+        (lambda game: game.generate(np.zeros((30, 4))), "^count must be a whole number, found ndarray$"),
+        (lambda game: game.generate(2, seed="a"), "^seed must be a whole number, found 'a'$"),
+        (lambda game: game.generate(2, seed=2**64), "^seed must fit into 64 bits"),
+        (lambda game: game.generate(2, batch_size=0), "^batch_size must be at least 1, found 0$"),
+        (lambda game: game.generate(z="codes"), "^z must be an array of numbers, found str$"),
+        (lambda game: game.generate(z=[[1.0], [1.0, 2.0]]), "^z must be an array of numbers, found list$"),
+        (lambda game: game.encode("photo.png"), "^points must be an array of numbers, found str$"),
+        (lambda game: game.encode(POINTS, batch_size=2.5), "^batch_size must be a whole number, found 2.5$"),
+        (lambda game: game.encode(POINTS, sample=True, seed=0.5), "^seed must be a whole number, found 0.5$"),
+        (lambda game: game.features(None), "^points must be an array of numbers, found NoneType$"),
+        (lambda game: game.features(POINTS, batch_size=0), "^batch_size must be at least 1, found 0$"),
+        (lambda game: game.reconstruct(POINTS, labels=[1]), "^the encoder and the generator of noisy take no labels$"),
+        (lambda game: game.fit(POINTS, batch_size="16"), "^batch_size must be a whole number, found '16'$"),
+        (lambda game: game.fit(np.array(["a", "b"])), "^x must be an array of numbers, found ndarray of strings$"),
+    ],
+)
+def test_use_names_arguments_of_another_type(use, message):
+    with pytest.raises(InputError, match=message) as caught:
+        use(noisy_game())
+    assert "\n" not in str(caught.value)
+
+
+def test_counts_may_be_integers_of_any_kind():
+    game = noisy_game()
+    for count in (np.int64(3), tf.constant(3), np.array(3)):
+        np.testing.assert_array_equal(game.generate(count), game.generate(3))
 
 
 @pytest.mark.parametrize("system", ["ali", "gan", "bigan"])

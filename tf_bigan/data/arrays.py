@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_bigan.data.protocol import NO_LABEL, Source
-from tf_bigan.domains import domain_of
+from tf_bigan.domains import checked_attributes, checked_labels, domain_of, numbers, shown
 from tf_bigan.errors import InputError
 
 
@@ -16,7 +16,7 @@ class ArraySource(Source):
     Args:
       x: images, uint8 or float in [0, 1], [N, height, width, channels]; or points, float [N, d]. Float images are
         rounded to 256 levels, as all images are that are read.
-      labels: integers [N], -1 for an example without a label; None = no labels.
+      labels: whole numbers [N], -1 for an example without a label; None = no labels. Truth values are 0 and 1.
       class_names: what the labels 0, 1, ... are called; empty = by their numbers.
       attributes: numbers or truth values [N, k]; None = no attributes.
       attribute_names: what the k attributes are called; empty = by their numbers.
@@ -29,7 +29,7 @@ class ArraySource(Source):
 
     def __init__(self, x, labels=None, class_names=(), attributes=None, attribute_names=(), name="arrays"):
         self.name = self.origin = name
-        x = _array(x, "x", name)
+        x = numbers(x, f"the x of {name}")
         if not x.size:
             raise InputError(f"{name} is empty: x has shape {list(x.shape)}")
         kind = domain_of(x.shape[1:]).name
@@ -80,28 +80,22 @@ class ArraySource(Source):
         return {f"memory {self._x.dtype} {self.stored_shape}": np.frombuffer(b"".join(hashes), np.uint64)}
 
 
-def _array(values, what, name):
-    """`values` as an array of numbers."""
+def _names(names, what, name):
     try:
-        array = np.asarray(values)
-    except ValueError:
-        array = np.empty(0, object)  # rows of different lengths
-    if array.dtype.kind not in "biuf":
-        raise InputError(f"the {what} of {name} must be an array of numbers, found {type(values).__name__}")
-    return array
+        return list(names)
+    except TypeError:
+        raise InputError(f"{what} of {name} must be a list of names, found {shown(names)}") from None
 
 
 def _checked_labels(labels, class_names, count, name):
     """(int64 [count], the classes' names)."""
+    names = _names(class_names, "class_names", name)
     if labels is None:
-        return np.full(count, NO_LABEL, np.int64), list(class_names)
-    labels = _array(labels, "labels", name)
+        return np.full(count, NO_LABEL, np.int64), names
+    labels = checked_labels(labels, f"the labels of {name}")
     if labels.shape != (count,):
         raise InputError(f"{name} has {count} examples, but labels of shape {list(labels.shape)}")
-    if labels.dtype.kind not in "iu":
-        raise InputError(f"the labels of {name} must be integers, got {labels.dtype}")
-    labels = labels.astype(np.int64)
-    names = list(class_names) or [str(i) for i in range(labels.max() + 1)]
+    names = names or [str(i) for i in range(labels.max() + 1)]
     if labels.min() < NO_LABEL or labels.max() >= len(names):
         raise InputError(
             f"the labels of {name} must lie between -1 (none) and {len(names) - 1}, "
@@ -112,17 +106,15 @@ def _checked_labels(labels, class_names, count, name):
 
 def _checked_attributes(attributes, attribute_names, count, name):
     """(float32 [count, k] or None, the attributes' names)."""
+    names = _names(attribute_names, "attribute_names", name)
     if attributes is None:
-        if attribute_names:
+        if names:
             raise InputError(f"{name} has attribute_names, but no attributes")
         return None, []
-    attributes = _array(attributes, "attributes", name)
+    attributes = checked_attributes(attributes, f"the attributes of {name}")
     if attributes.ndim != 2 or len(attributes) != count or not attributes.size:
         raise InputError(f"the attributes of {name} must have shape [{count}, k], got {list(attributes.shape)}")
-    names = list(attribute_names) or [str(i) for i in range(attributes.shape[1])]
+    names = names or [str(i) for i in range(attributes.shape[1])]
     if len(names) != attributes.shape[1]:
         raise InputError(f"{name} has {attributes.shape[1]} attributes, but {len(names)} attribute_names")
-    attributes = attributes.astype(np.float32)
-    if not np.isfinite(attributes).all():
-        raise InputError(f"the attributes of {name} contain NaN or infinite values")
     return attributes, names

@@ -1,12 +1,14 @@
 """`open_data` and `open_images`: from a name to data."""
 
 import dataclasses
+import os
 
 from tf_bigan.data.base import Data
 from tf_bigan.data.images import ImageData
 from tf_bigan.data.points import PointData
 from tf_bigan.data.protocol import Source
 from tf_bigan.data.sources import FirstClasses, open_source
+from tf_bigan.domains import shown, whole_number
 from tf_bigan.errors import InputError, nearest
 from tf_bigan.preparation import Preparation
 
@@ -14,7 +16,7 @@ BAD_IMAGES = ("refuse", "skip")
 
 
 def open_data(
-    dataset: str | Source,
+    dataset: str | os.PathLike | Source,
     split="train",
     image_size=0,
     channels=0,
@@ -29,7 +31,8 @@ def open_data(
 
     Args:
       dataset: a TFDS name (as "mnist", "cifar10:3.0.2"), "digits", a folder of images written as a path ("./photos",
-        one sub-folder a class), "mixture" (points of 25 Gaussians), or a source, as `ArraySource(x, labels)`.
+        one sub-folder a class) or as a `pathlib.Path`, "mixture" (points of 25 Gaussians), or a source, as
+        `ArraySource(x, labels)`.
       split: the TFDS split, as "train" or "train[:50000]"; "mixture" has splits of that form, too. Folders and
         sources do not look at it.
       image_size: edge of the square crops in pixels; 0 = as stored.
@@ -46,15 +49,25 @@ def open_data(
 
     Raises:
       InputError: no such data set or split, not on disk and no network, no examples, fewer classes than `max_labels`,
-        images that need `image_size`, `image_size`, `channels` or `shorter_edge` for points or beside `like`, or a
-        `like` that has no preparation of images.
+        images that need `image_size`, `image_size`, `channels` or `shorter_edge` for points or beside `like`, a `like`
+        that has no preparation of images, or arguments of another type.
     """
     preparation = _preparation(like, image_size=image_size, channels=channels, shorter_edge=shorter_edge)
     if bad_images not in BAD_IMAGES:
-        raise InputError(f"unknown bad_images {bad_images!r}.{nearest(bad_images, BAD_IMAGES)}")
+        raise InputError(f"unknown bad_images {bad_images!r}.{nearest(str(bad_images), BAD_IMAGES)}")
+    max_labels = whole_number(max_labels, "max_labels", 0)
+    if isinstance(dataset, os.PathLike):
+        dataset = os.path.join(os.curdir, dataset)
     if isinstance(dataset, Source):
         source, name = dataset, dataset.origin
         source = FirstClasses(name, source, max_labels) if max_labels else source
+    elif not isinstance(dataset, str):
+        raise InputError(
+            f"a data set is a name, a folder or a source, found {type(dataset).__name__}; "
+            "write open_data(ArraySource(x, labels)) for arrays"
+        )
+    elif not isinstance(split, str):
+        raise InputError(f"split must be a text, as 'train' or 'train[:50%]', found {shown(split)}")
     else:
         source, name = open_source(dataset, split, data_dir, max_labels), dataset
     if len(source.stored_shape) == 1:

@@ -2,7 +2,9 @@
 
 import numpy as np
 
-NO_LABEL = -1  # the label of an example that has none
+from tf_bigan.domains import NO_LABEL
+
+__all__ = ["NO_LABEL", "Source"]
 
 
 class Source:

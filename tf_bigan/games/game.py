@@ -5,10 +5,12 @@ import contextlib
 import keras
 import tensorflow as tf
 
+from tf_bigan.domains import whole_number
 from tf_bigan.draws import STATISTICS, TRAINING, Draws
 from tf_bigan.errors import InputError
 from tf_bigan.games.optimizer import Adam
-from tf_bigan.games.records import as_dataset, record_of
+from tf_bigan.games.pair_model import asked_inputs, fits
+from tf_bigan.games.records import CONDITIONS, as_dataset, checked_condition, record_of
 from tf_bigan.games.statistics import estimate_statistics, estimated_norms, follow_statistics
 from tf_bigan.games.system import System
 from tf_bigan.networks.layers import tracking_statistics
@@ -31,12 +33,14 @@ class Game(System):
         itself. Terms bring theirs.
       prior: p(z), from `tf_bigan.priors`.
       terms: what else players minimise, from `tf_bigan.games.terms`; those of weight 0 are left out.
-      posterior: how E's output becomes a code, from `tf_bigan.priors`; None = the prior's own.
-      objective: of D and its opponents, from `tf_bigan.games.objectives`; None = the system's own.
+      posterior: how E's output becomes a code, from `tf_bigan.priors`, or its name; None = the prior's own.
+      objective: of D and its opponents, from `tf_bigan.games.objectives`, or "relativistic"; None or "paper" = the
+        system's own.
       seed: of everything random.
 
     Raises:
-      InputError: networks that are missing or do not fit, or terms that do not go with the system.
+      InputError: networks that are missing or do not fit, terms that do not go with the system, or arguments of another
+        type.
     """
 
     def __init__(self, networks, prior, terms=(), posterior=None, objective=None, seed=0, name=None):
@@ -126,7 +130,7 @@ class Game(System):
             as {"x": ..., "label": ..., "attributes": ...}, or batches of examples, of (examples, labels) or of such
             dictionaries, as a `tf.data.Dataset`, a generator or a `keras.utils.PyDataset`. With several replicas, a
             dataset's batches that they cannot share equally are left out.
-          y: int [N] labels, if x is an array; -1 = none.
+          y: int [N] labels, if x is an array; -1 = none. Truth values and floats that are whole are labels, too.
           batch_size: examples a step, over all replicas, if x is an array; None = 32.
           epochs: passes over x.
           statistics_steps: batches to estimate the statistics from; 0 = leave them as they are. A generator's are not
@@ -137,14 +141,16 @@ class Game(System):
           A `keras.callbacks.History`.
 
         Raises:
-          InputError: x is none of these or empty, labels come with anything but an array, its first batch's examples
-            have the wrong shape or range, an array has fewer of them than a batch, batches do not divide by the
-            replicas, or labels or attributes are missing or do not fit.
+          InputError: x is none of these or empty, labels come with anything but an array, examples have the wrong
+            shape or range, an array has fewer of them than a batch, batches do not divide by the replicas, or labels
+            or attributes are missing, do not fit or are none. Of batches only the first is looked at.
         """
         if "validation_split" in kwargs:
             raise InputError("validation_split is not supported; give validation_data")
         replicas = self.distribute_strategy.num_replicas_in_sync
-        x, first = as_dataset(x, y, batch_size or 32, kwargs.pop("shuffle", True), self.seed)
+        batch_size = 32 if batch_size is None else whole_number(batch_size, "batch_size", 1)
+        statistics_steps = whole_number(statistics_steps, "statistics_steps", 0)
+        x, first = as_dataset(x, y, batch_size, kwargs.pop("shuffle", True), self.seed)
         if first is not None:
             self.check_record(first)
         if isinstance(x, tf.data.Dataset):
@@ -184,15 +190,27 @@ class Game(System):
                     f"{self.name} needs {name if name == 'attributes' else 'labels'}, and the data has none; "
                     "give fit(x, labels), or batches that are dictionaries"
                 )
-        for network in self.networks.values():
-            for tensor in network.inputs:
-                if tensor.name in self.conditions:
-                    found, wanted = record[tensor.name].shape[1:], tuple(tensor.shape[1:])
-                    if tuple(found) != wanted:
-                        raise InputError(
-                            f"the {network.name} takes {tensor.name} of shape {list(wanted)} an example, "
-                            f"got {list(found)}"
-                        )
+        for name in CONDITIONS:
+            if record.get(name) is not None:
+                self._check_condition(name, record[name], len(record["x"]))
+
+    def _check_condition(self, name, values, count):
+        """Raises InputError unless `values` are a label or attributes of `count` examples, as networks take them."""
+        called = "labels" if name == "label" else name
+        taken = [(network.name, asked_inputs(network).get(name)) for network in self.networks.values()]
+        shapes = [(network, tuple(tensor.shape[1:])) for network, tensor in taken if tensor is not None]
+        shape = shapes[0][1] if shapes else None
+        found = checked_condition(name, values, shape, needed=name in self.needs or bool(shapes)).shape
+        if not found or found[0] != count:
+            raise InputError(f"{count} examples came with {called} of shape {list(found)}")
+        for network, wanted in shapes:
+            if not fits(found[1:], wanted):
+                raise InputError(
+                    f"the {network} takes {name} of shape {list(wanted)} an example, got {list(found[1:])}"
+                )
+        if not shapes and len(found) != (1 if name == "label" else 2):
+            wanted = "[N]" if name == "label" else "[N, k]"
+            raise InputError(f"{called} must have shape {wanted}, got {list(found)}")
 
     def play(self, batch, z, draws=None):
         """The losses of a batch in training mode, before any update: {player: float32 scalar}.

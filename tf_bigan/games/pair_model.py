@@ -6,16 +6,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_bigan.domains import domain_of
+from tf_bigan.domains import domain_of, numbers, shown, whole_number
 from tf_bigan.draws import GENERATION, Draws
 from tf_bigan.errors import InputError, nearest
 from tf_bigan.games.compiled import in_batches, traced_once
+from tf_bigan.games.records import CONDITIONS, checked_condition
 from tf_bigan.preparation import Preparation
 from tf_bigan.priors import Implicit, make_posterior
 
-# What a network may take beside its first inputs, by the names of its inputs.
+# What a network may take beside its first inputs and conditions, by the name of its input.
 NOISE = "noise"
-CONDITIONS = ("label", "attributes")
 
 
 def feature_model(network: keras.Model, *layers: str) -> keras.Model:
@@ -35,6 +35,37 @@ def feature_layers(network: keras.Model) -> list[keras.layers.Layer]:
 def input_names(network: keras.Model) -> list[str]:
     """The names of a network's inputs, in their order."""
     return [tensor.name for tensor in network.inputs]
+
+
+def asked_inputs(network: keras.Model, first: int = 1) -> dict:
+    """What a network asks for by name, after its first inputs: {"label", "attributes" or "noise": its input}."""
+    asked = {tensor.name: tensor for tensor in network.inputs[first:]}
+    return {name: asked[name] for name in (*CONDITIONS, NOISE) if name in asked}
+
+
+def noise_shape(network: keras.Model, first: int = 1) -> tuple[int, ...] | None:
+    """The shape of the noise that a network takes of an example, after its first inputs; None if it takes none."""
+    tensor = asked_inputs(network, first).get(NOISE)
+    return None if tensor is None else tuple(tensor.shape[1:])
+
+
+def conditions_of(network: keras.Model) -> list[str]:
+    """Which of "label" and "attributes" a network takes beside its first input."""
+    return [name for name in asked_inputs(network) if name != NOISE]
+
+
+def check_networks(networks):
+    """Raises InputError unless `networks` is a dictionary, role -> Keras model of known inputs and outputs."""
+    if not isinstance(networks, Mapping):
+        raise InputError(f"networks must be a dictionary, role: Keras model, found {type(networks).__name__}")
+    for role, network in networks.items():
+        if not isinstance(network, keras.Model):
+            raise InputError(f"the {role} among networks must be a Keras model, found {type(network).__name__}")
+        if _shape(network, "inputs") is None or _shape(network, "outputs") is None:
+            raise InputError(f"the {role} must be a functional Keras model, or a Sequential one with a keras.Input")
+        noise = noise_shape(network)
+        if noise is not None and None in noise:
+            raise InputError(f"the {role} takes noise of shape {noise}, which must be known")
 
 
 def penultimate(network: keras.Model) -> str:
@@ -58,7 +89,7 @@ class PairModel(keras.Model):
       networks: role -> `keras.Model`, functional, or Sequential with a `keras.Input`. The encoder takes examples, the
         generator codes. Inputs called "label", "attributes" and "noise" follow those and are filled by name.
       prior: p(z), from `tf_bigan.priors`.
-      posterior: how E's output becomes a code, from `tf_bigan.priors`; None = the prior's own.
+      posterior: how E's output becomes a code, from `tf_bigan.priors`, or its name; None = the prior's own.
       seed: of everything random.
 
     Attributes:
@@ -66,7 +97,7 @@ class PairModel(keras.Model):
         that are not square.
 
     Raises:
-      InputError: networks whose shapes do not fit each other or the prior, or are not known.
+      InputError: networks whose shapes do not fit each other or the prior, or are not known; arguments of another type.
     """
 
     # Whether E may take larger images than D and G (the generalised BiGAN of Donahue et al. 2017, section 3.6).
@@ -74,15 +105,16 @@ class PairModel(keras.Model):
 
     def __init__(self, networks: Mapping[str, keras.Model], prior, posterior=None, seed=0, name=None):
         super().__init__(name=name)
-        if getattr(prior, "latent_dim", None) is None:
-            raise InputError(f"prior must be one of tf_bigan.priors, found {prior!r}")
+        check_networks(networks)
+        if isinstance(prior, type) or not all(hasattr(prior, each) for each in ("latent_dim", "sample", "posterior")):
+            raise InputError(f"prior must be one of tf_bigan.priors, found {shown(prior)}; for example Normal(50)")
         self.prior = prior
-        self.posterior = posterior or make_posterior(prior.posterior)
+        self.posterior = _posterior(prior.posterior if posterior is None else posterior)
         self.encoder = self.generator = self.discriminator = None
         self._roles = tuple(networks)
         for role, network in networks.items():
             setattr(self, role, network)  # Keras tracks networks that are attributes
-        self.seed = seed
+        self.seed = _seed(seed)
         self._compiled = {}
         self._check_networks()
         self.domain = domain_of(self.example_shape)
@@ -98,8 +130,6 @@ class PairModel(keras.Model):
             if network is None:
                 continue
             shape = _shape(network, "outputs" if role == "encoder" else "inputs")
-            if shape is None:
-                raise InputError(f"the {role} must be a functional Keras model, or a Sequential one with a keras.Input")
             if role == "generator" and shape != (latent_dim,):
                 raise InputError(
                     f"the generator takes codes of shape {shape}, but the prior has {latent_dim} dimensions"
@@ -108,8 +138,10 @@ class PairModel(keras.Model):
             if role == "encoder" and shape != (units,):
                 what = "dimensions" if units == latent_dim else f"dimensions, and the posterior takes {units} outputs"
                 raise InputError(f"the encoder gives codes of shape {shape}, but the prior has {latent_dim} {what}")
-        if isinstance(self.posterior, Implicit) and self.encoder is not None:
-            self._check_noise()
+        if isinstance(self.posterior, Implicit) and self.encoder is not None and noise_shape(self.encoder) is None:
+            raise InputError(
+                "the posterior implicit needs an encoder with an input called 'noise'; networks=mixture has one"
+            )
         taken, made = _shape(self.encoder, "inputs"), _shape(self.generator, "outputs")
         self.reduces = bool(taken and made) and taken != made
         if self.reduces and not (self.two_sizes and len(taken) == len(made) == 3):
@@ -120,18 +152,6 @@ class PairModel(keras.Model):
         if self.reduces and (taken[-1] != made[-1] or min(taken[0] - made[0], taken[1] - made[1]) < 0):
             raise InputError(
                 f"the encoder takes images of shape {taken}, which do not reduce to the generator's {made}"
-            )
-
-    def _check_noise(self):
-        names = input_names(self.encoder)
-        if NOISE not in names:
-            raise InputError(
-                "the posterior implicit needs an encoder with an input called 'noise'; networks=mixture has one"
-            )
-        found = tuple(self.encoder.inputs[names.index(NOISE)].shape[1:])
-        if found != (self.prior.latent_dim,):
-            raise InputError(
-                f"the encoder takes noise of shape {found}, and the prior has {self.prior.latent_dim} dimensions"
             )
 
     @property
@@ -149,7 +169,7 @@ class PairModel(keras.Model):
     @property
     def conditions(self) -> tuple[str, ...]:
         """Which of "label" and "attributes" the networks take."""
-        taken = {name for network in self.networks.values() for name in input_names(network)}
+        taken = {name for network in self.networks.values() for name in conditions_of(network)}
         return tuple(name for name in CONDITIONS if name in taken)
 
     def noise(self, count, step, purpose="training"):
@@ -163,12 +183,9 @@ class PairModel(keras.Model):
           InputError: a network that takes a label or attributes, too.
         """
         network = self.feature_network
-        if asked := set(input_names(network)) & set(CONDITIONS):
-            raise InputError(
-                f"the {network.name} of {self.name} takes a {asked.pop()} too; encode and generate take one"
-            )
-        noise = tf.zeros((tf.shape(examples)[0], self.prior.latent_dim))
-        return network(self.inputs_of(network, [examples], {}, noise), training=training)
+        if asked := conditions_of(network):
+            raise InputError(f"the {network.name} of {self.name} takes a {asked[0]} too; encode and generate take one")
+        return network(self.inputs_of(network, [examples], {}), training=training)
 
     @property
     def feature_network(self) -> keras.Model:
@@ -176,33 +193,37 @@ class PairModel(keras.Model):
         return self.discriminator if self.encoder is None else self.encoder
 
     def encode(self, examples, batch_size=512, sample=False, seed=0, **conditions):
-        """E(x): float examples [N, ...] -> float32 [N, latent_dim] codes in the prior's support.
+        """E(x), as the posterior makes codes of it: float examples [N, ...] -> float32 [N, latent_dim].
 
         Args:
           examples: in the model's domain, as images in [0, 1].
           batch_size: examples at a time.
-          sample: draw codes from the posterior, from `seed`, rather than take its mean. Squashed and linear posteriors
-            have no other code than their mean; an implicit one has the code at noise 0 in its place.
+          sample: draw codes from the posterior, and the encoder's noise if it takes any, from `seed`; else take the
+            posterior's mean, at noise 0. Squashed and linear posteriors have no other code than their mean.
           seed: of the draws.
-          **conditions: label=int [N] or attributes=float [N, k], where the encoder takes them.
+          **conditions: label=int [N] or attributes=float [N, k], where the encoder takes them. Labels are at least 0;
+            truth values and floats that are whole are labels, too.
 
         Raises:
-          InputError: examples of the wrong shape or range, conditions missing or of the wrong shape, or a system
-            without an encoder.
+          InputError: examples of the wrong shape or range, conditions that are missing, of the wrong shape or no labels
+            or attributes, or a system without an encoder.
         """
         self._require("encoder", "encode")
         self.domain.check(examples)
-        noise = np.zeros((len(examples), self.prior.latent_dim), np.float32)
-        if sample and self.posterior.stochastic:
-            noise = Draws(seed, 0, len(examples), GENERATION).normal("posterior", noise.shape[1:]).numpy()
+        examples = np.asarray(examples)
+        draws = Draws(_seed(seed), 0, len(examples), GENERATION) if sample else None
+        # Published models with an implicit posterior have drawn their encoder's noise by the posterior's name.
+        name = "posterior" if isinstance(self.posterior, Implicit) else "encoder/noise"
+        noise = _normal(draws, name, len(examples), noise_shape(self.encoder))
+        deviation = _normal(draws, "posterior", len(examples), (self.prior.latent_dim,))
         extra = self._extra_inputs("encoder", len(examples), conditions)
 
-        def code(x, noise, *extra):
+        def code(x, noise, deviation, *extra):
             inputs = self.inputs_of(self.encoder, [x], dict(zip(CONDITIONS, extra, strict=True)), noise)
             outputs = self.encoder(inputs, training=False)
-            return self.posterior.sample(outputs, noise) if sample else self.posterior.mean(outputs)
+            return self.posterior.sample(outputs, deviation) if sample else self.posterior.mean(outputs)
 
-        return self._batched(f"encode/{sample}", code, [examples, noise, *extra], batch_size)
+        return self._batched(f"encode/{bool(sample)}", code, [examples, noise, deviation, *extra], batch_size)
 
     def features(self, examples, layer="penultimate", batch_size=512):
         """A layer's activations in inference mode.
@@ -221,7 +242,7 @@ class PairModel(keras.Model):
         """
         function = self.feature_function(layer)
         self.domain.check(examples)
-        return in_batches(function, [np.asarray(examples, np.float32)], batch_size)
+        return in_batches(function, [np.asarray(examples, np.float32)], whole_number(batch_size, "batch_size", 1))
 
     def feature_function(self, layer="penultimate"):
         """`features` as a compiled function of one batch: float32 tensor [N, ...] -> float32 [N, ...].
@@ -236,13 +257,12 @@ class PairModel(keras.Model):
         names = tuple(each if each == "code" else self.layer_name(each) for each in layers)
         if names not in self._compiled:
             network = self.feature_network
-            if asked := set(input_names(network)) & set(CONDITIONS):
-                raise InputError(f"the features of {self.name} depend on a {asked.pop()}; encode takes one")
+            if asked := conditions_of(network):
+                raise InputError(f"the features of {self.name} depend on a {asked[0]}; encode takes one")
             part = feature_model(network, *names)
 
             def features(x):
-                noise = tf.zeros((tf.shape(x)[0], self.prior.latent_dim))
-                found = tf.nest.flatten(part(self.inputs_of(network, [x], {}, noise), training=False))
+                found = tf.nest.flatten(part(self.inputs_of(network, [x], {}), training=False))
                 pairs = zip(names, found, strict=True)
                 return [self.posterior.mean(h) if name == "code" else tf.cast(h, tf.float32) for name, h in pairs]
 
@@ -271,38 +291,45 @@ class PairModel(keras.Model):
         Args:
           count: how many to draw from the prior, from `seed`; or
           z: float [N, latent_dim], the codes to decode.
-          seed: the same seed gives the same examples.
+          seed: the same seed gives the same examples. A generator's noise is drawn from it, too.
           batch_size: examples at a time.
-          **conditions: label=int [N] or attributes=float [N, k], where the generator takes them.
+          **conditions: label=int [N] or attributes=float [N, k], where the generator takes them, as for `encode`.
 
         Raises:
-          InputError: neither or both of count and z, z of the wrong shape, or conditions missing or of the wrong shape.
+          InputError: neither or both of count and z, a count that is no whole number, z of the wrong shape, or
+            conditions that are missing, of the wrong shape or no labels or attributes.
         """
         self._require("generator", "generate")
         if (count is None) == (z is None):
             raise InputError("generate takes either a count or z")
+        seed = _seed(seed)
         if z is None:
-            if count < 0:
-                raise InputError(f"count must be at least 0, found {count}")
-            z = self.noise(count, seed, GENERATION)
-        z = np.asarray(z, np.float32)
+            z = self.noise(whole_number(count, "count", 0), seed, GENERATION)
+        z = numbers(z, "z").astype(np.float32)
         if z.ndim != 2 or z.shape[1] != self.prior.latent_dim:
             raise InputError(f"z must have shape [N, {self.prior.latent_dim}], got {list(z.shape)}")
+        draws = Draws(self.seed, seed, len(z), GENERATION)
+        noise = _normal(draws, "generator/noise", len(z), noise_shape(self.generator))
         extra = self._extra_inputs("generator", len(z), conditions)
 
-        def decode(z, *extra):
-            inputs = self.inputs_of(self.generator, [z], dict(zip(CONDITIONS, extra, strict=True)))
+        def decode(z, noise, *extra):
+            inputs = self.inputs_of(self.generator, [z], dict(zip(CONDITIONS, extra, strict=True)), noise)
             return tf.cast(self.generator(inputs, training=False), tf.float32)
 
-        return self._batched("generate", decode, [z, *extra], batch_size)
+        return self._batched("generate", decode, [z, noise, *extra], batch_size)
 
     def reconstruct(self, examples, batch_size=512, sample=False, seed=0, **conditions):
         """G(E(x)): examples [N, ...] -> float32 of that range, and of that shape unless G's is smaller.
 
-        Arguments and errors as of `encode`.
+        Arguments and errors as of `encode`; a generator's noise is drawn from `seed` whether codes are or not.
         """
+        self._require("encoder", "encode")
+        self._require("generator", "generate")
+        taken = {*conditions_of(self.encoder), *conditions_of(self.generator)}
+        if unknown := sorted(map(str, conditions.keys() - taken)):
+            raise InputError(f"the encoder and the generator of {self.name} take no {unknown[0]}")
         codes = self.encode(examples, batch_size, sample, seed, **_taken(self.encoder, conditions))
-        return self.generate(z=codes, batch_size=batch_size, **_taken(self.generator, conditions))
+        return self.generate(z=codes, seed=seed, batch_size=batch_size, **_taken(self.generator, conditions))
 
     def reduced(self, images):
         """Images as D and G have them: where these are smaller than E's, resized by Lanczos' filter, antialiased.
@@ -317,11 +344,15 @@ class PairModel(keras.Model):
         return small.numpy() if isinstance(images, np.ndarray) else small
 
     def inputs_of(self, network, main, conditions, noise=None):
-        """A network's inputs: `main`, then those that it asks for by name."""
+        """A network's inputs: `main`, then those that it asks for by name; noise that is not given is 0."""
         names = input_names(network)[len(main) :]
+        if NOISE in names and noise is None:
+            noise = tf.zeros((tf.shape(main[0])[0], *noise_shape(network, len(main))))
         # What is not asked for by a name of ours goes to the network's own call, which says that it is missing.
         named = {NOISE: noise, **conditions}
         inputs = [*main, *(named[name] for name in names if named.get(name) is not None)]
+        if len(inputs) > 1:  # of which Keras does not take arrays beside tensors
+            inputs = [tf.convert_to_tensor(each) if isinstance(each, np.ndarray) else each for each in inputs]
         return inputs if len(inputs) > 1 else inputs[0]
 
     def _extra_inputs(self, role, count, conditions):
@@ -329,27 +360,30 @@ class PairModel(keras.Model):
         network = self.networks[role]
         if unknown := conditions.keys() - set(CONDITIONS):
             raise InputError(f"unknown condition {sorted(unknown)[0]!r}; there are {' and '.join(CONDITIONS)}")
-        taken = {tensor.name: tensor for tensor in network.inputs}
+        taken = asked_inputs(network)
         arrays = []
         for name in CONDITIONS:
-            if name in taken and name not in conditions:
+            if name in taken and conditions.get(name) is None:
                 raise InputError(f"the {role} of {self.name} takes a {name}; give {name}=, one of each example")
             if name not in taken and name in conditions:
                 raise InputError(f"the {role} of {self.name} takes no {name}")
             if name not in taken:
                 arrays.append(np.zeros((count, 0), np.float32))
                 continue
-            value = np.asarray(conditions[name])
-            shape = tuple(taken[name].shape[1:])
-            if value.shape != (count, *shape):
+            shape, dtype = tuple(taken[name].shape[1:]), tf.as_dtype(taken[name].dtype)
+            value = checked_condition(name, conditions[name], shape)
+            if not fits(value.shape, (count, *shape)):
                 raise InputError(
                     f"{name} must have shape [{', '.join(map(str, (count, *shape)))}], got {list(value.shape)}"
                 )
-            arrays.append(value.astype(taken[name].dtype))
+            if dtype.is_integer and value.size and value.max() > dtype.max:
+                raise InputError(f"the {role} takes a {name} of at most {dtype.max}, found {value.max()}")
+            arrays.append(value.astype(dtype.as_numpy_dtype))
         return arrays
 
     def _batched(self, key, function, inputs, batch_size):
         """`function` of tensors, compiled once a key, over arrays of as many rows, a batch at a time; one array."""
+        batch_size = whole_number(batch_size, "batch_size", 1)
         inputs = [np.asarray(each) for each in inputs]
         inputs = [each.astype(np.float32) if np.issubdtype(each.dtype, np.floating) else each for each in inputs]
         if key not in self._compiled:
@@ -362,8 +396,37 @@ class PairModel(keras.Model):
             raise InputError(f"{self.name} has no {role}, so it cannot {what}")
 
 
+def fits(found, wanted) -> bool:
+    """Whether a shape is the one that is wanted, where None stands for any size."""
+    return len(found) == len(wanted) and all(each in (size, None) for each, size in zip(wanted, found, strict=True))
+
+
+def _posterior(posterior):
+    """A posterior that may be given by its name."""
+    if isinstance(posterior, str):
+        return make_posterior(posterior)
+    wanted = ("stochastic", "units", "mean", "sample")
+    if isinstance(posterior, type) or not all(hasattr(posterior, each) for each in wanted):
+        raise InputError(f"posterior must be one of tf_bigan.priors or its name, found {shown(posterior)}")
+    return posterior
+
+
+def _seed(seed):
+    number = whole_number(seed, "seed")
+    if not -(2**63) <= number < 2**63:
+        raise InputError(f"seed must fit into 64 bits, found {number}")
+    return number
+
+
+def _normal(draws, name, count, shape):
+    """Noise: float32 [count, *shape] from N(0, 1); 0 without `draws`; of width 0 without a shape."""
+    if draws is None or shape is None:
+        return np.zeros((count, *((0,) if shape is None else shape)), np.float32)
+    return draws.normal(name, shape).numpy()
+
+
 def _taken(network, conditions):
-    return {name: value for name, value in conditions.items() if network is not None and name in input_names(network)}
+    return {name: value for name, value in conditions.items() if name in conditions_of(network)}
 
 
 def _shape(network, side):

@@ -5,9 +5,14 @@ import itertools
 import keras
 import tensorflow as tf
 
+from tf_bigan.domains import NO_LABEL, checked_attributes, checked_labels, numbers
 from tf_bigan.errors import InputError
 
+# What belongs to an example and what a network may take beside its first inputs, by the names of its inputs.
+CONDITIONS = ("label", "attributes")
+
 _CALLED = {"image": "x", "images": "x", "points": "x", "labels": "label"}  # as TFDS and others have it
+_PLURAL = {"label": "labels"}
 
 
 def record_of(batch) -> dict:
@@ -36,8 +41,26 @@ def record_of(batch) -> dict:
     return {"x": batch}
 
 
+def checked_condition(name, values, shape=None, needed=True):
+    """A label or attributes of examples as an array: int64 or float32 [N, ...].
+
+    Args:
+      name: "label" or "attributes".
+      values: whole numbers or truth values; attributes are any finite numbers or truth values.
+      shape: what a network takes of an example, None in it = any; None = no network takes it. Labels of several entries
+        an example, as one-hot vectors, are any finite numbers.
+      needed: whether each example must have its label, so that -1 (none) is refused.
+
+    Raises:
+      InputError: values that are none of these.
+    """
+    if name == "label" and (shape is None or all(size == 1 for size in shape)):
+        return checked_labels(values, "labels", 0 if needed else NO_LABEL)
+    return checked_attributes(values, name)
+
+
 def as_dataset(x, y, batch_size, shuffle, seed):
-    """What `fit` was given as batches, and the first of them as a record of arrays.
+    """What `fit` was given as batches, and a record of arrays to check: of arrays all, else the first batch.
 
     Args:
       x: an array, a dictionary of arrays, a `tf.data.Dataset`, a distributed one, a generator of batches or a
@@ -48,7 +71,7 @@ def as_dataset(x, y, batch_size, shuffle, seed):
       seed: of the shuffling.
 
     Returns:
-      (what Keras' `fit` takes, the first record; None where it cannot be looked at).
+      (what Keras' `fit` takes, the record to check; None where none can be looked at).
 
     Raises:
       InputError: x is none of these, empty, or has fewer examples than a batch; labels of another length.
@@ -69,7 +92,7 @@ def as_dataset(x, y, batch_size, shuffle, seed):
             raise InputError("x is empty")
         return _chained(first, x), record_of(first)
     if not isinstance(x, tf.data.Dataset):
-        x = _of_arrays(x, y, batch_size, shuffle, seed)
+        return _of_arrays(x, y, batch_size, shuffle, seed)
     first = next(iter(x), None)
     if first is None:
         raise InputError("x is empty")
@@ -90,6 +113,8 @@ def _of_arrays(x, y, batch_size, shuffle, seed):
                 f"{name} must be an array, or x a tf.data.Dataset, a generator or a PyDataset, "
                 f"found {type(array).__name__}"
             )
+        if name in ("x", *CONDITIONS):
+            numbers(array, _PLURAL.get(name, name))
     counts = {name: len(array) for name, array in arrays.items()}
     if len(set(counts.values())) > 1:
         raise InputError(f"x, labels and attributes must be as many, found {counts}")
@@ -98,4 +123,4 @@ def _of_arrays(x, y, batch_size, shuffle, seed):
     dataset = tf.data.Dataset.from_tensor_slices(arrays)
     if shuffle:
         dataset = dataset.shuffle(counts["x"], seed=seed)
-    return dataset.batch(batch_size, drop_remainder=True)
+    return dataset.batch(batch_size, drop_remainder=True), arrays

@@ -5,11 +5,16 @@ from collections.abc import Mapping
 import keras
 import tensorflow as tf
 
-from tf_bigan.errors import InputError
-from tf_bigan.games.objectives import Objective
-from tf_bigan.games.pair_model import NOISE, PairModel, feature_model, input_names, penultimate
+from tf_bigan.domains import shown
+from tf_bigan.errors import InputError, nearest
+from tf_bigan.games.objectives import RELATIVISTIC, Objective
+from tf_bigan.games.pair_model import PairModel, check_networks, feature_model, noise_shape, penultimate
 from tf_bigan.games.shared_gradient import SharedGradient
+from tf_bigan.games.terms.term import Term
 from tf_bigan.networks.layers import BatchNorm
+
+# Objectives by the names that experiments have for them; None = the system's own.
+OBJECTIVES = {"paper": None, "relativistic": RELATIVISTIC}
 
 _BATCH_NORMS = (BatchNorm, keras.layers.BatchNormalization)
 
@@ -48,9 +53,10 @@ class System(PairModel):
         seed=0,
         name=None,
     ):
+        check_networks(networks)
         if missing := [role for role in self.roles if role not in networks]:
             raise InputError(f"{type(self).__name__} needs a {missing[0]} among its networks")
-        terms = [term for term in terms if term.weight]
+        terms = [term for term in _terms(terms) if term.weight]
         brought = {role: network for term in terms for role, network in term.networks.items()}
         if taken := networks.keys() & brought.keys():
             raise InputError(f"a term brings a {taken.pop()}, which is among the networks already")
@@ -61,7 +67,7 @@ class System(PairModel):
             )
         super().__init__({**networks, **brought}, prior, posterior, seed, name)
         self.terms = tuple(terms)
-        self.objective = objective or type(self).objective
+        self.objective = _objective(objective) or type(self).objective
         self.players = {**type(self).players, **{p: roles for term in terms for p, roles in term.players.items()}}
         self._check_terms()
         self._discriminate = self._discriminator_function()
@@ -136,11 +142,13 @@ class System(PairModel):
           main: its first inputs; those that follow, "label", "attributes" and "noise", are filled by name.
           batch, draws: as for `forward`.
         """
-        network, noise = self.networks[role], None
-        names = input_names(network)
-        if NOISE in names:
-            noise = draws.normal(draws.once(f"{role}/noise"), network.inputs[names.index(NOISE)].shape[1:])
-        return network(self.inputs_of(network, main, batch, noise), training=True)
+        return self.networks[role](self._training_inputs(role, main, batch, draws), training=True)
+
+    def _training_inputs(self, role, main, batch, draws):
+        network = self.networks[role]
+        shape = noise_shape(network, len(main))
+        noise = None if shape is None else draws.normal(draws.once(f"{role}/noise"), shape)
+        return self.inputs_of(network, main, batch, noise)
 
     def infer(self, x, batch, draws):
         """E on examples, in training mode: {"outputs": float [N, units], "codes": float32 [N, latent_dim]}."""
@@ -226,7 +234,7 @@ class System(PairModel):
         part = feature_model(network, penultimate(network), "code")
 
         def discriminate(main, batch, draws):
-            features, logits = part(self.inputs_of(network, main, batch), training=True)
+            features, logits = part(self._training_inputs("discriminator", main, batch, draws), training=True)
             return {"": logits, "_features": features}
 
         return discriminate
@@ -234,6 +242,29 @@ class System(PairModel):
     def player_variables(self, player: str):
         """The trainable variables that `player` owns."""
         return [v for role in self.players[player] for v in self.networks[role].trainable_variables]
+
+
+def _terms(terms):
+    """The terms that were given, which may be one alone, as a list."""
+    try:
+        found = [terms] if isinstance(terms, Term | str) else list(terms)
+    except TypeError:
+        found = [terms]
+    for each in found:
+        if not isinstance(each, Term):
+            raise InputError(f"terms are those of tf_bigan.games.terms, as [R1(0.1)], found {shown(each)}")
+    return found
+
+
+def _objective(objective):
+    """An objective that may be given by its name; None = the system's own."""
+    if isinstance(objective, str):
+        if objective not in OBJECTIVES:
+            raise InputError(f"unknown objective {objective!r}.{nearest(objective, OBJECTIVES)}")
+        return OBJECTIVES[objective]
+    if not isinstance(objective, Objective | None):
+        raise InputError(f"objective must be one of tf_bigan.games.objectives or its name, found {shown(objective)}")
+    return objective
 
 
 def has_batch_norm(network: keras.Model) -> bool:

@@ -30,7 +30,7 @@ POOLED = ("conv1", "conv2")  # each followed by a 3x3 max pool of stride 2
 
 @keras.saving.register_keras_serializable("tf_bigan")
 class ConvEncoder(Network):
-    """E: images -> the raw outputs a that a prior turns into codes.
+    """E: images -> the raw outputs a that a posterior turns into codes.
 
     Input float32 [N, height, width, channels] in [0, 1]; output float [N, latent_dim]. Layers by name: for each n of
     1 ... 5 "conv<n>_linear" (the convolution), "conv<n>_norm" (its batch norm, which conv1 has not) and "conv<n>"

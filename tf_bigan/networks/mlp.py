@@ -19,7 +19,7 @@ STDDEV = 0.02  # of the initial weights
 
 @keras.saving.register_keras_serializable("tf_bigan")
 class MLPEncoder(Network):
-    """E: images -> the raw outputs a that a prior turns into codes.
+    """E: images -> the raw outputs a that a posterior turns into codes.
 
     Input float32 [N, height, width, channels] in [0, 1]; output float [N, latent_dim].
     Layers by name: "h1", "h2" (after their rectifiers), "outputs".
