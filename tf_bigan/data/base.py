@@ -158,6 +158,9 @@ class Data:
                 "lower --batch_size"
             )
 
+    def check_changes(self, crop: str, flip: bool):
+        """Raises InputError for what `training_batches` cannot do to the examples."""
+
     def training_batches(
         self, batch_size: int, seed: int, first_step: int = 0, crop: str = "centre", flip: bool = False
     ) -> tf.data.Dataset:

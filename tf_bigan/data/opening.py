@@ -20,6 +20,8 @@ def open_data(
     bad_images="refuse",
     say=print,
     max_labels=0,
+    dimensions=0,
+    domain="",
 ) -> Data:
     """Opens a data set of images or of points.
 
@@ -37,10 +39,13 @@ def open_data(
         and points that are not finite. "refuse": `Data.load` and `Data.check` raise InputError where there are any.
       say: called with a line of news if examples are left out.
       max_labels: keep the examples of the first so many classes; 0 = all. Every label is read for that, at once.
+      dimensions: that points must have; 0 = as stored.
+      domain: "images" or "points", where others are to be refused; empty = either.
 
     Raises:
       InputError: no such data set or split, not on disk and no network, no examples, fewer classes than `max_labels`,
-        images that need `image_size`, or `image_size`, `channels` or `shorter_edge` for points.
+        images that need `image_size`, `image_size`, `channels` or `shorter_edge` for points, `dimensions` for images or
+        other than the points', or data of another domain.
     """
     if bad_images not in BAD_IMAGES:
         raise InputError(f"unknown bad_images {bad_images!r}.{nearest(bad_images, BAD_IMAGES)}")
@@ -49,10 +54,19 @@ def open_data(
         source = FirstClasses(name, source, max_labels) if max_labels else source
     else:
         source, name = open_source(dataset, split, data_dir, max_labels), dataset
-    if len(source.stored_shape) == 1:
-        data = _point_data(name, source, image_size=image_size, channels=channels, shorter_edge=shorter_edge)
+    points = len(source.stored_shape) == 1
+    if domain and points != (domain == "points"):
+        raise InputError(f"{name} has {'points' if points else 'images'}, not {domain}")
+    if not source.count:
+        where = f"{name} split {source.split!r}" if source.split else name
+        raise InputError(f"{where} {f'has no example of its first {max_labels} classes' if max_labels else 'is empty'}")
+    if points:
+        of_images = {"image_size": image_size, "channels": channels, "shorter_edge": shorter_edge}
+        data = _point_data(name, source, dimensions, of_images)
     else:
-        data = _image_data(name, source, split, image_size, channels, shorter_edge)
+        if dimensions:
+            raise InputError(f"{name} has images; --dimensions is for points")
+        data = _image_data(name, source, image_size, channels, shorter_edge)
     if bad_images == "skip":
         data, left_out = data.checked()
         if len(left_out):
@@ -72,19 +86,20 @@ def open_images(
     max_labels=0,
 ) -> ImageData:
     """Opens a data set of images: as `open_data`, but raises InputError for points."""
-    data = open_data(dataset, split, image_size, channels, data_dir, shorter_edge, bad_images, say, max_labels)
-    if not isinstance(data, ImageData):
-        raise InputError(f"{data.name} has {data.domain.name} of shape {data.example_shape}, not images")
-    return data
+    more = bad_images, say, max_labels
+    return open_data(dataset, split, image_size, channels, data_dir, shorter_edge, *more, domain="images")
 
 
-def _point_data(name, source, **of_images):
+def _point_data(name, source, dimensions, of_images):
     if asked := [option for option, value in of_images.items() if value]:
         raise InputError(f"{name} has points; --{asked[0]} is for images")
+    (stored,) = source.stored_shape
+    if dimensions not in (0, stored):
+        raise InputError(f"{name} has points of {stored} coordinates, not of {dimensions}")
     return PointData(name, source)
 
 
-def _image_data(name, source, split, image_size, channels, shorter_edge):
+def _image_data(name, source, image_size, channels, shorter_edge):
     height, width, stored = source.stored_shape
     channels = channels or stored
     if channels not in (1, 3):
@@ -97,6 +112,4 @@ def _image_data(name, source, split, image_size, channels, shorter_edge):
             found = "varying sizes" if height is None or width is None else f"{height}x{width} pixels"
             raise InputError(f"the images of {name} have {found}; give --image_size")
         image_size = height
-    if not source.count:
-        raise InputError(f"{name} split {split!r} is empty")
     return ImageData(name, source, image_size, channels, cropped, shorter_edge or image_size)

@@ -23,11 +23,15 @@ class PointData(Data):
         """True."""
         return True
 
-    def training_batches(self, batch_size, seed, first_step=0, crop="centre", flip=False):
-        """As `Data` says. Raises InputError for a random crop or a flip, which points do not have."""
+    def check_changes(self, crop, flip):
+        """Raises InputError for a random crop or a flip, which points do not have."""
         for option, asked in (("crop", crop != "centre"), ("flip", flip)):
             if asked:
                 raise InputError(f"{self.name} has points; --{option} is for images")
+
+    def training_batches(self, batch_size, seed, first_step=0, crop="centre", flip=False):
+        """As `Data` says."""
+        self.check_changes(crop, flip)
         self.check_batch(batch_size)
         self.load()
         order = Order(self.count, batch_size, seed)
