@@ -36,10 +36,10 @@ def export(model, path, role="encoder", layer="penultimate", fold=True):
     """Writes a network of `model` as a SavedModel for `hub.load`, `hub.KerasLayer`, `TFSMLayer` or TF Serving.
 
     An encoder's module maps float32 images [N, height, width, C] in [0, 1], of any size (they are resized in
-    the graph), to float32 [N, features]: `layer`, flattened. Its `encode` maps them to codes [N, latent_dim]. Its
-    `layers` is a dictionary, layer name -> function of images to that layer's float32 [N, ...], as
-    `module.layers["conv3"](images)`; each is a signature too. A generator's module maps codes [N, latent_dim] to
-    images in [0, 1].
+    the graph), or points [N, d], to float32 [N, features]: `layer`, flattened. Its `encode` maps them to codes
+    [N, latent_dim]. Its `layers` is a dictionary, layer name -> function of examples to that layer's float32 [N, ...],
+    as `module.layers["conv3"](images)`; each is a signature too. Its `input_channels()`, or of points
+    `input_dimensions()`, is the C or d that it takes. A generator's module maps codes [N, latent_dim] to examples.
 
     It is exported in float32 whatever precision the model has, its batch norms in inference mode and, where the graph
     allows, folded into the layers before them (`networks.folding`). `training` is accepted, as hub.KerasLayer needs
@@ -114,7 +114,7 @@ class _Module(tf.__internal__.tracking.AutoTrackable):
 
 
 def _encoder_module(model, layer, fold):
-    """(module, images to try it on, the model's features of them)."""
+    """(module, examples to try it on, the model's features of them)."""
     if layer == "code" and model.encoder is None:
         raise InputError(f"{model.name} has no encoder, so it has no code")
     if asked := set(input_names(model.feature_network)) & set(CONDITIONS):
@@ -143,7 +143,8 @@ def _encoder_module(model, layer, fold):
     # The whole network trains with the module only as far as `features` reaches.
     features = part(network)
     module = _Module([features], spec, lambda examples: forward(features, prepared(examples)))
-    module.input_channels = tf.function(lambda: tf.constant(model.example_shape[-1]), input_signature=())
+    size = tf.function(lambda: tf.constant(model.example_shape[-1]), input_signature=())
+    setattr(module, "input_channels" if model.domain.name == "images" else "input_dimensions", size)
     module._network = network
 
     def layer_function(part):
@@ -177,7 +178,7 @@ def _inputs_of(model):
 
 
 def _generator_module(model, fold):
-    """(module, codes to try it on, the model's images of them)."""
+    """(module, codes to try it on, the model's examples of them)."""
     if model.generator is None:
         raise InputError(f"{model.name} has no generator")
     original = _float32_twin(model.generator)

@@ -5,7 +5,7 @@
 
 Output ending in .npz is one file with "features" float32 [N, D], "labels" int64 [N] (-1 = none) and "description", of
 what they are; any other is the prefix of TFRecord shards, a tf.train.Example with "features" and "label" for each
-image. Started again, it goes on where it stopped.
+image or point. Started again, it goes on where it stopped.
 """
 
 import pathlib
@@ -19,7 +19,9 @@ _LAYER = flags.DEFINE_string(
     "layer", None, "code or a layer's name; default: penultimate of --model, the features of --module"
 )
 _DATASET = flags.DEFINE_string(
-    "dataset", None, "a TFDS name, 'digits', 'tiny_imagenet' or a folder; default: what --model was trained on"
+    "dataset",
+    None,
+    "a TFDS name, 'digits', 'tiny_imagenet', 'mixture' or a folder; default: what --model was trained on",
 )
 _SPLIT = flags.DEFINE_string("split", "test", "the TFDS split; ignored for folders")
 _IMAGE_SIZE = flags.DEFINE_integer("image_size", 0, "for --module: edge that images are resized to; 0 = as stored")
@@ -29,14 +31,14 @@ _BAD_IMAGES = flags.DEFINE_enum(
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "the TFDS directory; default TFDS_DATA_DIR or TFDS's own")
 _OUTPUT = flags.DEFINE_string("output", None, "a .npz file, or the prefix of TFRecord shards; required")
 _SHARD = flags.DEFINE_integer("shard", 10_000, "examples a shard, or between resting points", lower_bound=1)
-_BATCH_SIZE = flags.DEFINE_integer("batch_size", 256, "images at a time", lower_bound=1)
+_BATCH_SIZE = flags.DEFINE_integer("batch_size", 256, "examples at a time", lower_bound=1)
 
 
 def main():
     """Opens what was asked for and extracts."""
     output = common.require(_OUTPUT)
     common.import_tensorflow()
-    from tf_bigan.data import open_images
+    from tf_bigan.data import open_data
     from tf_bigan.errors import InputError, NoData
     from tf_bigan.evaluation.evaluate import not_here
     from tf_bigan.evaluation.extract import extract
@@ -57,6 +59,7 @@ def main():
         if news := experiment.classes_news(dataset):
             common.note(news)
         size, channels, shorter_edge = experiment.crop_size, experiment.channels, experiment.shorter_edge
+        dimensions = experiment.dimensions
         layer = _LAYER.value or "penultimate"
         network, name = model.feature_function(layer), f"{_MODEL.value} {layer}"
     else:
@@ -64,22 +67,33 @@ def main():
 
         try:
             module = hub.load(_MODULE.value)
-            channels = int(module.input_channels())
+            channels, dimensions = _taken(module)
         except (OSError, ValueError, AttributeError) as error:
-            raise InputError(f"{_MODULE.value} is no exported image module: {str(error).splitlines()[0]}") from None
+            raise InputError(f"{_MODULE.value} is no exported encoder: {str(error).splitlines()[0]}") from None
+        if dimensions and _IMAGE_SIZE.value:
+            raise InputError(f"{_MODULE.value} takes points; --image_size is for images")
         dataset, size, shorter_edge, max_labels = common.require(_DATASET), _IMAGE_SIZE.value, 0, 0
         network, name = _function(module), " ".join(filter(None, [_MODULE.value, _LAYER.value]))
         fingerprint = sha256(pathlib.Path(_MODULE.value) / "variables" / "variables.data-00000-of-00001")
     crop = size, channels, _DATA_DIR.value, shorter_edge
+    points = {"dimensions": dimensions, "domain": "points" if dimensions else "images"}
     try:
-        data = open_images(dataset, _SPLIT.value, *crop, _BAD_IMAGES.value, common.note, max_labels)
+        data = open_data(dataset, _SPLIT.value, *crop, _BAD_IMAGES.value, common.note, max_labels, **points)
     except NoData as error:
         if _DATASET.value:
             raise
         raise not_here(experiment) from error
-    description = f"{name} of {data.origin} at {data.image_shape[0]} pixels, weights {fingerprint[:16]}"
+    size = "" if dimensions else f" at {data.example_shape[0]} pixels"
+    description = f"{name} of {data.origin}{size}, weights {fingerprint[:16]}"
     count, shape = extract(network, data, output, description, _SHARD.value, _BATCH_SIZE.value)
     print(f"{count} examples, features {list(shape)}, in {output}{'' if output.endswith('.npz') else '-*'}")
+
+
+def _taken(module):
+    """(channels of the images that an exported encoder takes, dimensions of its points): one of them is 0."""
+    if hasattr(module, "input_dimensions"):
+        return 0, int(module.input_dimensions())
+    return int(module.input_channels()), 0
 
 
 def _function(module):
