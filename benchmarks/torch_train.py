@@ -86,6 +86,7 @@ class Training:
     def _resolved(self, experiment):
         """What the run here was begun as, where there is one."""
         if not self.checkpoints.paths():
+            experiment.check_effects()
             return experiment
         try:
             text = (self.run.path / FLAGFILE).read_text(encoding="utf-8")

@@ -9,8 +9,10 @@ from helpers import ROOT, tiny
 from tf_bigan.errors import InputError
 from tf_bigan.experiment import Experiment, define_flags, experiment_of, parse_flags
 from tf_bigan.games import make_game
+from tf_bigan.networks.ali_architectures import ARCHITECTURES
+from tf_bigan.registry import FAMILIES
 
-# Every field away from its default, but for the one of points, which images have not.
+# Every field away from its default, but for the one of points, which images have not. No run has use for all of them.
 CHANGED = Experiment(
     system="joint_latent_regressor",
     dataset="./my photos",
@@ -264,6 +266,68 @@ def test_what_untrained_networks_follow_from(name):
 
 def test_untrained_networks_of_points_follow_from_their_dimensions():
     assert POINTS.fresh_digest() != dataclasses.replace(POINTS, dimensions=4).fresh_digest()
+
+
+NOT_MLP = {"networks": "ali_svhn"}
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"dropout": False}, "networks=mlp have no dropout, so --dropout=false has no effect"),
+        ({"init_stddev": 0.03}, "networks=mlp have no init_stddev, so --init_stddev=0.03 has no effect"),
+        ({"init_stddev": 0.03, "networks": "conv"}, "networks=conv have no init_stddev"),
+        ({"generator_skip": False, **NOT_MLP}, "networks=ali_svhn have no generator_skip, so --generator_skip=false"),
+        ({"dropout": False, "networks": "mixture"}, "networks=mixture have no dropout"),
+        (
+            {"dropout": False, "system": "autoencoder_l1", **NOT_MLP},
+            "system=autoencoder_l1 has no dropout, so --dropout=false has no effect",
+        ),
+        ({"objective": "relativistic", "system": "autoencoder_l2"}, "system=autoencoder_l2 has no objective"),
+        ({"posterior": "gaussian", "system": "gan"}, "system=gan has no posterior, so --posterior=gaussian has"),
+        ({"latent_weight": 0.5}, "system=bigan has no latent_weight, so --latent_weight=0.5 has no effect"),
+        (
+            {"reconstruction_error": "l1"},
+            "reconstruction_x and reconstruction_z are 0, so --reconstruction_error=l1 has no effect",
+        ),
+        ({"penalty_interval": 4}, "r1_penalty and r2_penalty are 0, so --penalty_interval=4 has no effect"),
+        ({"denoiser_width": 4}, "denoising_feature_matching is 0, so --denoiser_width=4 has no effect"),
+        ({"final_learning_rate": 0.1, "decay_epochs": 0}, "decay_epochs is 0, so --final_learning_rate=0.1 has no"),
+    ],
+    ids=str,
+)
+def test_a_setting_that_cannot_have_an_effect_is_named(arguments, message):
+    with pytest.raises(InputError, match=f"^{message}") as caught:
+        Experiment(**arguments).check_effects()
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {},
+        {"generator_skip": False},
+        {"dropout": False, "init_stddev": 0.03, **NOT_MLP},
+        {"init_stddev": 0.03, "networks": "mixture"},
+        {"objective": "relativistic", "system": "latent_regressor"},
+        {"latent_weight": 0.5, "system": "joint_latent_regressor"},
+        {"reconstruction_error": "l1", "reconstruction_z": 1.0},
+        {"penalty_interval": 4, "r2_penalty": 1.0},
+        {"denoiser_layers": 2, "denoising_feature_matching": 0.03},
+    ],
+    ids=str,
+)
+def test_settings_that_have_an_effect_are_fine(arguments):
+    Experiment(**arguments).check_effects()
+
+
+def test_helps_of_sizes_name_every_family():
+    for name in ("width", "latent_dim"):
+        parts = Experiment.__dataclass_fields__[name].metadata["text"].partition("the paper's: ")[2].split("; ")
+        for family, made in FAMILIES.items():
+            own = ARCHITECTURES[family].width if name == "width" and family in ARCHITECTURES else getattr(made, name)
+            (part,) = [part for part in parts if family in part.partition(" for ")[2].split(", ")]
+            assert part.startswith(f"{own} for "), family
 
 
 def test_terms_are_turned_on_by_their_weights():

@@ -12,6 +12,7 @@ import tf_bigan
 from tf_bigan import exporting, zoo
 from tf_bigan.data import ArraySource, open_data, open_images, pixels
 from tf_bigan.errors import InputError
+from tf_bigan.games import BiGAN
 from tf_bigan.preparation import Preparation
 from tf_bigan.training.run_directory import RunDirectory
 
@@ -124,7 +125,10 @@ def test_pixels_in_memory_are_prepared_as_files_are():
 
 
 def test_a_model_made_by_hand_has_the_preparation_of_its_shape():
-    assert tiny_game().preparation == Preparation(8, 1, 0)
+    made = tiny_game()
+    by_hand = BiGAN(made.networks, made.prior)
+    assert by_hand.preparation == made.preparation == Preparation(8, 1)
+    assert tf_bigan.load("ali_mixture").preparation == Preparation(dimensions=2)
 
 
 def test_descriptions():
@@ -133,7 +137,9 @@ def test_descriptions():
     assert str(Preparation()) == "the stored size"
     preparation = Preparation(64, 3, 72)
     assert Preparation.from_json(preparation.to_json()) == preparation
-    assert json.loads(preparation.to_json()) == {"image_size": 64, "channels": 3, "shorter_edge": 72}
+    assert json.loads(preparation.to_json()) == {"image_size": 64, "channels": 3, "shorter_edge": 72, "dimensions": 0}
+    assert str(Preparation(dimensions=2)) == "2 coordinates" and Preparation(dimensions=2).domain == "points"
+    assert (Preparation(64).domain, Preparation().domain) == ("images", "")
 
 
 def test_what_cannot_be_a_preparation_is_told(photos):
@@ -141,11 +147,15 @@ def test_what_cannot_be_a_preparation_is_told(photos):
         Preparation(9, 3, 8)
     with pytest.raises(InputError, match="shorter_edge needs image_size"):
         Preparation(shorter_edge=8)
-    with pytest.raises(InputError, match="this is no preparation of images: 'x'"):
+    with pytest.raises(InputError, match="this is no preparation of examples: 'x'"):
         Preparation.from_json("x")
-    with pytest.raises(InputError, match="like must be a model of square images or a Preparation, found str"):
+    with pytest.raises(
+        InputError, match="like must be a Preparation, or a model .* found str"
+    ):
         open_images(str(photos), like="bigan_imagenet")
-    with pytest.raises(InputError, match="found ALI"):
-        open_data("digits", like=tf_bigan.load("ali_mixture"))
+    with pytest.raises(InputError, match="mixture has points, not images"):
+        open_data("mixture", like=tiny_game())
+    with pytest.raises(InputError, match="dimensions are of points"):
+        Preparation(9, 3, dimensions=2)
     with pytest.raises(InputError, match="image_size does not go with like"):
         open_images(str(photos), image_size=9, like=tiny_game())

@@ -15,18 +15,29 @@ from absl import flags
 
 from tf_bigan.errors import InputError, nearest
 from tf_bigan.preparation import Preparation
-from tf_bigan.registry import FAMILIES, SYSTEMS
+from tf_bigan.registry import FAMILIES, SYSTEMS, UNUSED
 
 AUTO = "auto"
 
 
 def _setting(
-    default, text, unit="", source="", choices=None, minimum=None, maximum=None, operational=False, since=2, term=None
+    default,
+    text,
+    unit="",
+    source="",
+    choices=None,
+    minimum=None,
+    maximum=None,
+    operational=False,
+    since=2,
+    term=None,
+    beside=(),
 ):
     """One field: its default, what it means, its unit, where the default comes from, what it may be.
 
     An operational field does not decide the result: a resumed run may change it. `since` is the version of the settings
     that has the field first. `term` is the class of `games/terms` that the field turns on where it is not 0.
+    `beside` names settings of which one must not be 0 for this one to have an effect.
     """
     metadata = {
         "text": text,
@@ -38,8 +49,17 @@ def _setting(
         "operational": operational,
         "since": since,
         "term": term,
+        "beside": beside,
     }
     return dataclasses.field(default=default, metadata=metadata)
+
+
+def _sizes(name):
+    """The families' own values of a size, as text."""
+    found = {}
+    for family, made in FAMILIES.items():
+        found.setdefault(getattr(made, name), []).append(family)
+    return "; ".join(f"{size} for {', '.join(families)}" for size, families in found.items())
 
 
 _CODE = "Donahue et al. 2017, code"
@@ -82,7 +102,7 @@ class Experiment:
     )
     split: str = _FIRST("train", "the TFDS split to train on, as 'train[:50000]'; ignored for folders")
     max_labels: int = _FIRST(
-        0, "use the images of the data set's first so many classes; 0 = of all", "classes", _CODE, minimum=0
+        0, "use the examples of the data set's first so many classes; 0 = of all", "classes", _CODE, minimum=0
     )
     image_size: int = _FIRST(
         0, "edge of the square images; 0 = as stored. Others are resized and centre-cropped", "pixels", minimum=0
@@ -105,15 +125,16 @@ class Experiment:
     networks: str = _FIRST("mlp", "the family of E, G and D", choices=FAMILIES)
     width: int = _FIRST(
         0,
-        "units of the mlp's hidden layers, channels of the first conv layers, which scale the others; 0 = the paper's: "
-        "1024 for mlp, 64 for conv, 400 for mixture",
-        "units",
+        "units of each hidden layer of mlp and mixture (its D has half as many), channels of the first layer of conv's "
+        "D and of ali_*'s E, by which all their layers scale; 0 = the paper's: 1024 for mlp; 400 for mixture; 64 for "
+        "conv, ali_celeba, ali_tiny_imagenet; 32 for ali_cifar10, ali_svhn",
+        "units or channels",
         _PAPER,
         minimum=0,
     )
     latent_dim: int = _FIRST(
         0,
-        "size of the code z; 0 = the paper's: 50 for mlp, 200 for conv, 64 for ali_cifar10, 2 for mixture",
+        f"size of the code z; 0 = the paper's: {_sizes('latent_dim')}",
         "dimensions",
         _PAPER,
         minimum=0,
@@ -157,7 +178,12 @@ class Experiment:
         minimum=0.0,
         term=_TERMS + "reconstruction:ReconstructionZ",
     )
-    reconstruction_error: str = _setting("l2", "squared or absolute errors", choices=("l2", "l1"))
+    reconstruction_error: str = _setting(
+        "l2",
+        "squared or absolute errors",
+        choices=("l2", "l1"),
+        beside=("reconstruction_x", "reconstruction_z"),
+    )
     r1_penalty: float = _setting(
         0.0,
         "gamma of D's penalty gamma / 2 |gradient|^2 at the real pairs; 0 = no such term",
@@ -173,7 +199,11 @@ class Experiment:
         term=_TERMS + "gradient_penalty:R2",
     )
     penalty_interval: int = _setting(
-        1, "apply the penalties in every so-many-th step, as many times as strongly", "steps", minimum=1
+        1,
+        "apply the penalties in every so-many-th step, as many times as strongly",
+        "steps",
+        minimum=1,
+        beside=("r1_penalty", "r2_penalty"),
     )
     denoising_feature_matching: float = _setting(
         0.0,
@@ -183,14 +213,23 @@ class Experiment:
         minimum=0.0,
         term=_TERMS + "denoising:DenoisingFeatureMatching",
     )
-    denoiser_layers: int = _setting(10, "hidden layers of the denoiser", "layers", _DFM, minimum=1)
-    denoiser_width: int = _setting(2048, "units in each of them", "units", _DFM, minimum=1)
-    batch_size: int = _FIRST(128, "batch over all replicas", "images", _PAPER, minimum=2)
+    denoiser_layers: int = _setting(
+        10, "hidden layers of the denoiser", "layers", _DFM, minimum=1, beside=("denoising_feature_matching",)
+    )
+    denoiser_width: int = _setting(
+        2048, "units in each of them", "units", _DFM, minimum=1, beside=("denoising_feature_matching",)
+    )
+    batch_size: int = _FIRST(128, "batch over all replicas", "examples", _PAPER, minimum=2)
     constant_epochs: int = _FIRST(200, "epochs at the full learning rate", "epochs", _PAPER, minimum=0)
     decay_epochs: int = _FIRST(200, "then epochs of exponential decay", "epochs", _PAPER, minimum=0)
     learning_rate: float = _FIRST(2e-4, "Adam's step size", source=_PAPER, minimum=0.0)
     final_learning_rate: float = _FIRST(
-        0.01, "the last epoch's learning rate", "fraction of learning_rate", _PAPER, minimum=0.0
+        0.01,
+        "the last epoch's learning rate",
+        "fraction of learning_rate",
+        _PAPER,
+        minimum=0.0,
+        beside=("decay_epochs",),
     )
     beta_1: float = _FIRST(0.5, "Adam's decay of the first moment", source=_PAPER, minimum=0.0)
     beta_2: float = _FIRST(0.999, "Adam's decay of the second moment", source=_PAPER, minimum=0.0)
@@ -278,6 +317,26 @@ class Experiment:
             )
         return (size, size, self.channels)
 
+    def check_effects(self):
+        """Raises InputError for the first setting that is away from its default but cannot have an effect.
+
+        What a new run is to be is checked so when it begins; runs that are there already are taken as they are.
+        """
+        for field in dataclasses.fields(self):
+            name, value = field.name, getattr(self, field.name)
+            if value == field.default:
+                continue
+            others = {other: getattr(self, other) for other in field.metadata["beside"]}
+            if name in FAMILIES[self.networks].unused:
+                why = f"networks={self.networks} have no {name}"
+            elif name in UNUSED.get(self.system, ()):
+                why = f"system={self.system} has no {name}"
+            elif others and not any(others.values()):
+                why = f"{' and '.join(others)} {'are' if len(others) > 1 else 'is'} 0"
+            else:
+                continue
+            raise InputError(f"{why}, so {_line(name, value).strip()} has no effect")
+
     def terms(self) -> list[tuple[str, float]]:
         """The terms that this experiment turns on: where each one's class is, for `registry.find`, and its weight."""
         places = ((field.metadata["term"], getattr(self, field.name)) for field in dataclasses.fields(self))
@@ -294,8 +353,8 @@ class Experiment:
 
     @property
     def preparation(self) -> Preparation:
-        """What happens to an image between its file and the encoder."""
-        return Preparation(self.crop_size, self.channels, self.shorter_edge)
+        """What happens to an example between its file and the encoder."""
+        return Preparation(self.crop_size, self.channels, self.shorter_edge, self.dimensions)
 
     def max_labels_of(self, dataset: str) -> int:
         """How many of a data set's classes to use: those trained on of the run's own, 0 = all of another."""

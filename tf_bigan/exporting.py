@@ -117,7 +117,7 @@ class _Module(tf.__internal__.tracking.AutoTrackable):
 
 
 def _encoder_module(model, layer, fold):
-    """(module, images to try it on, the model's features of them)."""
+    """(module, examples to try it on, the model's features of them)."""
     if layer == "code" and model.encoder is None:
         raise InputError(f"{model.name} has no encoder, so it has no code")
     if asked := conditions_of(model.feature_network):
@@ -168,7 +168,7 @@ def _inputs_of(model):
     That is square images of any size, or else examples of the network's shape.
     """
     preparation = model.preparation
-    if preparation is None:
+    if preparation is None or preparation.dimensions:
         return tf.TensorSpec((None, *model.example_shape), tf.float32, name=model.domain.name), tf.identity
 
     def prepared(images):
@@ -178,7 +178,7 @@ def _inputs_of(model):
 
 
 def _generator_module(model, fold):
-    """(module, codes to try it on, the model's images of them)."""
+    """(module, codes to try it on, the model's examples of them)."""
     if model.generator is None:
         raise InputError(f"{model.name} has no generator")
     if asked := conditions_of(model.generator):

@@ -1,5 +1,6 @@
 """The names that flags know: systems and families of networks, and where each is defined. Imports no TensorFlow.
 
+Both say which settings they have no use for; `Experiment.check_effects` refuses those that are not at their defaults.
 Another system or family is one line here. Terms are found through the settings of `Experiment` that turn them on.
 """
 
@@ -16,12 +17,14 @@ class Family:
       width: the paper's, taken where an experiment's is 0; 0 = its layers are not scaled.
       latent_dim: the paper's size of the code.
       domain: what the networks take, "images" or "points".
+      unused: settings of `Experiment` that these networks do not look at.
     """
 
     module: str
     width: int
     latent_dim: int
     domain: str = "images"
+    unused: tuple[str, ...] = ()
 
 
 # Name of a system -> module and class of the game.
@@ -35,14 +38,29 @@ SYSTEMS = {
     "autoencoder_l2": "tf_bigan.games.autoencoder:AutoencoderL2",
 }
 
+# Settings that a system does not look at.
+UNUSED = {
+    "bigan": ("latent_weight",),
+    "ali": ("latent_weight",),
+    "gan": ("latent_weight", "posterior"),  # it has no E
+    "latent_regressor": ("latent_weight",),
+    "autoencoder_l1": ("latent_weight", "objective", "dropout"),  # they have no D
+    "autoencoder_l2": ("latent_weight", "objective", "dropout"),
+}
+
+_DONAHUE = ("init_stddev", "dropout")
+_DUMOULIN = ("generator_skip",)
+
 FAMILIES = {
-    "mlp": Family("tf_bigan.networks.mlp", width=1024, latent_dim=50),
-    "conv": Family("tf_bigan.networks.conv", width=64, latent_dim=200),
-    "ali_cifar10": Family("tf_bigan.networks.ali", width=0, latent_dim=64),
-    "ali_svhn": Family("tf_bigan.networks.ali", width=0, latent_dim=256),
-    "ali_celeba": Family("tf_bigan.networks.ali", width=0, latent_dim=256),
-    "ali_tiny_imagenet": Family("tf_bigan.networks.ali", width=0, latent_dim=256),
-    "mixture": Family("tf_bigan.networks.mixture", width=400, latent_dim=2, domain="points"),
+    "mlp": Family("tf_bigan.networks.mlp", width=1024, latent_dim=50, unused=_DONAHUE),
+    "conv": Family("tf_bigan.networks.conv", width=64, latent_dim=200, unused=_DONAHUE),
+    "ali_cifar10": Family("tf_bigan.networks.ali", width=0, latent_dim=64, unused=_DUMOULIN),
+    "ali_svhn": Family("tf_bigan.networks.ali", width=0, latent_dim=256, unused=_DUMOULIN),
+    "ali_celeba": Family("tf_bigan.networks.ali", width=0, latent_dim=256, unused=_DUMOULIN),
+    "ali_tiny_imagenet": Family("tf_bigan.networks.ali", width=0, latent_dim=256, unused=_DUMOULIN),
+    "mixture": Family(
+        "tf_bigan.networks.mixture", width=400, latent_dim=2, domain="points", unused=(*_DUMOULIN, "dropout")
+    ),
 }
 
 

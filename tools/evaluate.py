@@ -1,4 +1,4 @@
-"""Evaluates a model on held-out data, beside untrained encoders and raw pixels.
+"""Evaluates a model on held-out data, beside untrained encoders and raw pixels or coordinates.
 
   python tools/evaluate.py --model=bigan_mnist --metrics=knn,reconstruction
   python tools/evaluate.py --model=bigan_imagenet --metrics=knn,linear --layers=conv1,conv2,conv3,conv4,conv5 --pool=4
@@ -102,7 +102,8 @@ def main():
     )
     sys.stdout.flush()
     if data.overlap and not {*_METRICS.value} - {"reconstruction", "nnd", "voc2007"}:  # which the others refuse
-        common.note("queries are images of the gallery: reconstruction and nnd are of images seen in training")
+        kind = data.gallery.domain.name
+        common.note(f"queries are {kind} of the gallery: reconstruction and nnd are of {kind} seen in training")
     if earlier:
         common.note(f"taking what {target} holds of this data and these settings")
     shared = {"untrained": _UNTRAINED.value, "earlier": earlier, "keep": keep, "say": common.note}

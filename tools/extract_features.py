@@ -5,7 +5,7 @@
 
 Output ending in .npz is one file with "features" float32 [N, D], "labels" int64 [N] (-1 = none) and "description", of
 what they are; any other is the prefix of TFRecord shards, a tf.train.Example with "features" and "label" for each
-image. Started again, it goes on where it stopped.
+image or point. Started again, it goes on where it stopped.
 """
 
 import pathlib
@@ -19,7 +19,9 @@ _LAYER = flags.DEFINE_string(
     "layer", None, "code or a layer's name; default: penultimate of --model, the features of --module"
 )
 _DATASET = flags.DEFINE_string(
-    "dataset", None, "a TFDS name, 'digits', 'tiny_imagenet' or a folder; default: what --model was trained on"
+    "dataset",
+    None,
+    "a TFDS name, 'digits', 'tiny_imagenet', 'mixture' or a folder; default: what --model was trained on",
 )
 _SPLIT = flags.DEFINE_string("split", "test", "the TFDS split; ignored for folders")
 _IMAGE_SIZE = flags.DEFINE_integer(
@@ -31,14 +33,14 @@ _BAD_IMAGES = flags.DEFINE_enum(
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "the TFDS directory; default TFDS_DATA_DIR or TFDS's own")
 _OUTPUT = flags.DEFINE_string("output", None, "a .npz file, or the prefix of TFRecord shards; required")
 _SHARD = flags.DEFINE_integer("shard", 10_000, "examples a shard, or between resting points", lower_bound=1)
-_BATCH_SIZE = flags.DEFINE_integer("batch_size", 256, "images at a time", lower_bound=1)
+_BATCH_SIZE = flags.DEFINE_integer("batch_size", 256, "examples at a time", lower_bound=1)
 
 
 def main():
     """Opens what was asked for and extracts."""
     output = common.require(_OUTPUT)
     common.import_tensorflow()
-    from tf_bigan.data import open_images
+    from tf_bigan.data import open_data
     from tf_bigan.errors import InputError, NoData
     from tf_bigan.evaluation.evaluate import not_here
     from tf_bigan.evaluation.extract import extract
@@ -68,13 +70,13 @@ def main():
             module = hub.load(_MODULE.value)
             preparation = _preparation(module)
         except (OSError, ValueError, AttributeError) as error:
-            raise InputError(f"{_MODULE.value} is no exported image module: {str(error).splitlines()[0]}") from None
+            raise InputError(f"{_MODULE.value} is no exported encoder: {str(error).splitlines()[0]}") from None
         dataset, max_labels = common.require(_DATASET), 0
         network, name = _function(module), " ".join(filter(None, [_MODULE.value, _LAYER.value]))
         fingerprint = sha256(pathlib.Path(_MODULE.value) / "variables" / "variables.data-00000-of-00001")
     options = {"data_dir": _DATA_DIR.value, "bad_images": _BAD_IMAGES.value, "say": common.note}
     try:
-        data = open_images(dataset, _SPLIT.value, max_labels=max_labels, like=preparation, **options)
+        data = open_data(dataset, _SPLIT.value, max_labels=max_labels, like=preparation, **options)
     except NoData as error:
         if _DATASET.value:
             raise
@@ -85,10 +87,10 @@ def main():
 
 
 def _preparation(module):
-    """How images are to be prepared for an exported module.
+    """How examples are to be prepared for an exported module.
 
     Raises:
-      AttributeError: it is no module of images.
+      AttributeError: it is no exported encoder.
       InputError: --image_size for a module that has a preparation of its own.
     """
     from tf_bigan.errors import InputError
@@ -97,7 +99,9 @@ def _preparation(module):
     if hasattr(module, "preparation"):
         preparation = Preparation.from_json(module.preparation().numpy().decode())
         if _IMAGE_SIZE.value:
-            raise InputError(f"--image_size does not go with {_MODULE.value}, which prepares images at {preparation}")
+            raise InputError(
+                f"--image_size does not go with {_MODULE.value}, which takes its examples at {preparation}"
+            )
         return preparation
     preparation = Preparation(_IMAGE_SIZE.value, int(module.input_channels()))
     common.note(

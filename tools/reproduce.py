@@ -149,7 +149,9 @@ def main():
     table = _TABLES[_TABLE.value]
     seeds = _seeds()
     for name in table.runs:  # before anything runs
-        RunDirectory(zoo.zoo_path() / name).experiment().changed_by(_asked()[0])
+        asked = RunDirectory(zoo.zoo_path() / name).experiment().changed_by(_asked()[0])
+        if _TRAIN.value:
+            asked.check_effects()
     runs = {name: [run for seed in seeds for run in _runs_of(name, seed, table)] for name in table.runs}
     for block in table.blocks:
         print("\n".join(_rows(block, table.runs, runs)) + "\n")

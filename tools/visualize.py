@@ -45,7 +45,8 @@ def main():
         possible = [f for f in possible if f in ("samples", "reconstructions")]
     wanted = _WANTED.value or possible
     if missing := set(wanted) - set(possible):
-        why = "is of points" if points and model.encoder is not None else "has no encoder"
+        lacks_encoder = model.encoder is None and missing <= {"reconstructions", "interpolations"}
+        why = "has no encoder" if lacks_encoder else "is of points"
         raise InputError(f"{name} {why}, so it has no {', '.join(sorted(missing))}")
 
     if "neighbours" in wanted and _LAYER.value != "code":

@@ -119,6 +119,14 @@ def test_the_first_classes_keep_their_attributes():
     np.testing.assert_array_equal(record["label"], LABELS[kept])
 
 
+def test_classes_of_no_example_are_said():
+    for x in (POINTS, PIXELS):
+        source = ArraySource(x, np.full(9, 3), name="mine")
+        assert open_data(source, max_labels=4).count == 9
+        with pytest.raises(InputError, match="^mine has no example of its first 3 classes$"):
+            open_data(source, max_labels=3)
+
+
 def test_equal_examples_are_found_in_other_arrays():
     first, last, middle = (open_data(ArraySource(POINTS[part])) for part in (slice(5), slice(5, 9), slice(3, 7)))
     assert not first.overlaps(last) and first.overlaps(middle) and middle.overlaps(last)
@@ -188,6 +196,9 @@ def test_images_out_of_range_are_named():
         ),
         ({"labels": [0] * 9, "class_names": 3}, "class_names of mine must be a list of names, found 3"),
         ({"labels": [-2] + [0] * 8}, r"must lie between -1 \(none\) and 0, found -2 to 0"),
+        ({"labels": LABELS + 10**12}, "the labels of mine go up to 1000000000002; number its classes from 0 on"),
+        ({"labels": LABELS.astype(np.uint64)}, f"the labels of mine go up to {2**64 - 1}; number its classes"),
+        ({"labels": [-(2**63)] + [0] * 8}, rf"must lie between -1 \(none\) and 0, found -{2**63} to 0"),
         ({"labels": LABELS, "class_names": ["a", "b"]}, r"between -1 \(none\) and 1, found -1 to 2"),
         ({"attributes": np.zeros(9)}, r"the attributes of mine must have shape \[9, k\], got \[9\]"),
         ({"attributes": np.zeros((8, 2))}, r"the attributes of mine must have shape \[9, k\], got \[8, 2\]"),

@@ -111,7 +111,7 @@ def test_what_is_for_images_is_refused(option, train):
         train.training_batches(10, 0, crop="random")
     with pytest.raises(InputError, match="^mixture has points; --flip is for images$"):
         train.training_batches(10, 0, flip=True)
-    with pytest.raises(InputError, match=r"^mixture has points of shape \(2,\), not images$"):
+    with pytest.raises(InputError, match="^mixture has points, not images$"):
         open_images("mixture")
     with pytest.raises(InputError, match="no places to crop at"):
         train.read([0], np.zeros((1, 2), np.float32))
@@ -124,6 +124,23 @@ def test_some_components_alone_can_be_opened(train):
     assert data.class_names == train.class_names[:3] and data.labelled() and data.origin == "mixture train, 3 classes"
     with pytest.raises(InputError, match="mixture has 25 classes, fewer than max_labels 26"):
         open_data("mixture", max_labels=26)
+
+
+def test_components_without_a_point_are_said(train):
+    first = int(train.arrays(1)[1][0])
+    assert open_data("mixture", "train[:1]", max_labels=first + 1).count == 1
+    with pytest.raises(InputError, match=rf"^mixture split 'train\[:1\]' has no example of its first {first} classes$"):
+        open_data("mixture", "train[:1]", max_labels=first)
+
+
+def test_points_have_the_dimensions_that_are_asked_for(digits_dir):
+    assert open_data("mixture", dimensions=2, domain="points").example_shape == (2,)
+    with pytest.raises(InputError, match="^mixture has points of 2 coordinates, not of 3$"):
+        open_data("mixture", dimensions=3)
+    with pytest.raises(InputError, match="^digits has images; --dimensions is for points$"):
+        open_data("digits", data_dir=digits_dir, dimensions=2)
+    with pytest.raises(InputError, match="^digits has images, not points$"):
+        open_data("digits", data_dir=digits_dir, domain="points")
 
 
 @pytest.mark.parametrize("split, first", [("train", 0), ("train", 998), ("test[:130]", 5)])

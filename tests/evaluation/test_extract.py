@@ -3,8 +3,10 @@ import json
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers import run_tool
 
-from tf_bigan.data import open_images
+import tf_bigan
+from tf_bigan.data import open_data, open_images
 from tf_bigan.errors import InputError
 from tf_bigan.evaluation.extract import extract
 
@@ -111,3 +113,33 @@ def test_a_full_disk_is_one_line(data, tmp_path, monkeypatch):
     with pytest.raises(InputError, match="cannot write .*f-00000-of-00001: No space left on device"):
         extract(double, data, tmp_path / "f", "double", shard=1000)
     assert [path.name for path in tmp_path.iterdir()] == ["f.json"]
+
+
+def test_features_of_points_from_a_model_and_from_its_module(tmp_path):
+    model, files = tf_bigan.load("ali_mixture"), [tmp_path / "a.npz", tmp_path / "b.npz"]
+    module = tf_bigan.export(model, tmp_path / "module")
+    for file, asked in zip(files, (["--model=ali_mixture"], [f"--module={module}", "--dataset=mixture"]), strict=True):
+        status, stdout, stderr = run_tool("extract_features.py", *asked, "--split=test[:50]", f"--output={file}")
+        assert status == 0, stderr
+        assert "50 examples, features [400]" in stdout
+    points, labels = open_data("mixture", "test[:50]").arrays()
+    for file in files:
+        with np.load(file) as found:
+            np.testing.assert_allclose(found["features"], model.features(points), atol=1e-4)
+            np.testing.assert_array_equal(found["labels"], labels)
+            assert " of mixture test[:50], weights " in str(found["description"])
+
+
+def test_what_points_cannot_have_is_said_in_a_line(tmp_path, digits_dir):
+    generator = tf_bigan.export(tf_bigan.load("ali_mixture"), tmp_path / "generator", role="generator")
+    module = tf_bigan.export(tf_bigan.load("ali_mixture"), tmp_path / "module")
+    for asked, message in (
+        (["--model=ali_mixture", "--dataset=digits"], "digits has images, not points"),
+        (["--model=bigan_digits", "--dataset=mixture"], "mixture has points, not images"),
+        ([f"--module={module}", "--dataset=mixture", "--image_size=8"], "takes points; --image_size is for images"),
+        ([f"--module={generator}", "--dataset=mixture"], "is no exported encoder"),
+    ):
+        status, _, stderr = run_tool(
+            "extract_features.py", *asked, f"--data_dir={digits_dir}", f"--output={tmp_path / 'f.npz'}"
+        )
+        assert status == 2 and message in stderr and len(stderr.splitlines()) == 1, stderr

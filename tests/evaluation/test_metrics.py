@@ -6,6 +6,7 @@ import pytest
 from helpers import tiny, tiny_game
 
 from tf_bigan.data import open_images
+from tf_bigan.domains import domain_of
 from tf_bigan.errors import InputError
 from tf_bigan.evaluation import metrics
 from tf_bigan.evaluation.evaluate import evaluate, open_evaluation_data
@@ -18,7 +19,7 @@ class ConstantModel:
     reduces = False
 
     def __init__(self, samples):
-        self.samples = samples
+        self.samples, self.domain = samples, domain_of(samples.shape[1:])
 
     def generate(self, count, seed):
         return np.resize(self.samples, (count, *self.samples.shape[1:])).astype(np.float32)
@@ -38,6 +39,14 @@ def test_reconstruction_errors_by_hand():
     assert errors["EGr_b"] == pytest.approx(0.0)  # the other image's reconstruction is the image itself
     # 0.25 becomes 64/255 when rounded to 8 bits; its reconstruction is 1 - 64/255.
     assert errors["EGg"] == pytest.approx(2 * (1 - 128 / 255), rel=1e-6)
+
+
+def test_samples_of_points_are_not_rounded():
+    points, samples = np.float32([[0.0, 0.0], [1.0, 1.0]]), np.float32([[3.001, 4.001]])
+    errors = metrics.reconstruction(ConstantModel(samples), points)
+    assert errors["EGr"] == pytest.approx(np.sqrt(2))
+    # To 1 - x: twice the distance from (0.5, 0.5).
+    assert errors["EGg"] == pytest.approx(2 * np.hypot(2.501, 3.501), rel=1e-6)
 
 
 def test_nearest_samples_by_hand(monkeypatch):

@@ -1,11 +1,15 @@
 """Every system with every family of networks."""
 
+import contextlib
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
 from helpers import images, tiny
 
 from tf_bigan import registry
+from tf_bigan.errors import InputError
 from tf_bigan.games import Game, make_game
 
 IMAGES = {"mlp": 8, "conv": 16, "ali_cifar10": 32, "ali_svhn": 32, "ali_celeba": 64, "ali_tiny_imagenet": 64}
@@ -29,6 +33,40 @@ def test_a_registered_system_is_a_game_of_that_name(name):
     system = registry.find(registry.SYSTEMS[name])
     assert issubclass(system, Game) and system.__name__.lower() == name.replace("_", "")
     assert set().union(*system.players.values()) == set(system.roles)
+
+
+def assert_refused(settings, unused):
+    with pytest.raises(InputError, match="has no effect$") if unused else contextlib.nullcontext():
+        settings.check_effects()
+
+
+@pytest.mark.parametrize("networks", USED)
+def test_a_setting_changes_a_family_or_is_refused(networks):
+    plain, unused = experiment("bigan", networks), registry.FAMILIES[networks].unused
+    as_it_is = configs(plain)
+    for name, value in {"init_stddev": 0.03, "dropout": False, "generator_skip": False}.items():
+        changed = dataclasses.replace(plain, **{name: value})
+        assert (configs(changed) == as_it_is) == (name in unused), name
+        assert_refused(changed, name in unused)
+
+
+def configs(settings):
+    return [network.get_config() for network in make_game(settings).networks.values()]
+
+
+@pytest.mark.parametrize("system", registry.SYSTEMS)
+def test_a_setting_changes_a_system_or_is_refused(system):
+    kind, unused = registry.find(registry.SYSTEMS[system]), registry.UNUSED.get(system, ())
+    uses = {
+        "dropout": "discriminator" in kind.roles,
+        "objective": "discriminator" in kind.roles,
+        "posterior": "encoder" in kind.roles,
+        "latent_weight": kind.settings(tiny(latent_weight=0.5)) != kind.settings(tiny()),
+    }
+    values = {"dropout": False, "objective": "relativistic", "posterior": "gaussian", "latent_weight": 0.5}
+    for name, used in uses.items():
+        assert used == (name not in unused), name
+        assert_refused(tiny(system=system, networks="ali_svhn", **{name: values[name]}), not used)
 
 
 @pytest.mark.parametrize("networks", registry.FAMILIES)

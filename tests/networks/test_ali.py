@@ -322,5 +322,20 @@ def test_what_does_not_fit_is_refused():
         ALIEncoder((28, 28, 1))
     with pytest.raises(InputError, match="unknown architecture 'ali_cifar'"):
         ALIGenerator(architecture="ali_cifar")
-    with pytest.raises(InputError, match="multiple of 2"):
-        ALIDiscriminator((64, 64, 3), architecture="ali_celeba", width=3)
+    for width in (1, 3):  # half a maxout unit in D(x)'s first layer
+        for maker in MAKERS.values():
+            with pytest.raises(InputError, match=f"^width must be a multiple of 2 for ali_cifar10, found {width}$"):
+                maker(width=width)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_the_narrowest_networks_have_every_layer(architecture):
+    table = ARCHITECTURES[architecture]
+    for width in (table.width_unit, 3 * table.width_unit):
+        shared = {"architecture": architecture, "image_shape": (table.edge, table.edge, 3), "latent_dim": 1}
+        networks = {role: maker(width=width, **shared) for role, maker in MAKERS.items()}
+        assert networks["encoder"].get_layer("conv1").output.shape[-1] == width
+        assert networks["generator"].output_shape == (None, table.edge, table.edge, 3)
+        assert networks["discriminator"].output_shape == (None, 1)
+        joint = networks["discriminator"].get_layer("joint1").output.shape[-1]
+        assert joint == table.joint[0][2] * width // table.width // (table.pieces or 1)

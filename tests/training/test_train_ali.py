@@ -7,11 +7,12 @@ import time
 
 import numpy as np
 import pytest
-from helpers import ROOT, finish, flags_of, read_h5, read_records, run_tool, start_tool
+from helpers import ROOT, finish, flags_of, read_h5, read_records, run_tool, start_tool, tiny
 from PIL import Image
 
 import tf_bigan
 from tf_bigan.experiment import Experiment
+from tf_bigan.games import make_game
 from tf_bigan.training.run_directory import RunDirectory
 
 
@@ -159,6 +160,10 @@ def test_denoising_feature_matching_trains_resumes_evaluates_and_exports(tmp_pat
         ),
         (["--networks=conv", "--dataset=mixture"], "networks=conv take images, and the data has points of shape [2]"),
         (["--networks=mlp", "--dataset=mixture", "--image_size=8"], "--image_size is for images"),
+        (["--networks=mixture", "--dataset=mixture", "--flip"], "mixture has points; --flip is for images"),
+        (["--networks=mixture", "--dataset=mixture", "--dimensions=3"], "has points of 2 coordinates, not of 3"),
+        (["--dimensions=2"], "digits has images; --dimensions is for points"),
+        (["--dropout=false"], "networks=mlp have no dropout, so --dropout=false has no effect"),
         (["--system=gan", "--reconstruction_x=1"], "reconstruction_x needs a network called encoder, and gan has none"),
     ],
 )
@@ -167,6 +172,20 @@ def test_what_does_not_go_together_ends_in_a_line(flags, message, tmp_path, digi
         "train.py", "--dataset=digits", *flags, f"--workdir={tmp_path}", f"--data_dir={digits_dir}"
     )
     assert status == 2 and message in stderr and "Traceback" not in stderr and len(stderr.splitlines()) <= 2
+
+
+def test_a_run_that_began_with_a_setting_without_effect_is_still_one(tmp_path, digits_dir):
+    """As one of before such settings were refused."""
+    experiment, said = tiny(dropout=False, strategy="one_device"), []
+    run = RunDirectory(tmp_path / "run")
+    run.path.mkdir()
+    run.write_experiment(experiment)
+    run.save_weights(make_game(experiment).networks, experiment.epochs, experiment.statistics_steps)
+    tf_bigan.train(experiment, run.path, digits_dir, said.append)
+    assert "is finished" in said[-1] and tf_bigan.load(run.path).generate(3).shape == (3, 8, 8, 1)
+    with pytest.raises(tf_bigan.InputError, match="^networks=mlp have no dropout, so --dropout=false has no effect$"):
+        tf_bigan.train(experiment, tmp_path / "new", digits_dir, said.append)
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_flagfile_of_a_newer_version_names_its_settings(tmp_path):

@@ -9,6 +9,8 @@ from tf_bigan.data.protocol import NO_LABEL, Source
 from tf_bigan.domains import checked_attributes, checked_labels, domain_of, numbers, shown
 from tf_bigan.errors import InputError
 
+_CLASSES = 1_000_000  # more without names are no classes, as those of times or identities
+
 
 class ArraySource(Source):
     """Images or points in memory, with labels and attributes where they have them.
@@ -17,7 +19,7 @@ class ArraySource(Source):
       x: images, uint8 or float in [0, 1], [N, height, width, channels]; or points, float [N, d]. Float images are
         rounded to 256 levels, as all images are that are read.
       labels: whole numbers [N], -1 for an example without a label; None = no labels. Truth values are 0 and 1.
-      class_names: what the labels 0, 1, ... are called; empty = by their numbers.
+      class_names: what the labels 0, 1, ... are called; empty = by their numbers, which are less than a million then.
       attributes: numbers or truth values [N, k]; None = no attributes.
       attribute_names: what the k attributes are called; empty = by their numbers.
       name: what the data is called in messages.
@@ -95,12 +97,12 @@ def _checked_labels(labels, class_names, count, name):
     labels = checked_labels(labels, f"the labels of {name}")
     if labels.shape != (count,):
         raise InputError(f"{name} has {count} examples, but labels of shape {list(labels.shape)}")
-    names = names or [str(i) for i in range(labels.max() + 1)]
-    if labels.min() < NO_LABEL or labels.max() >= len(names):
-        raise InputError(
-            f"the labels of {name} must lie between -1 (none) and {len(names) - 1}, "
-            f"found {labels.min()} to {labels.max()}"
-        )
+    low, high = int(labels.min()), int(labels.max())
+    if not names and high >= _CLASSES:
+        raise InputError(f"the labels of {name} go up to {high}; number its classes from 0 on, less than {_CLASSES:,}")
+    names = names or [str(i) for i in range(high + 1)]
+    if low < NO_LABEL or high >= len(names):
+        raise InputError(f"the labels of {name} must lie between -1 (none) and {len(names) - 1}, found {low} to {high}")
     return labels, names
 
 

@@ -27,6 +27,7 @@ class Data:
       origin: where they are read from.
       split: the split; empty for a folder.
       example_shape: the shape of "x" of one record: (height, width, channels) or (d,).
+      preparation: a `Preparation`: what is done to the stored examples.
       domain: `Images` or `Points` of that shape (see `tf_bigan.domains`).
       class_names: the labels' names; empty without labels.
       attribute_names: the names of the k attributes; empty without attributes.
@@ -157,6 +158,9 @@ class Data:
                 f"{self.name} has {self.count} {self.domain.name}, fewer than a batch of {batch_size}; "
                 "lower --batch_size"
             )
+
+    def check_changes(self, crop: str, flip: bool):
+        """Raises InputError for what `training_batches` cannot do to the examples."""
 
     def training_batches(
         self, batch_size: int, seed: int, first_step: int = 0, crop: str = "centre", flip: bool = False

@@ -20,7 +20,6 @@ class ImageData(Data):
 
     Attributes:
       image_shape: (height, width, channels), another name of `example_shape`.
-      preparation: a `Preparation`: what was done to the images.
     """
 
     _unusable = (

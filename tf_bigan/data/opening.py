@@ -25,6 +25,7 @@ def open_data(
     bad_images="refuse",
     say=print,
     max_labels=0,
+    dimensions=0,
     like=None,
 ) -> Data:
     """Opens a data set of images or of points.
@@ -44,15 +45,17 @@ def open_data(
         and points that are not finite. "refuse": `Data.load` and `Data.check` raise InputError where there are any.
       say: called with a line of news if examples are left out.
       max_labels: keep the examples of the first so many classes; 0 = all. Every label is read for that, at once.
-      like: a model, or a `Preparation`, in place of `image_size`, `channels` and `shorter_edge`: images are prepared as
-        its own. It says nothing of points.
+      dimensions: that points must have; 0 = as stored.
+      like: a model, or a `Preparation`, in place of `image_size`, `channels`, `shorter_edge` and `dimensions`: examples
+        are prepared as its own, and those of another domain are refused.
 
     Raises:
       InputError: no such data set or split, not on disk and no network, no examples, fewer classes than `max_labels`,
-        images that need `image_size`, `image_size`, `channels` or `shorter_edge` for points or beside `like`, a `like`
-        that has no preparation of images, or arguments of another type.
+        images that need `image_size`, options of images for points, `dimensions` for images or other than the points',
+        options beside `like`, data of another domain than `like`'s, or arguments of another type.
     """
-    preparation = _preparation(like, image_size=image_size, channels=channels, shorter_edge=shorter_edge)
+    options = {"image_size": image_size, "channels": channels, "shorter_edge": shorter_edge, "dimensions": dimensions}
+    preparation = _preparation(like, **options)
     if bad_images not in BAD_IMAGES:
         raise InputError(f"unknown bad_images {bad_images!r}.{nearest(str(bad_images), BAD_IMAGES)}")
     max_labels = whole_number(max_labels, "max_labels", 0)
@@ -70,10 +73,12 @@ def open_data(
         raise InputError(f"split must be a text, as 'train' or 'train[:50%]', found {shown(split)}")
     else:
         source, name = open_source(dataset, split, data_dir, max_labels), dataset
-    if len(source.stored_shape) == 1:
-        data = _point_data(name, source, Preparation() if like is not None else preparation)
-    else:
-        data = _image_data(name, source, split, preparation)
+    if not source.count:
+        where = f"{name} split {source.split!r}" if source.split else name
+        raise InputError(f"{where} {f'has no example of its first {max_labels} classes' if max_labels else 'is empty'}")
+    points = len(source.stored_shape) == 1
+    _check_domain(name, "points" if points else "images", preparation, like is not None)
+    data = _point_data(name, source, preparation) if points else _image_data(name, source, preparation)
     if bad_images == "skip":
         data, left_out = data.checked()
         if len(left_out):
@@ -94,9 +99,11 @@ def open_images(
     like=None,
 ) -> ImageData:
     """Opens a data set of images: as `open_data`, but raises InputError for points."""
-    data = open_data(dataset, split, image_size, channels, data_dir, shorter_edge, bad_images, say, max_labels, like)
+    data = open_data(
+        *(dataset, split, image_size, channels, data_dir, shorter_edge, bad_images, say, max_labels), like=like
+    )
     if not isinstance(data, ImageData):
-        raise InputError(f"{data.name} has {data.domain.name} of shape {data.example_shape}, not images")
+        raise InputError(f"{data.name} has {data.domain.name}, not images")
     return data
 
 
@@ -108,13 +115,25 @@ def _preparation(like, **options):
     return Preparation.of(like)
 
 
+def _check_domain(name, found, preparation, like):
+    """Raises InputError for a preparation that is of another domain than the data's, `found`."""
+    wanted = preparation.domain
+    if wanted in ("", found):
+        return
+    if like:
+        raise InputError(f"{name} has {found}, not {wanted}")
+    option = next(option for option, value in dataclasses.asdict(preparation).items() if value)
+    raise InputError(f"{name} has {found}; --{option} is for {wanted}")
+
+
 def _point_data(name, source, preparation):
-    if asked := [option for option, value in dataclasses.asdict(preparation).items() if value]:
-        raise InputError(f"{name} has points; --{asked[0]} is for images")
+    (stored,) = source.stored_shape
+    if preparation.dimensions not in (0, stored):
+        raise InputError(f"{name} has points of {stored} coordinates, not of {preparation.dimensions}")
     return PointData(name, source)
 
 
-def _image_data(name, source, split, preparation):
+def _image_data(name, source, preparation):
     height, width, stored = source.stored_shape
     image_size, channels = preparation.image_size, preparation.channels or stored
     if channels not in (1, 3):
@@ -125,6 +144,4 @@ def _image_data(name, source, split, preparation):
             found = "varying sizes" if height is None or width is None else f"{height}x{width} pixels"
             raise InputError(f"the images of {name} have {found}; give --image_size")
         image_size = height
-    if not source.count:
-        raise InputError(f"{name} split {split!r} is empty")
     return ImageData(name, source, image_size, channels, cropped, preparation.shorter_edge or image_size)

@@ -6,6 +6,7 @@ import tensorflow as tf
 from tf_bigan.data.base import Data, pipeline
 from tf_bigan.data.order import Order
 from tf_bigan.errors import InputError
+from tf_bigan.preparation import Preparation
 
 _STEPS_AT_ONCE = 16  # a batch of points is so small that calling Python for each would cost more than all the rest
 
@@ -17,17 +18,22 @@ class PointData(Data):
 
     def __init__(self, name, source):
         super().__init__(name, source, source.stored_shape)
+        self.preparation = Preparation(dimensions=self.example_shape[0])
         self._columns = source.columns()
 
     def fits_memory(self) -> bool:
         """True."""
         return True
 
-    def training_batches(self, batch_size, seed, first_step=0, crop="centre", flip=False):
-        """As `Data` says. Raises InputError for a random crop or a flip, which points do not have."""
+    def check_changes(self, crop, flip):
+        """Raises InputError for a random crop or a flip, which points do not have."""
         for option, asked in (("crop", crop != "centre"), ("flip", flip)):
             if asked:
                 raise InputError(f"{self.name} has points; --{option} is for images")
+
+    def training_batches(self, batch_size, seed, first_step=0, crop="centre", flip=False):
+        """As `Data` says."""
+        self.check_changes(crop, flip)
         self.check_batch(batch_size)
         self.load()
         order = Order(self.count, batch_size, seed)

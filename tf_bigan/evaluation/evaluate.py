@@ -34,7 +34,15 @@ PROTOCOLS = {
     "Euclidean distance of the queries to G of the posterior's mean, and to that of the next query",
 }
 
-_BATCH = 512  # images at a time
+# Those of points that read otherwise.
+_OF_POINTS = {
+    "knn": "k nearest neighbours among all gallery points vote; inference statistics",
+    "linear": "multinomial logistic regression on standardised features of all gallery points; its L2 weight, of 1, "
+    "0.1 ... 1e-5, is chosen on a fifth of them",
+    "reconstruction": "mean Euclidean distance over coordinates; _b: against the next point's reconstruction",
+}
+
+_BATCH = 512  # examples at a time
 _FOLLOWED = 100  # batches that the running averages of an untrained network follow: 0.6 % of their start is left
 
 
@@ -44,8 +52,8 @@ class EvaluationData:
 
     dataset: str
     query_dataset: str
-    gallery: object  # ImageData
-    queries: object  # ImageData
+    gallery: object  # Data
+    queries: object  # Data
     max_labels: int = 0  # the classes that both are of; 0 = all
 
     @functools.cached_property
@@ -65,7 +73,7 @@ def open_evaluation_data(
     say=print,
     edge=0,
 ):
-    """Opens the data to evaluate an experiment on, at its image size.
+    """Opens the data to evaluate an experiment on: images of its size, or points of its dimensions.
 
     Args:
       experiment: of the model.
@@ -74,12 +82,12 @@ def open_evaluation_data(
       gallery_split: TFDS split of the gallery.
       query_split: of the queries; None = "test" or, where that is missing or has no labels, "validation".
       data_dir: the TFDS directory.
-      bad_images: as `open_images` takes it; None = the experiment's.
+      bad_images: as `open_data` takes it; None = the experiment's.
       say: called with a line of news for data with images left out.
       edge: of the crops, as `transfer_edge` has it; shorter edges are resized to 256 / 227 of it. 0 = as the model's.
 
     Raises:
-      InputError: as `open_images`.
+      InputError: as `open_data`.
     """
     asked, dataset = dataset, dataset or experiment.dataset
     query_dataset = query_dataset or dataset
@@ -134,8 +142,8 @@ def evaluate(
     """Measures a model.
 
     The feature metrics are also taken of untrained encoders (the same networks from the run's seed and the seeds after
-    it, with inference statistics from batches of the gallery) and of raw pixels, of images as D and G have them. Each
-    result is handed to `keep` at once, and those that `earlier` holds are not measured again.
+    it, with inference statistics from batches of the gallery) and of raw pixels, of images as D and G have them, or
+    raw coordinates. Each result is handed to `keep` at once, and those that `earlier` holds are not measured again.
 
     Args:
       model: a trained Game.
@@ -168,6 +176,8 @@ def evaluate(
             model.layer_name(layer)  # raises for an unknown one
     by_features = {"knn": metrics.knn, "linear": lambda *features: [linear_probe(*features)]}
     by_features = {name: by_features[name] for name in names if name in by_features}
+    if pool and model.domain.name == "points":
+        raise InputError("networks of points have no maps that --pool could average")
     if "modes" in names and data.query_dataset != mixture.NAME:
         raise InputError(
             f"modes are of the data set {mixture.NAME!r}, whose components are known, not of {data.dataset}"
@@ -181,11 +191,11 @@ def evaluate(
     data.queries.check()
 
     header = describe(experiment, data, seed)
-    held = _held(earlier, header)
+    held = _held(earlier, header, data)
     results = {}
 
     def report():
-        return {**header, **_results(results)}
+        return {**header, **_results(results, data)}
 
     groups = _feature_spaces(model, experiment, data, layers, pool, untrained) if by_features else ()
     for title, spaces, function in groups:
@@ -266,7 +276,7 @@ def evaluate_transfer(
         statistics.check()
     voc_settings = voc_settings or voc.VOCTransfer(seed=settings.seed)
     header = describe(experiment, data, settings.seed)
-    held = _held(earlier, header)
+    held = _held(earlier, header, data)
     classifiers = []
     layers = list(dict.fromkeys(layers))
     for encoder, init, game in _encoders(model, experiment, statistics, untrained):
@@ -288,7 +298,7 @@ def evaluate_transfer(
                 continue
             classifier.done = True
         rows = {name: [each.row for each in classifiers if each.metric == name and each.done] for name in names}
-        report = {**header, **_results(rows)}
+        report = {**header, **_results(rows, data)}
         keep(report)
     if diverged:
         raise InputError(f"{len(diverged)} of {len(classifiers)} classifiers diverged; {diverged[0]}")
@@ -336,6 +346,7 @@ def describe(experiment, data, seed) -> dict:
     return {
         "system": experiment.system,
         "dataset": data.dataset,
+        **({"examples": "points"} if data.gallery.domain.name == "points" else {}),
         **({"max_labels": data.max_labels} if data.max_labels else {}),
         "gallery": {"split": data.gallery.split, "images": data.gallery.count},
         "queries": {
@@ -361,18 +372,20 @@ def check_names(names, possible):
 def _check_labels(data, names):
     if not data.gallery.class_names:
         raise InputError(f"{data.dataset} has no labels, which {' and '.join(names)} need")
-    for images in (data.gallery, data.queries):
-        if not images.labelled():
-            why = "" if images.split else "; an image's class is the folder that it lies in"
-            raise InputError(f"images of {images.origin} have no labels, which {' and '.join(names)} need{why}")
+    for part in (data.gallery, data.queries):
+        if not part.labelled():
+            kind = part.domain.name
+            why = "" if part.split or kind == "points" else "; an image's class is the folder that it lies in"
+            raise InputError(f"{kind} of {part.origin} have no labels, which {' and '.join(names)} need{why}")
     if data.gallery.class_names != data.queries.class_names:
         raise InputError(
             f"the gallery's classes are {_list(data.gallery.class_names)}, the queries' "
             f"{_list(data.queries.class_names)}; they must be the same"
         )
     if data.overlap:
+        kind = data.gallery.domain.name[:-1]
         raise InputError(
-            f"queries, {data.queries.origin}, are in the gallery, {data.gallery.origin}: every image would be its own "
+            f"queries, {data.queries.origin}, are in the gallery, {data.gallery.origin}: every {kind} would be its own "
             f"nearest neighbour.\nGive another {_other_queries(data)}"
         )
 
@@ -383,12 +396,12 @@ def _other_queries(data):
     return "--query_dataset: a folder of other images of the same classes"
 
 
-def _held(earlier, header):
+def _held(earlier, header, data):
     """The results of an earlier report that are of the same data and of today's protocols."""
     if not earlier or other_than(earlier, header):
         return {}
-    told = earlier.get("protocols", {})
-    return {name: rows for name, rows in earlier["results"].items() if told.get(name) == PROTOCOLS.get(name)}
+    told, protocols = earlier.get("protocols", {}), _protocols(data)
+    return {name: rows for name, rows in earlier["results"].items() if told.get(name) == protocols.get(name)}
 
 
 def _kept(held, name, space):
@@ -405,9 +418,15 @@ def _list(names):
     return ", ".join(names[:5]) + (f" ... ({len(names)})" if len(names) > 5 else "")
 
 
-def _results(results):
+def _results(results, data):
     results = {name: found for name, found in results.items() if found}
-    return {"protocols": {name: PROTOCOLS[name] for name in results}, "results": results}
+    protocols = _protocols(data)
+    return {"protocols": {name: protocols[name] for name in results}, "results": results}
+
+
+def _protocols(data):
+    """`PROTOCOLS`, as they read of this data."""
+    return PROTOCOLS | (_OF_POINTS if data.gallery.domain.name == "points" else {})
 
 
 def _encoders(model, experiment, statistics, untrained):
@@ -417,25 +436,25 @@ def _encoders(model, experiment, statistics, untrained):
         yield "untrained", seed, functools.cache(functools.partial(_untrained, experiment, statistics, seed))
 
 
-def _untrained(experiment, images, seed):
+def _untrained(experiment, data, seed):
     game = make_game(dataclasses.replace(experiment, seed=seed))
-    size = min(experiment.batch_size, images.count)
-    batches = images.training_batches(size, seed, crop=experiment.crop, flip=experiment.flip)
+    size = min(experiment.batch_size, data.count)
+    batches = data.training_batches(size, seed, crop=experiment.crop, flip=experiment.flip)
     if not game.estimate_statistics(batches, experiment.statistics_steps, networks=[game.feature_network]):
         game.follow_statistics(batches, _FOLLOWED)
     return game
 
 
 def _feature_spaces(model, experiment, data, layers, pool, untrained):
-    """(title, spaces, function that makes one of images out of layers' names) of each network, pixels last.
+    """(title, spaces, function that makes one of examples out of layers' names) of each network, pixels last.
 
     A space is what its rows say of where they were measured; a title has a place for the layers.
     """
     for encoder, seed, game in _encoders(model, experiment, data.gallery, untrained):
         spaces = [{"encoder": encoder, "layer": layer, "seed": seed, "pool": pool} for layer in layers]
         yield f"{{}} of {encoder} ({seed})", spaces, functools.partial(_layer_functions, game, pool)
-    pixels = {"encoder": "pixels", "layer": "pixels"}
-    yield "raw {}", [pixels], lambda layers: lambda images: [model.reduced(images)]
+    raw = "coordinates" if model.domain.name == "points" else "pixels"
+    yield "raw {}", [{"encoder": raw, "layer": raw}], lambda layers: lambda examples: [model.reduced(examples)]
 
 
 def _layer_functions(game, pool, layers):
@@ -457,8 +476,8 @@ def _check_memory(role, split, dimensions):
         fewer = f"--{role}_split={split.split.partition('[')[0]}[:{memory // (8 * dimensions)}]"
         hint = f"{fewer if split.split else 'Fewer images'}, fewer --layers and --pool take less"
         raise InputError(
-            f"{dimensions} features of each of {split.count} images take {needed / 1e9:.0f} GB, more than this "
-            f"machine's {memory / 1e9:.0f} GB of memory.\n{hint}"
+            f"{dimensions} features of each of {split.count} {split.domain.name} take {needed / 1e9:.0f} GB, more than "
+            f"this machine's {memory / 1e9:.0f} GB of memory.\n{hint}"
         )
 
 

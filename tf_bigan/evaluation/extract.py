@@ -14,25 +14,26 @@ from tf_bigan.files import replacing, write_text
 
 
 def extract(network, data, output, description, shard=10_000, batch_size=256):
-    """Writes `network`'s features of every image of `data`, in order, with the labels.
+    """Writes `network`'s features of every example of `data`, in order, with the labels.
 
     Whole shards are written at once, so a second call after an interruption goes on with the first missing one.
 
     Args:
-      network: float32 images [n, H, W, C] in [0, 1] -> float32 [n, ...].
-      data: an `ImageData`.
+      network: float32 examples [n, ...], as images in [0, 1] -> float32 [n, ...].
+      data: a `Data`.
       output: "*.npz" for one file ("features" float32 [N, D], "labels" int64 [N], "description" str; held in
         memory at the end), else the prefix of files "<output>-00000-of-00007" of tf.train.Examples ("features",
         "label"), described by "<output>.json".
       description: what is extracted from what; an output of something else, half-done or whole, is refused.
       shard: examples a shard.
-      batch_size: images at a time.
+      batch_size: examples at a time.
 
     Returns:
       (number of examples, shape of one example's features).
 
     Raises:
-      InputError: images that cannot be decoded, an unwritable place, or one with another extraction.
+      InputError: images that cannot be decoded, points that are not finite, an unwritable place, or one with another
+        extraction.
     """
     output = pathlib.Path(output)
     npz = output.suffix == ".npz"
@@ -52,7 +53,7 @@ def extract(network, data, output, description, shard=10_000, batch_size=256):
     done = 0
     while done < count and shards[done].exists():
         done += 1
-    bar = keras.utils.Progbar(data.count, unit_name="image")
+    bar = keras.utils.Progbar(data.count, unit_name=data.domain.name[:-1])
     bar.update(min(done * shard, data.count), finalize=False)
     batches = data.batches(min(batch_size, shard), first=done * shard) if done < count else []
     pending, held = [], 0

@@ -33,24 +33,25 @@ def knn(gallery, gallery_labels, queries, query_labels):
     return rows
 
 
-def reconstruction(model, images, seed=0):
-    """Reconstruction errors beside those against the wrong image.
+def reconstruction(model, examples, seed=0):
+    """Reconstruction errors beside those against the wrong example.
 
-    All are means of Euclidean distances over pixels in [0, 1].
+    All are means of Euclidean distances over pixels in [0, 1], or over coordinates of points.
 
     Args:
       model: a Game with an encoder and a generator.
-      images: float32 [N, H, W, C] in [0, 1], unseen in training.
+      examples: float32 [N, ...] in the model's domain, unseen in training.
       seed: of the N samples.
 
     Returns:
-      {"EGr": x to G(E(x)); "EGr_b": x to the reconstruction of the next image, cyclically; "EGg", "EGg_b": the
-      same for samples, rounded to 8 bits, in place of images}. Where G's images are smaller than E's, x is reduced to
-      theirs, and samples, which E cannot take, are left out.
+      {"EGr": x to G(E(x)); "EGr_b": x to the reconstruction of the next example, cyclically; "EGg", "EGg_b": the
+      same for samples in place of examples, those of images rounded to 8 bits}. Where G's images are smaller than
+      E's, x is reduced to theirs, and samples, which E cannot take, are left out.
     """
-    seen = {"EGr": images}
+    seen = {"EGr": examples}
     if not model.reduces:
-        seen["EGg"] = np.round(model.generate(len(images), seed=seed) * 255.0) / 255.0
+        samples = model.generate(len(examples), seed=seed)
+        seen["EGg"] = np.round(samples * 255.0) / 255.0 if model.domain.name == "images" else samples
     errors = {}
     for name, x in seen.items():
         reconstructed, reduced = model.reconstruct(x), model.reduced(x)
@@ -59,19 +60,19 @@ def reconstruction(model, images, seed=0):
     return errors
 
 
-def nearest_samples(model, images, seed=0):
-    """NND: mean Euclidean distance from each image to the nearest of G's samples.
+def nearest_samples(model, examples, seed=0):
+    """NND: mean Euclidean distance from each example to the nearest of G's samples.
 
     Args:
       model: a Game with a generator.
-      images: float32 [N, H, W, C] in [0, 1], unseen in training.
+      examples: float32 [N, ...] in the model's domain, unseen in training.
       seed: of the samples; their order fixes which 1,000 are the first.
 
     Returns:
       {"NND/100": among 1,000 samples, "NND/10": 10,000, "NND": 100,000}.
     """
-    flat = model.reduced(images).reshape(len(images), -1)
-    best = np.full(len(images), np.inf, np.float32)
+    flat = model.reduced(examples).reshape(len(examples), -1)
+    best = np.full(len(examples), np.inf, np.float32)
     names = dict(zip(SAMPLES, ("NND/100", "NND/10", "NND"), strict=True))
     found, drawn = {}, 0
     while drawn < max(SAMPLES):

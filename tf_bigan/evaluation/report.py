@@ -26,6 +26,7 @@ _MEASURES = {
     "reconstruction_b": "reconstruction error, shuffled",
 }
 
+_RAW = ("pixels", "coordinates")  # examples as they are, in place of an encoder's features
 _OF_WEIGHTS = ("epochs", "initial_epochs", "weights")
 
 
@@ -60,7 +61,8 @@ def carried(earlier, header) -> dict | None:
 
 def other_than(earlier, header) -> list[str]:
     """What an earlier report is of other than `header` says, but for the weights: the keys that differ."""
-    told = {"untrained": header.get("untrained"), **earlier}  # which reports did not always tell
+    # What reports did not always tell.
+    told = {**{key: header.get(key) for key in ("untrained", "examples")}, **earlier}
     return [key for key, value in header.items() if key not in _OF_WEIGHTS and told.get(key) != value]
 
 
@@ -70,7 +72,7 @@ def rows(report, name, encoder, layer, **more) -> list[dict]:
     Args:
       report: as `evaluate` makes it.
       name: of the metric: "knn", "linear", "frozen_prefix", "fine_tuning" or "voc2007".
-      encoder: "trained", "untrained" or "pixels".
+      encoder: "trained", "untrained", or "pixels" of images and "coordinates" of points.
       layer: feature space.
       **more: what else the rows must have, as k=1.
     """
@@ -148,7 +150,7 @@ def table(report) -> str:
             lines.append("")
     if errors := report["results"].get("reconstruction"):
         lines.append(f"{'reconstruction error':34}{'paired':>16}{'shuffled':>16}")
-        for name, of in (("EGr", "images (EGr, EGr_b)"), ("EGg", "samples (EGg, EGg_b)")):
+        for name, of in (("EGr", f"{report.get('examples', 'images')} (EGr, EGr_b)"), ("EGg", "samples (EGg, EGg_b)")):
             if name in errors:
                 lines.append(f"  {of:32}{errors[name]:16.3f}{errors[f'{name}_b']:16.3f}")
         lines.append("")
@@ -168,6 +170,6 @@ def _spaces(found):
     known = ("encoder", "layer", "dimensions", "pool")
     for values_ in dict.fromkeys(tuple(row.get(key) for key in known) for row in found):
         space = dict(zip(known, values_, strict=True))
-        name = "pixels" if space["encoder"] == "pixels" else f"{space['encoder']} {space['layer']}"
+        name = space["encoder"] if space["encoder"] in _RAW else f"{space['encoder']} {space['layer']}"
         size = f"{space['dimensions']}, pooled" if space["pool"] else space["dimensions"]
         yield f"  {f'{name} ({size})':32}", space

@@ -65,6 +65,5 @@ def make_game(experiment, dtype="float32") -> Game:
         name=experiment.system,
         **system.settings(experiment),
     )
-    if domain.name == "images":
-        game.preparation = experiment.preparation
+    game.preparation = experiment.preparation
     return game

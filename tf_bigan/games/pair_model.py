@@ -80,6 +80,14 @@ def penultimate(network: keras.Model) -> str:
     return getattr(network, "penultimate", layers[-2].name)
 
 
+def _preparation(domain):
+    """The preparation that the shape of examples tells; None for images that are not square."""
+    if domain.name == "points":
+        return Preparation(dimensions=domain.shape[0])
+    height, width, channels = domain.shape
+    return Preparation(height, channels) if height == width else None
+
+
 class PairModel(keras.Model):
     """Networks, a prior and a posterior: codes and features of examples, and examples of codes.
 
@@ -93,8 +101,8 @@ class PairModel(keras.Model):
       seed: of everything random.
 
     Attributes:
-      preparation: a `Preparation`, what happens to images before `encode` and `features`; None for points and images
-        that are not square.
+      preparation: a `Preparation`, what happens to examples before `encode` and `features`: what
+        `open_data(..., like=model)` and exported modules do. None for images that are not square.
 
     Raises:
       InputError: networks whose shapes do not fit each other or the prior, or are not known; arguments of another type.
@@ -118,10 +126,7 @@ class PairModel(keras.Model):
         self._compiled = {}
         self._check_networks()
         self.domain = domain_of(self.example_shape)
-        # What `open_images(..., like=model)` and an exported module do to images of other sizes; a model that is made
-        # from an experiment has the experiment's.
-        height, width, channels = self.example_shape if self.domain.name == "images" else (0, 1, 0)
-        self.preparation = Preparation(height, channels) if height == width else None
+        self.preparation = _preparation(self.domain)  # `make_game` replaces it by its experiment's
 
     def _check_networks(self):
         latent_dim = self.prior.latent_dim

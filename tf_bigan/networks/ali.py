@@ -208,9 +208,9 @@ class _Builder:
         edge, (height, breadth, _) = self.table.edge, image_shape
         if (height, breadth) != (edge, edge):
             raise InputError(f"the networks of {architecture} take images of {edge}x{edge}, not {height}x{breadth}")
-        self._own_width = self.table.encoder[0][2]
-        if width * 32 % self._own_width:  # all channels are multiples of 32
-            raise InputError(f"width must be a multiple of {self._own_width // 32} for {architecture}, found {width}")
+        self._own_width = self.table.width
+        if width % (unit := self.table.width_unit):
+            raise InputError(f"width must be a multiple of {unit} for {architecture}, found {width}")
         self._width = width or self._own_width
         self.policy = keras.dtype_policies.get(dtype)
         self._stddev, self._sync, self._seed, self._network = stddev or STDDEV, sync_batch_norm, seed, name
@@ -285,7 +285,7 @@ def make(experiment, dtype, system) -> dict:
       system: the game's class, with `sees_codes` (D sees codes, too) and `zero_encoder` (E's output layer starts at 0).
     """
     shape, codes, units, shared = settings_of(experiment, dtype)
-    shared |= {"architecture": experiment.networks, "stddev": getattr(experiment, "init_stddev", 0.0)}
+    shared |= {"architecture": experiment.networks, "stddev": experiment.init_stddev}
     return {
         "encoder": lambda: ALIEncoder(
             experiment.encoder_shape,
@@ -296,6 +296,6 @@ def make(experiment, dtype, system) -> dict:
         ),
         "generator": lambda: ALIGenerator(shape, codes, **shared),
         "discriminator": lambda: ALIDiscriminator(
-            shape, codes if system.sees_codes else 0, dropout=getattr(experiment, "dropout", True), **shared
+            shape, codes if system.sees_codes else 0, dropout=experiment.dropout, **shared
         ),
     }

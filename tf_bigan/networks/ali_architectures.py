@@ -3,6 +3,7 @@
 Where paper and code differ, the tables follow the code, but for CIFAR-10's dropout.
 """
 
+import math
 from typing import NamedTuple
 
 
@@ -41,6 +42,18 @@ class Architecture(NamedTuple):
     code_bias: bool = False
     dropout: tuple = (0.2, 0.2)
     as_coded: tuple | None = None
+
+    @property
+    def width(self) -> int:
+        """The channels of E's first convolution, which those of all layers are scaled by."""
+        return self.encoder[0][2]
+
+    @property
+    def width_unit(self) -> int:
+        """The smallest width, of which all others are multiples: those that leave every layer whole channels."""
+        channels = [row[2] for row in self.encoder + self.generator]
+        channels += [row[2] // (self.pieces or 1) for row in self.images + self.codes + self.joint]
+        return self.width // math.gcd(self.width, *channels)
 
 
 ARCHITECTURES = {

@@ -36,7 +36,7 @@ def settings_of(experiment, dtype) -> tuple:
       How many outputs E has: one for each of them, or two if they are a Gaussian's means and log standard deviations.
       The arguments that all networks have in common.
     """
-    gaussian = getattr(experiment, "posterior", "squashed") == "gaussian"
+    gaussian = experiment.posterior == "gaussian"
     shared = {
         "width": experiment.width,
         "sync_batch_norm": experiment.sync_batch_norm,

@@ -208,14 +208,14 @@ def make(experiment, dtype, system) -> dict:
       system: the game's class, with `sees_codes` (D sees codes, too) and `zero_encoder` (E's output layer starts at 0).
     """
     shape, codes, units, shared = settings_of(experiment, dtype)
-    shared |= {"stddev": getattr(experiment, "init_stddev", 0.0)}
+    shared |= {"stddev": experiment.init_stddev}
     own = shared | {"width": max(experiment.width // 2, 1)}
     del own["sync_batch_norm"]  # D has no batch norm
     return {
         "encoder": lambda: MixtureEncoder(
             shape,
             codes,
-            noise=getattr(experiment, "posterior", "squashed") == "implicit",
+            noise=experiment.posterior == "implicit",
             gaussian=units > codes,
             zero_output=system.zero_encoder,
             **shared,

@@ -55,7 +55,7 @@ def import_run(pieces, workdir):
       InputError: pieces that are missing, damaged or do not fit their own flags, or a run in `workdir`.
     """
     pieces, run = pathlib.Path(pieces), RunDirectory(workdir)
-    if run.has_weights() or run.has_checkpoints():
+    if run.has_begun():
         raise InputError(f"{run.path} holds a run; give another --workdir")
     arrays, told = read_pieces(pieces)
     try:

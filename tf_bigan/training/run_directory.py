@@ -48,7 +48,7 @@ class RunDirectory:
             first, _, flags = path.read_text(encoding="utf-8").partition("\n")
         except (OSError, UnicodeDecodeError):
             raise InputError(f"{path} is missing or damaged, so {self.path} is no run directory") from None
-        if not first.startswith(_DIGEST) and (self.has_weights() or self.has_checkpoints()):
+        if not first.startswith(_DIGEST) and self.has_begun():
             raise InputError(f"{path} is damaged or was changed: its first line, with its SHA-256, is missing")
         if first.startswith(_DIGEST) and first != _DIGEST + _digest(flags):
             raise InputError(f"{path} is damaged or was changed: its SHA-256 is not the one in its first line")
@@ -67,7 +67,7 @@ class RunDirectory:
         Raises:
           InputError: the run here is another experiment; the message names the differing flags.
         """
-        if not (self.has_weights() or self.has_checkpoints()):
+        if not self.has_begun():
             return experiment
         recorded = self.experiment()
         experiment = experiment.filled_from(recorded)
@@ -96,7 +96,7 @@ class RunDirectory:
           InputError: data.json is damaged, or the data has no longer as many images as the run began with.
         """
         path = self.path / DATA
-        if not (path.exists() and (self.has_weights() or self.has_checkpoints())):
+        if not (path.exists() and self.has_begun()):
             return None
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
@@ -150,7 +150,7 @@ class RunDirectory:
 
         None is anything: a resumed run need not name them again.
         """
-        if other is None or not (self.has_weights() or self.has_checkpoints()):
+        if other is None or not self.has_begun():
             return
         began = [run["weights"] for run in self.initial()]
         if began[-1:] != [other.lineage()[-1]["weights"]]:
@@ -274,6 +274,10 @@ class RunDirectory:
         """One SHA-256 for all the weights, as SHA256SUMS has them: what an evaluation was of."""
         lines = read_checksums(self.path)
         return _digest("\n".join(line for line in sorted(lines) if line.endswith(".weights.h5")))
+
+    def has_begun(self) -> bool:
+        """Whether there is a run here, to resume or finished."""
+        return self.has_weights() or self.has_checkpoints()
 
     def has_checkpoints(self) -> bool:
         """Whether there is anything to resume from, damaged or not."""

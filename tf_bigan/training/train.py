@@ -55,14 +55,16 @@ def train(experiment: Experiment, workdir, data_dir=None, say=print, initial=Non
         optimizer begins anew. What trained them is recorded; a resumed run need not name them again.
 
     Raises:
-      InputError: settings, data, devices, run directory or initial weights that cannot work, or a loss that is not
-        finite.
+      InputError: settings, data, devices, run directory or initial weights that cannot work, a setting of a new run
+        that cannot have an effect, or a loss that is not finite.
       Terminated: after SIGTERM or SIGINT.
       WorkerLost: with several workers, if one of the others dies.
     """
     run = RunDirectory(workdir)
     initial = RunDirectory(initial) if initial else None
     run.check_initial(initial)
+    if not run.has_begun():
+        experiment.check_effects()
     experiment = run.resolve(experiment.sized())
     _set_up_tensorflow(experiment)
     experiment = dataclasses.replace(experiment, strategy=devices.pick_strategy(experiment.strategy))
@@ -90,13 +92,12 @@ def _train(experiment, run, initial, strategy, data_dir, say):
     data = open_data(
         experiment.dataset,
         experiment.split,
-        experiment.crop_size,
-        experiment.channels,
-        data_dir,
-        experiment.shorter_edge,
+        data_dir=data_dir,
         max_labels=experiment.max_labels,
+        **dataclasses.asdict(experiment.preparation),
     )
     data.check_batch(experiment.batch_size)
+    data.check_changes(experiment.crop, experiment.flip)
     experiment = dataclasses.replace(
         experiment, **_shape_settings(experiment, data), precision=policy, xla="on" if xla else "off"
     )
