@@ -80,7 +80,7 @@ MODELS = {
         # There are no maps that could lie channels last.
         {name: variant for name, variant in ALI_TORCH.items() if "channels-last" not in name},
         warmup=20,
-        plain=("--objective=paper", "--reconstruction_x=0", "--r1_penalty=0", "--r2_penalty=0"),
+        plain=("--objective=paper", "--reconstruction_x=0", "--r1_penalty=0", "--r2_penalty=0", "--penalty_interval=1"),
         short=("--split=train[:10000]",),
         shape=("--dimensions=2",),
         steps_per_call=10,  # as train.py has it
