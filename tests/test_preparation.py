@@ -89,7 +89,7 @@ def test_command_lines_give_the_same_features_from_a_model_and_its_module(photos
     status, _, stderr = run_tool(
         "extract_features.py", f"--module={module}", f"--dataset={photos}", "--image_size=64", f"--output={tmp_path}/x"
     )
-    assert status == 2 and "--image_size does not go with" in stderr and "Traceback" not in stderr
+    assert status == 2 and "error: --image_size does not go with" in stderr and "Traceback" not in stderr
 
 
 def test_a_module_of_before_says_that_it_has_no_preparation(photos, tmp_path):
@@ -146,12 +146,10 @@ def test_what_cannot_be_a_preparation_is_told(photos):
     with pytest.raises(InputError, match="shorter_edge 8 is less than the crops' 9 pixels"):
         Preparation(9, 3, 8)
     with pytest.raises(InputError, match="shorter_edge needs image_size"):
-        Preparation(shorter_edge=8)
+        open_images(str(photos), shorter_edge=8)
     with pytest.raises(InputError, match="this is no preparation of examples: 'x'"):
         Preparation.from_json("x")
-    with pytest.raises(
-        InputError, match="like must be a Preparation, or a model .* found str"
-    ):
+    with pytest.raises(InputError, match="like must be a Preparation, or a model .* found str"):
         open_images(str(photos), like="bigan_imagenet")
     with pytest.raises(InputError, match="mixture has points, not images"):
         open_data("mixture", like=tiny_game())

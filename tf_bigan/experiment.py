@@ -31,13 +31,11 @@ def _setting(
     operational=False,
     since=2,
     term=None,
-    beside=(),
 ):
     """One field: its default, what it means, its unit, where the default comes from, what it may be.
 
     An operational field does not decide the result: a resumed run may change it. `since` is the version of the settings
     that has the field first. `term` is the class of `games/terms` that the field turns on where it is not 0.
-    `beside` names settings of which one must not be 0 for this one to have an effect.
     """
     metadata = {
         "text": text,
@@ -49,7 +47,6 @@ def _setting(
         "operational": operational,
         "since": since,
         "term": term,
-        "beside": beside,
     }
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -182,7 +179,6 @@ class Experiment:
         "l2",
         "squared or absolute errors",
         choices=("l2", "l1"),
-        beside=("reconstruction_x", "reconstruction_z"),
     )
     r1_penalty: float = _setting(
         0.0,
@@ -203,7 +199,6 @@ class Experiment:
         "apply the penalties in every so-many-th step, as many times as strongly",
         "steps",
         minimum=1,
-        beside=("r1_penalty", "r2_penalty"),
     )
     denoising_feature_matching: float = _setting(
         0.0,
@@ -213,12 +208,8 @@ class Experiment:
         minimum=0.0,
         term=_TERMS + "denoising:DenoisingFeatureMatching",
     )
-    denoiser_layers: int = _setting(
-        10, "hidden layers of the denoiser", "layers", _DFM, minimum=1, beside=("denoising_feature_matching",)
-    )
-    denoiser_width: int = _setting(
-        2048, "units in each of them", "units", _DFM, minimum=1, beside=("denoising_feature_matching",)
-    )
+    denoiser_layers: int = _setting(10, "hidden layers of the denoiser", "layers", _DFM, minimum=1)
+    denoiser_width: int = _setting(2048, "units in each of them", "units", _DFM, minimum=1)
     batch_size: int = _FIRST(128, "batch over all replicas", "examples", _PAPER, minimum=2)
     constant_epochs: int = _FIRST(200, "epochs at the full learning rate", "epochs", _PAPER, minimum=0)
     decay_epochs: int = _FIRST(200, "then epochs of exponential decay", "epochs", _PAPER, minimum=0)
@@ -229,7 +220,6 @@ class Experiment:
         "fraction of learning_rate",
         _PAPER,
         minimum=0.0,
-        beside=("decay_epochs",),
     )
     beta_1: float = _FIRST(0.5, "Adam's decay of the first moment", source=_PAPER, minimum=0.0)
     beta_2: float = _FIRST(0.999, "Adam's decay of the second moment", source=_PAPER, minimum=0.0)
@@ -318,21 +308,19 @@ class Experiment:
         return (size, size, self.channels)
 
     def check_effects(self):
-        """Raises InputError for the first setting that is away from its default but cannot have an effect.
+        """Raises InputError for a setting away from its default that the networks or the system do not look at.
 
-        What a new run is to be is checked so when it begins; runs that are there already are taken as they are.
+        A new run's settings are checked when it begins; those of earlier runs are taken as they are. Details of a term
+        or a schedule that is turned off are left alone: a flagfile may be changed by one flag.
         """
         for field in dataclasses.fields(self):
             name, value = field.name, getattr(self, field.name)
             if value == field.default:
                 continue
-            others = {other: getattr(self, other) for other in field.metadata["beside"]}
             if name in FAMILIES[self.networks].unused:
                 why = f"networks={self.networks} have no {name}"
             elif name in UNUSED.get(self.system, ()):
                 why = f"system={self.system} has no {name}"
-            elif others and not any(others.values()):
-                why = f"{' and '.join(others)} {'are' if len(others) > 1 else 'is'} 0"
             else:
                 continue
             raise InputError(f"{why}, so {_line(name, value).strip()} has no effect")

@@ -23,8 +23,8 @@ class Preparation:
       dimensions: of points; 0 = as stored, or images.
 
     Raises:
-      InputError: a shorter edge without an image_size, or below it; dimensions beside what is of images; anything but
-        whole numbers from 0.
+      InputError: a shorter edge below image_size, dimensions beside what is of images, or anything but whole numbers
+        from 0.
     """
 
     image_size: int = 0
@@ -35,12 +35,10 @@ class Preparation:
     def __post_init__(self):
         for name, value in dataclasses.asdict(self).items():
             object.__setattr__(self, name, whole_number(value, name, 0))
-        if self.shorter_edge and not self.image_size:
-            raise InputError("shorter_edge needs image_size, the size of the crops")
-        if self.shorter_edge and self.shorter_edge < self.image_size:
+        if 0 < self.shorter_edge < self.image_size:
             raise InputError(f"shorter_edge {self.shorter_edge} is less than the crops' {self.image_size} pixels")
-        if self.dimensions and (self.image_size or self.channels):
-            raise InputError("dimensions are of points, image_size and channels of images; data cannot be both")
+        if self.dimensions and (self.image_size or self.channels or self.shorter_edge):
+            raise InputError("dimensions are of points, all else is of images; data cannot be both")
 
     @classmethod
     def of(cls, like) -> "Preparation":
@@ -73,7 +71,7 @@ class Preparation:
         """Of what domain the examples are: "images" or "points"; empty if nothing says so."""
         if self.dimensions:
             return "points"
-        return "images" if self.image_size or self.channels else ""
+        return "images" if self.image_size or self.channels or self.shorter_edge else ""
 
     def __str__(self):
         if self.dimensions:

@@ -71,6 +71,8 @@ def main():
             preparation = _preparation(module)
         except (OSError, ValueError, AttributeError) as error:
             raise InputError(f"{_MODULE.value} is no exported encoder: {str(error).splitlines()[0]}") from None
+        if _IMAGE_SIZE.value and hasattr(module, "preparation"):
+            raise InputError(f"--image_size does not go with {_MODULE.value}, which takes examples at {preparation}")
         dataset, max_labels = common.require(_DATASET), 0
         network, name = _function(module), " ".join(filter(None, [_MODULE.value, _LAYER.value]))
         fingerprint = sha256(pathlib.Path(_MODULE.value) / "variables" / "variables.data-00000-of-00001")
@@ -87,22 +89,11 @@ def main():
 
 
 def _preparation(module):
-    """How examples are to be prepared for an exported module.
-
-    Raises:
-      AttributeError: it is no exported encoder.
-      InputError: --image_size for a module that has a preparation of its own.
-    """
-    from tf_bigan.errors import InputError
+    """How examples are to be prepared for an exported module. Raises AttributeError if it is no encoder."""
     from tf_bigan.preparation import Preparation
 
     if hasattr(module, "preparation"):
-        preparation = Preparation.from_json(module.preparation().numpy().decode())
-        if _IMAGE_SIZE.value:
-            raise InputError(
-                f"--image_size does not go with {_MODULE.value}, which takes its examples at {preparation}"
-            )
-        return preparation
+        return Preparation.from_json(module.preparation().numpy().decode())
     preparation = Preparation(_IMAGE_SIZE.value, int(module.input_channels()))
     common.note(
         f"{_MODULE.value} does not say how its images are to be prepared, as an older tf_bigan exported it. Images are "

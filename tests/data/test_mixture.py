@@ -8,6 +8,7 @@ from tf_bigan.data.mixture import SIGMA, means
 from tf_bigan.data.order import Order
 from tf_bigan.domains import Points
 from tf_bigan.errors import InputError
+from tf_bigan.preparation import Preparation
 
 
 @pytest.fixture(scope="module")
@@ -134,13 +135,13 @@ def test_components_without_a_point_are_said(train):
 
 
 def test_points_have_the_dimensions_that_are_asked_for(digits_dir):
-    assert open_data("mixture", dimensions=2, domain="points").example_shape == (2,)
+    assert open_data("mixture", dimensions=2).example_shape == (2,)
     with pytest.raises(InputError, match="^mixture has points of 2 coordinates, not of 3$"):
         open_data("mixture", dimensions=3)
     with pytest.raises(InputError, match="^digits has images; --dimensions is for points$"):
         open_data("digits", data_dir=digits_dir, dimensions=2)
     with pytest.raises(InputError, match="^digits has images, not points$"):
-        open_data("digits", data_dir=digits_dir, domain="points")
+        open_data("digits", data_dir=digits_dir, like=Preparation(dimensions=2))
 
 
 @pytest.mark.parametrize("split, first", [("train", 0), ("train", 998), ("test[:130]", 5)])

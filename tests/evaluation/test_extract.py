@@ -127,7 +127,7 @@ def test_features_of_points_from_a_model_and_from_its_module(tmp_path):
         with np.load(file) as found:
             np.testing.assert_allclose(found["features"], model.features(points), atol=1e-4)
             np.testing.assert_array_equal(found["labels"], labels)
-            assert " of mixture test[:50], weights " in str(found["description"])
+            assert " of mixture test[:50] at 2 coordinates, weights " in str(found["description"])
 
 
 def test_what_points_cannot_have_is_said_in_a_line(tmp_path, digits_dir):
@@ -136,7 +136,7 @@ def test_what_points_cannot_have_is_said_in_a_line(tmp_path, digits_dir):
     for asked, message in (
         (["--model=ali_mixture", "--dataset=digits"], "digits has images, not points"),
         (["--model=bigan_digits", "--dataset=mixture"], "mixture has points, not images"),
-        ([f"--module={module}", "--dataset=mixture", "--image_size=8"], "takes points; --image_size is for images"),
+        ([f"--module={module}", "--dataset=mixture", "--image_size=8"], "which takes examples at 2 coordinates"),
         ([f"--module={generator}", "--dataset=mixture"], "is no exported encoder"),
     ):
         status, _, stderr = run_tool(

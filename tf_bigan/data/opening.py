@@ -139,6 +139,8 @@ def _image_data(name, source, preparation):
     if channels not in (1, 3):
         raise InputError(f"{name} has images of {channels} channels; --channels=1 or 3 converts them")
     cropped = bool(image_size)
+    if preparation.shorter_edge and not cropped:
+        raise InputError("shorter_edge needs image_size, the size of the crops")
     if not image_size:
         if height is None or width is None or height != width:
             found = "varying sizes" if height is None or width is None else f"{height}x{width} pixels"
