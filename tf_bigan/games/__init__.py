@@ -3,7 +3,6 @@
 from tf_bigan import registry
 from tf_bigan.domains import domain_of
 from tf_bigan.errors import InputError
-from tf_bigan.games import objectives
 from tf_bigan.games.ali import ALI
 from tf_bigan.games.autoencoder import AutoencoderL1, AutoencoderL2
 from tf_bigan.games.bigan import BiGAN
@@ -60,7 +59,7 @@ def make_game(experiment, dtype="float32") -> Game:
         prior,
         terms=terms,
         posterior=make_posterior(experiment.posterior_of(prior)),
-        objective=objectives.RELATIVISTIC if experiment.objective == "relativistic" else None,
+        objective=experiment.objective,
         seed=experiment.seed,
         name=experiment.system,
         **system.settings(experiment),
