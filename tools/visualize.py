@@ -42,7 +42,7 @@ def main():
     possible = [f for f in _FIGURES if model.encoder is not None or f not in ("reconstructions", "interpolations")]
     points = model.domain.name == "points"
     if points:
-        possible = [f for f in possible if f in ("samples", "reconstructions")]
+        possible = [f for f in possible if f in ("samples", "reconstructions", "interpolations")]
     wanted = _WANTED.value or possible
     if missing := set(wanted) - set(possible):
         lacks_encoder = model.encoder is None and missing <= {"reconstructions", "interpolations"}
@@ -72,7 +72,8 @@ def main():
         sheets["reconstructions"] = figures.reconstructions(model, images)
     if "interpolations" in wanted:
         half = min(rows, len(images) // 2)
-        sheets["interpolations"] = figures.interpolations(model, images[:half], images[half : 2 * half])
+        steps = 100 if points else 9  # dots that make a line, or images in a row
+        sheets["interpolations"] = figures.interpolations(model, images[:half], images[half : 2 * half], steps)
     if "filters" in wanted:
         for role, network in model.networks.items():
             if not hasattr(network, "image_filters"):

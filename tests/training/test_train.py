@@ -189,7 +189,7 @@ def test_help_explains_every_flag():
     assert "python tools/train.py --flagfile=" in stdout
     for name in ("workdir", "data_dir", "flagfile", *Experiment.__dataclass_fields__):
         assert f"--{name}" in stdout
-    assert "batch over all replicas [images] (Donahue et al. 2017, appendix)" in stdout
+    assert "batch over all replicas [examples] (Donahue et al. 2017, appendix)" in stdout
 
 
 @pytest.mark.parametrize(

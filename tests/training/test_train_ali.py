@@ -116,7 +116,7 @@ def test_ali_of_points_with_terms_resumes_to_the_bit(tmp_path):
         assert title in stdout
     status, stdout, stderr = run_tool("visualize.py", f"--model={tmp_path / 'whole'}", f"--output={tmp_path / 'p'}")
     assert status == 0, stderr
-    assert sorted(os.listdir(tmp_path / "p")) == ["reconstructions.png", "samples.png"]
+    assert sorted(os.listdir(tmp_path / "p")) == ["interpolations.png", "reconstructions.png", "samples.png"]
     tf_bigan.export(model, tmp_path / "module", role="generator")
 
 

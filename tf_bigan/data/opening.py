@@ -63,7 +63,6 @@ def open_data(
         dataset = os.path.join(os.curdir, dataset)
     if isinstance(dataset, Source):
         source, name = dataset, dataset.origin
-        source = FirstClasses(name, source, max_labels) if max_labels else source
     elif not isinstance(dataset, str):
         raise InputError(
             f"a data set is a name, a folder or a source, found {type(dataset).__name__}; "
@@ -72,10 +71,11 @@ def open_data(
     elif not isinstance(split, str):
         raise InputError(f"split must be a text, as 'train' or 'train[:50%]', found {shown(split)}")
     else:
-        source, name = open_source(dataset, split, data_dir, max_labels), dataset
+        source, name = open_source(dataset, split, data_dir), dataset
     if not source.count:
-        where = f"{name} split {source.split!r}" if source.split else name
-        raise InputError(f"{where} {f'has no example of its first {max_labels} classes' if max_labels else 'is empty'}")
+        raise InputError(f"{_place(name, source)} is empty")
+    if max_labels and not (source := FirstClasses(name, source, max_labels)).count:
+        raise InputError(f"{_place(name, source)} has no example of its first {max_labels} classes")
     points = len(source.stored_shape) == 1
     _check_domain(name, "points" if points else "images", preparation, like is not None)
     data = _point_data(name, source, preparation) if points else _image_data(name, source, preparation)
@@ -105,6 +105,10 @@ def open_images(
     if not isinstance(data, ImageData):
         raise InputError(f"{data.name} has {data.domain.name}, not images")
     return data
+
+
+def _place(name, source):
+    return f"{name} split {source.split!r}" if source.split else name
 
 
 def _preparation(like, **options):

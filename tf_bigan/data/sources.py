@@ -16,13 +16,8 @@ from tf_bigan.data.tfds_source import TFDSSource
 from tf_bigan.errors import InputError, NoData
 
 
-def open_source(dataset: str, split: str, data_dir: str | None, max_labels: int = 0):
-    """The source called `dataset`: a folder if it is written as a path, "mixture", else a TFDS name.
-
-    With `max_labels`, only the examples of the first so many classes.
-    """
-    if max_labels:
-        return FirstClasses(dataset, open_source(dataset, split, data_dir), max_labels)
+def open_source(dataset: str, split: str, data_dir: str | None):
+    """The source called `dataset`: a folder if it is written as a path, "mixture", else a TFDS name."""
     if folder := _folder(dataset):
         return FolderSource(folder)
     if dataset == mixture.NAME:
