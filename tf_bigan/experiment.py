@@ -21,16 +21,7 @@ AUTO = "auto"
 
 
 def _setting(
-    default,
-    text,
-    unit="",
-    source="",
-    choices=None,
-    minimum=None,
-    maximum=None,
-    operational=False,
-    since=2,
-    term=None,
+    default, text, unit="", source="", choices=None, minimum=None, maximum=None, operational=False, since=2, term=None
 ):
     """One field: its default, what it means, its unit, where the default comes from, what it may be.
 
@@ -175,11 +166,7 @@ class Experiment:
         minimum=0.0,
         term=_TERMS + "reconstruction:ReconstructionZ",
     )
-    reconstruction_error: str = _setting(
-        "l2",
-        "squared or absolute errors",
-        choices=("l2", "l1"),
-    )
+    reconstruction_error: str = _setting("l2", "squared or absolute errors", choices=("l2", "l1"))
     r1_penalty: float = _setting(
         0.0,
         "gamma of D's penalty gamma / 2 |gradient|^2 at the real pairs; 0 = no such term",
@@ -195,10 +182,7 @@ class Experiment:
         term=_TERMS + "gradient_penalty:R2",
     )
     penalty_interval: int = _setting(
-        1,
-        "apply the penalties in every so-many-th step, as many times as strongly",
-        "steps",
-        minimum=1,
+        1, "apply the penalties in every so-many-th step, as many times as strongly", "steps", minimum=1
     )
     denoising_feature_matching: float = _setting(
         0.0,
@@ -215,11 +199,7 @@ class Experiment:
     decay_epochs: int = _FIRST(200, "then epochs of exponential decay", "epochs", _PAPER, minimum=0)
     learning_rate: float = _FIRST(2e-4, "Adam's step size", source=_PAPER, minimum=0.0)
     final_learning_rate: float = _FIRST(
-        0.01,
-        "the last epoch's learning rate",
-        "fraction of learning_rate",
-        _PAPER,
-        minimum=0.0,
+        0.01, "the last epoch's learning rate", "fraction of learning_rate", _PAPER, minimum=0.0
     )
     beta_1: float = _FIRST(0.5, "Adam's decay of the first moment", source=_PAPER, minimum=0.0)
     beta_2: float = _FIRST(0.999, "Adam's decay of the second moment", source=_PAPER, minimum=0.0)
