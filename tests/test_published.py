@@ -26,7 +26,7 @@ with np.load(FIXTURES / "published.npz") as arrays:
     ARRAYS = dict(arrays)
 
 # Entries with flags alone, whose training is still to come, have nothing to hold yet.
-MODELS = [name for name in zoo.list_models() if (zoo.zoo_path() / name / zoo.METRICS).exists()]
+MODELS = [name for name in zoo.list_models() if (zoo.zoo_path() / name / zoo.REPORT).exists()]
 LOADED = [name for name in MODELS if RunDirectory(zoo.zoo_path() / name).has_weights()]
 # Runs of published tables that are not entries of the zoo.
 SEEDS = sorted(path.parent.name for path in (ROOT / "benchmarks" / "training_seeds").glob(f"*/{FLAGFILE}"))
@@ -43,7 +43,7 @@ CROP_STEPS = (0, 3)
 def record_of_run(path) -> dict:
     """What identifies a run directory, as JSON has it."""
     run = RunDirectory(path)
-    report = json.loads((run.path / zoo.METRICS).read_text())
+    report = json.loads((run.path / zoo.REPORT).read_text())
     experiment = run.experiment()
     return {
         "experiment": dataclasses.asdict(experiment),
@@ -136,7 +136,7 @@ def test_flagfiles_mean_what_they_meant(path, recorded):
 @pytest.mark.parametrize("path, recorded", runs())
 def test_untrained_networks_keep_their_digest(path, recorded):
     digest = RunDirectory(path).experiment().fresh_digest()
-    report = json.loads((path / zoo.METRICS).read_text())
+    report = json.loads((path / zoo.REPORT).read_text())
     assert digest == recorded["fresh_digest"]
     assert digest == report.get("untrained", digest)  # which older reports do not name
 
@@ -144,7 +144,7 @@ def test_untrained_networks_keep_their_digest(path, recorded):
 @pytest.mark.parametrize("path, recorded", runs())
 def test_weights_are_those_of_the_report(path, recorded):
     run = RunDirectory(path)
-    assert json.loads((path / zoo.METRICS).read_text())["weights"] == recorded["weights"]
+    assert json.loads((path / zoo.REPORT).read_text())["weights"] == recorded["weights"]
     assert [began["weights"] for began in run.initial()] == recorded["initial"]
     if run.has_weights():
         assert run.weights_digest() == recorded["weights"]

@@ -7,6 +7,7 @@ from helpers import ROOT, run_tool, tiny, tiny_game
 
 from tf_bigan import zoo
 from tf_bigan.evaluation.report import rows
+from tf_bigan.evaluation.report_files import read_report, write_report
 from tf_bigan.training.run_directory import RunDirectory
 
 LAYERS = [f"conv{n}" for n in range(1, 6)]
@@ -42,7 +43,7 @@ def linear_report(run, seed, trained):
 def runs(tmp_path):
     for seed, accuracy in ((142, 20.0), (143, 24.0)):
         run = finished_run(tmp_path / f"bigan_imagenet-seed{seed}", seed)
-        zoo.write_report(run.path / zoo.METRICS, linear_report(run, seed, accuracy))
+        write_report(run.path / zoo.REPORT, linear_report(run, seed, accuracy))
     return tmp_path
 
 
@@ -64,7 +65,7 @@ def test_layers_beside_the_untrained_encoder_s(runs):
 
 
 def test_runs_of_another_length_are_lines_of_their_own(runs):
-    path = runs / "bigan_imagenet-seed143" / zoo.METRICS
+    path = runs / "bigan_imagenet-seed143" / zoo.REPORT
     path.write_text(json.dumps(json.loads(path.read_text()) | {"initial_epochs": [20]}))
     lines = lines_of(runs, "--table=imagenet_linear", "--seeds=142,143")
     assert f"BiGAN, photos {'20.00 ' * 5}2 1" in lines and f"BiGAN, photos {'24.00 ' * 5}20+2 1" in lines
@@ -72,7 +73,7 @@ def test_runs_of_another_length_are_lines_of_their_own(runs):
 
 def test_runs_of_other_flags_are_lines_of_their_own(runs):
     run = finished_run(runs / "bigan_imagenet-seed144", 144, batch_size=7)
-    zoo.write_report(run.path / zoo.METRICS, linear_report(run, 144, 30.0))
+    write_report(run.path / zoo.REPORT, linear_report(run, 144, 30.0))
     lines = lines_of(runs, "--table=imagenet_linear", "--seeds=142,143,144")
     for mean, seeds, batch in (("22.00 ± 2.83 ", 2, 128), ("30.00 ", 1, 7)):
         at = lines.index(f"BiGAN, photos {mean * 5}2 {seeds}")
@@ -82,10 +83,10 @@ def test_runs_of_other_flags_are_lines_of_their_own(runs):
 
 def test_the_zoo_s_run_and_another_of_its_seed_stand_side_by_side(runs):
     run = finished_run(runs / "bigan_imagenet-seed42", 42)
-    zoo.write_report(run.path / zoo.METRICS, linear_report(run, 42, 18.0))
+    write_report(run.path / zoo.REPORT, linear_report(run, 42, 18.0))
     lines = lines_of(runs, "--table=imagenet_linear", "--seeds=42,142")
     assert f"BiGAN, photos {'19.00 ± 1.41 ' * 5}2 2" in lines
-    zoo_s = rows(zoo.read_report(zoo.zoo_path() / "bigan_imagenet" / zoo.METRICS), "linear", "trained", "conv3")
+    zoo_s = rows(read_report(zoo.zoo_path() / "bigan_imagenet" / zoo.REPORT), "linear", "trained", "conv3")
     told = [line for line in lines if line.startswith("BiGAN, tiny_imagenet_80") and line.endswith(" 20+10 1")]
     assert f" {zoo_s[0]['accuracy']:.2f} " in told[0]
 
@@ -98,7 +99,7 @@ def test_transfers_of_the_zoo(tmp_path):
     ):
         lines = lines_of(tmp_path, f"--table={table}")
         for name, method in (("bigan_imagenet", "BiGAN"), ("gan_imagenet", "D")):
-            report = zoo.read_report(zoo.zoo_path() / name / zoo.METRICS)
+            report = read_report(zoo.zoo_path() / name / zoo.REPORT)
             for encoder, head in (("trained", "tiny_imagenet_80"), ("untrained", "untrained")):
                 (row,) = rows(report, metric, encoder, layer)
                 (line,) = [line for line in lines if line.startswith(f"{method}, {head} ")]
@@ -118,7 +119,7 @@ def test_transfers_of_other_settings_are_lines_of_their_own(tmp_path):
             for layer in LAYERS
         ]
         report = linear_report(run, seed, 0.0)
-        zoo.write_report(run.path / zoo.METRICS, report | {"results": {"frozen_prefix": found}})
+        write_report(run.path / zoo.REPORT, report | {"results": {"frozen_prefix": found}})
     lines = lines_of(tmp_path, "--table=imagenet_frozen", "--seeds=142,143")
     for epochs in (5, 10):
         at = lines.index(f"BiGAN, photos {f'{2.0 * epochs:.2f} ' * 5}2 1")
@@ -131,7 +132,7 @@ def test_notrain_evaluates_nothing():
 
 
 def test_only_reports_of_the_weights_that_are_there_count(runs):
-    path = runs / "bigan_imagenet-seed142" / zoo.METRICS
+    path = runs / "bigan_imagenet-seed142" / zoo.REPORT
     report = json.loads(path.read_text())
     path.write_text(json.dumps(report | {"weights": "of others"}))
     lines = lines_of(runs, "--table=imagenet_linear", "--seeds=142,143")

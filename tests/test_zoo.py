@@ -16,6 +16,7 @@ from tf_bigan import zoo
 from tf_bigan.data import open_images
 from tf_bigan.errors import InputError
 from tf_bigan.evaluation.report import values
+from tf_bigan.evaluation.report_files import read_report, write_report
 from tf_bigan.training.run_directory import RunDirectory
 
 PUBLISHED = [name for name in zoo.list_models() if RunDirectory(zoo.zoo_path() / name).has_weights()]
@@ -42,7 +43,7 @@ def make_run(path, **changes):
         "protocols": {"reconstruction": "as it is"},
         "results": {"reconstruction": {"EGr": 1.25, "EGr_b": 2.5, "EGg": 1.0, "EGg_b": 2.0}},
     }
-    zoo.write_report(run.path / zoo.METRICS, report)
+    write_report(run.path / zoo.REPORT, report)
     return game
 
 
@@ -67,12 +68,12 @@ def test_something_is_published():
     assert "bigan_digits" in PUBLISHED
 
 
-@pytest.mark.parametrize("name", [n for n in zoo.list_models() if (zoo.zoo_path() / n / zoo.METRICS).exists()])
+@pytest.mark.parametrize("name", [n for n in zoo.list_models() if (zoo.zoo_path() / n / zoo.REPORT).exists()])
 def test_cards_tell_the_numbers_of_the_metrics_file(name):
-    from tf_bigan.evaluation.report import table
+    from tf_bigan.evaluation.table import table
 
     folder = zoo.zoo_path() / name
-    assert table(zoo.read_report(folder / zoo.METRICS)) in (folder / zoo.CARD).read_text()
+    assert table(read_report(folder / zoo.REPORT)) in (folder / zoo.CARD).read_text()
 
 
 def test_unknown_names_list_the_nearest():
@@ -177,8 +178,8 @@ def test_publish_copies_the_run_and_writes_its_card(tmp_path):
 def test_the_card_s_commands_work_as_they_stand(tmp_path, weights, kept):
     make_run(tmp_path / "run")
     told = {"reconstruction": ["--metrics=reconstruction"], "fine_tuning": ["--metrics=fine_tuning --seed=1"]}
-    path = tmp_path / "run" / zoo.METRICS
-    path.write_text(json.dumps(zoo.read_report(path) | {"commands": told}))
+    path = tmp_path / "run" / zoo.REPORT
+    path.write_text(json.dumps(read_report(path) | {"commands": told}))
     entry = zoo.publish(tmp_path / "run", "tiny", "x", weights=weights, zoo=tmp_path / "zoo")
     model = "tiny" if weights else "DIR"
     lines = [line.strip() for line in (entry / "README.md").read_text().splitlines() if "evaluate.py" in line]
@@ -201,18 +202,18 @@ def test_an_evaluation_of_an_entry_is_added_to_it(tmp_path):
     make_run(tmp_path / "run")
     entry = zoo.publish(tmp_path / "run", "tiny", "nobody's data.", zoo=tmp_path / "zoo", notes="Grey images only.")
     before = {path.name: path.read_bytes() for path in entry.iterdir()}
-    report = zoo.read_report(entry / zoo.METRICS)
+    report = read_report(entry / zoo.REPORT)
     more = {
         "protocols": {"nnd": "to samples"},
         "commands": {"nnd": ["--metrics=nnd"]},
         "results": {"nnd": {"NND": 3.25}},
     }
     path = tmp_path / "more.json"
-    zoo.write_report(path, report | more)
+    write_report(path, report | more)
     arguments = [f"--add={path}", "--name=tiny", f"--zoo={tmp_path}/zoo"]
     status, stdout, stderr = run_tool("publish.py", *arguments)
     assert status == 0 and stdout == f"published {entry}\n", stderr
-    published = zoo.read_report(entry / zoo.METRICS)
+    published = read_report(entry / zoo.REPORT)
     assert published["results"] == report["results"] | more["results"]
     text, was = (entry / "README.md").read_text(), before["README.md"].decode()
     assert "3.250" in text and "1.250" in text and "--model=tiny --metrics=nnd\n" in text
@@ -230,15 +231,15 @@ def test_an_evaluation_of_an_entry_is_added_to_it(tmp_path):
     assert status == 2 and "--add takes an entry as it is" in stderr
     with pytest.raises(InputError, match="other is no published entry: it has no metrics.json"):
         zoo.publish_metrics(path, "other", tmp_path / "zoo")
-    zoo.write_report(path, report | more | {"weights": "0" * 64, "evaluation_seed": 1})
+    write_report(path, report | more | {"weights": "0" * 64, "evaluation_seed": 1})
     with pytest.raises(InputError, match="more.json is of other weights, evaluation_seed than .*metrics.json"):
         zoo.publish_metrics(path, "tiny", tmp_path / "zoo")
 
 
 def test_an_entry_s_precision_is_the_one_it_trained_in(tmp_path, monkeypatch):
     make_run(tmp_path / "run", precision="mixed_bfloat16")
-    path = tmp_path / "run" / zoo.METRICS
-    path.write_text(json.dumps(zoo.read_report(path) | {"training_precision": "mixed_bfloat16"}))
+    path = tmp_path / "run" / zoo.REPORT
+    path.write_text(json.dumps(read_report(path) | {"training_precision": "mixed_bfloat16"}))
     monkeypatch.setattr(zoo, "zoo_path", lambda: tmp_path / "zoo")
     zoo.publish(tmp_path / "run", "tiny", "x")
     assert RunDirectory(tmp_path / "zoo" / "tiny").experiment().precision == "auto"
@@ -279,7 +280,7 @@ def test_only_finished_evaluated_runs_are_published(tmp_path):
     (tmp_path / "metrics.json").unlink()
     with pytest.raises(InputError, match="has no metrics.json; run tools/evaluate.py"):
         zoo.publish(tmp_path, "tiny", "", zoo=tmp_path / "zoo")
-    zoo.write_report(tmp_path / "metrics.json", {"weights": run.weights_digest(), "protocols": {}, "results": {}})
+    write_report(tmp_path / "metrics.json", {"weights": run.weights_digest(), "protocols": {}, "results": {}})
     run.log.unlink()
     with pytest.raises(InputError, match="metrics.jsonl is missing or damaged"):
         zoo.publish(tmp_path, "tiny", "", zoo=tmp_path / "zoo")
@@ -309,21 +310,21 @@ def test_weights_written_during_publishing_are_not_published(tmp_path, monkeypat
 def test_reports_of_the_same_evaluation_add_up(tmp_path):
     path = tmp_path / "metrics.json"
     row = {"encoder": "trained", "seed": 1, "layer": "conv1"}
-    zoo.write_report(path, {"dataset": "a", "protocols": {"knn": "p"}, "results": {"knn": [row]}})
-    zoo.write_report(path, {"dataset": "a", "protocols": {"nnd": "q"}, "results": {"nnd": {}}})
-    assert zoo.read_report(path)["results"] == {"knn": [row], "nnd": {}}
-    assert zoo.read_report(path)["protocols"] == {"knn": "p", "nnd": "q"}
+    write_report(path, {"dataset": "a", "protocols": {"knn": "p"}, "results": {"knn": [row]}})
+    write_report(path, {"dataset": "a", "protocols": {"nnd": "q"}, "results": {"nnd": {}}})
+    assert read_report(path)["results"] == {"knn": [row], "nnd": {}}
+    assert read_report(path)["protocols"] == {"knn": "p", "nnd": "q"}
     other = row | {"layer": "conv2"}  # by another protocol they do not stand side by side
-    zoo.write_report(path, {"dataset": "a", "protocols": {"knn": "r"}, "results": {"knn": [other]}})
-    assert zoo.read_report(path)["results"] == {"knn": [other], "nnd": {}}
-    zoo.write_report(path, {"dataset": "b", "protocols": {"nnd": "q"}, "results": {"nnd": {}}})
-    assert zoo.read_report(path)["results"] == {"nnd": {}}
+    write_report(path, {"dataset": "a", "protocols": {"knn": "r"}, "results": {"knn": [other]}})
+    assert read_report(path)["results"] == {"knn": [other], "nnd": {}}
+    write_report(path, {"dataset": "b", "protocols": {"nnd": "q"}, "results": {"nnd": {}}})
+    assert read_report(path)["results"] == {"nnd": {}}
 
     def written(command, *rows, pool=4):
         rows = [{"encoder": e, "seed": 1, "layer": layer, "pool": pool, "accuracy": a} for e, layer, a in rows]
         report = {"dataset": "b", "protocols": {}, "results": {"linear": rows}, "commands": {"linear": [command]}}
-        zoo.write_report(path, report)
-        report = zoo.read_report(path)
+        write_report(path, report)
+        report = read_report(path)
         found = [(row["layer"], row["pool"], row["accuracy"]) for row in report["results"]["linear"]]
         return found, report["commands"]["linear"]
 
@@ -346,28 +347,28 @@ def test_baselines_stay_when_weights_change(tmp_path):
         header = {"epochs": 2, "weights": weights, "dataset": "a", "untrained": untrained, **more}
         return header | {"protocols": {metric: "p"}, "commands": {metric: [metric]}, "results": {metric: found}}
 
-    zoo.write_report(path, report("old", "knn", rows) | {"initial_epochs": [7]})
-    zoo.write_report(path, report("old", "nnd", {"NND": 1.0}) | {"initial_epochs": [7]})
-    zoo.write_report(path, report("new", "linear", rows))
-    found = zoo.read_report(path)
+    write_report(path, report("old", "knn", rows) | {"initial_epochs": [7]})
+    write_report(path, report("old", "nnd", {"NND": 1.0}) | {"initial_epochs": [7]})
+    write_report(path, report("new", "linear", rows))
+    found = read_report(path)
     assert found["weights"] == "new" and "initial_epochs" not in found
     assert found["results"] == {"knn": rows[1:], "linear": rows}
     assert found["commands"] == {"knn": ["knn"], "linear": ["linear"]}
     for other in (report("newer", "nnd", {}, untrained="v"), report("newer", "nnd", {}, dataset="b")):
         shutil.copyfile(path, tmp_path / "copy.json")
-        zoo.write_report(tmp_path / "copy.json", other)
-        assert zoo.read_report(tmp_path / "copy.json")["results"] == {"nnd": {}}
+        write_report(tmp_path / "copy.json", other)
+        assert read_report(tmp_path / "copy.json")["results"] == {"nnd": {}}
 
 
 def test_other_json_is_no_report(tmp_path):
     for content in ("[]", "3", '{"a": 1}', '{"results": []}'):
         (tmp_path / "a.json").write_text(content)
         with pytest.raises(InputError, match="a.json is no evaluation report"):
-            zoo.read_report(tmp_path / "a.json")
+            read_report(tmp_path / "a.json")
 
 
 def test_features_pooled_and_not_are_lines_of_their_own():
-    from tf_bigan.evaluation.report import table
+    from tf_bigan.evaluation.table import table
 
     space = {"encoder": "trained", "layer": "conv5", "seed": 1, "dimensions": 8, "converged": True}
     rows = [{**space, "pool": 0, "accuracy": 10.0}, {**space, "pool": 4, "accuracy": 20.0}]
@@ -473,18 +474,18 @@ def test_the_tools_one_after_another(digits_dir, tmp_path):
         "evaluate.py", "--model=bigan_digits", "--metrics=knn,reconstruction", data, f"--json={tmp_path}/r.json"
     )
     assert status == 0, stderr
-    recorded = zoo.read_report(zoo.zoo_path() / "bigan_digits" / zoo.METRICS)["results"]
-    again = zoo.read_report(tmp_path / "r.json")["results"]
+    recorded = read_report(zoo.zoo_path() / "bigan_digits" / zoo.REPORT)["results"]
+    again = read_report(tmp_path / "r.json")["results"]
     for old, new in zip(recorded["knn"], again["knn"], strict=True):
         assert old["accuracy"] == pytest.approx(new["accuracy"], abs=0.6)  # two queries of 360
     assert again["reconstruction"]["EGr"] == pytest.approx(recorded["reconstruction"]["EGr"], rel=1e-3)
 
-    report = zoo.read_report(tmp_path / "r.json") | {"evaluation_seed": 5}
+    report = read_report(tmp_path / "r.json") | {"evaluation_seed": 5}
     (tmp_path / "r.json").write_text(json.dumps(report))
     status, stdout, stderr = run_tool("evaluate.py", "--model=bigan_digits", data, f"--json={tmp_path}/r.json")
     assert status == 2
     assert "r.json holds an evaluation of other settings (evaluation_seed); give another --json" in stderr
-    assert zoo.read_report(tmp_path / "r.json") == report
+    assert read_report(tmp_path / "r.json") == report
 
     assert run_tool("export.py", "--model=bigan_digits", f"--output={tmp_path}/module")[0] == 0
     for source in (["--model=bigan_digits"], [f"--module={tmp_path}/module", "--dataset=digits"]):
@@ -523,7 +524,7 @@ def test_reproduce_prints_published_rows():
     assert status == 0, stderr
     lines = [" ".join(line.split()) for line in stdout.splitlines()]
     for method, paper, name in (("BiGAN", "97.39", "bigan"), ("AE (l1)", "97.63", "autoencoder_l1")):
-        report = zoo.read_report(zoo.zoo_path() / f"{name}_mnist" / zoo.METRICS)
+        report = read_report(zoo.zoo_path() / f"{name}_mnist" / zoo.REPORT)
         (ours,) = values(report, "knn", "trained", "penultimate", metric="euclidean", k=1)
         assert f"{method}, paper {paper}" in lines
         assert f"{method}, mnist {ours:.2f} {report['epochs']} 1" in lines

@@ -1,7 +1,8 @@
-"""The names that flags know: systems and families of networks, and where each is defined. Imports no TensorFlow.
+"""The names that flags know: systems, families of networks and measures, and where each is defined.
 
-Both say which settings they have no use for; `Experiment.check_effects` refuses those that are not at their defaults.
-Another system or family is one line here. Terms are found through the settings of `Experiment` that turn them on.
+Imports no TensorFlow. Systems and families say which settings they have no use for; `Experiment.check_effects` refuses
+those that are not at their defaults. Another system, family or measure is one line here. Terms are found through the
+settings of `Experiment` that turn them on.
 """
 
 import dataclasses
@@ -61,6 +62,19 @@ FAMILIES = {
     "mixture": Family(
         "tf_bigan.networks.mixture", width=400, latent_dim=2, domain="points", unused=(*_DUMOULIN, "dropout")
     ),
+}
+
+
+# Name of a measure -> module and class, in the order in which a report's results are printed.
+MEASURES = {
+    "knn": "tf_bigan.evaluation.measures.knn:KNN",
+    "linear": "tf_bigan.evaluation.measures.linear_probe:LinearProbe",
+    "frozen_prefix": "tf_bigan.evaluation.measures.classifiers:FrozenPrefix",
+    "fine_tuning": "tf_bigan.evaluation.measures.classifiers:FineTuning",
+    "voc2007": "tf_bigan.evaluation.measures.classifiers:VOC2007",
+    "reconstruction": "tf_bigan.evaluation.measures.reconstruction:Reconstruction",
+    "nnd": "tf_bigan.evaluation.measures.nearest_samples:NearestSamples",
+    "modes": "tf_bigan.evaluation.measures.modes:Modes",
 }
 
 

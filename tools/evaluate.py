@@ -4,8 +4,8 @@
   python tools/evaluate.py --model=bigan_imagenet --metrics=knn,linear --layers=conv1,conv2,conv3,conv4,conv5 --pool=4
   python tools/evaluate.py --model=bigan_imagenet --metrics=frozen_prefix,fine_tuning,voc2007 --json=/tmp/transfer.json
 
-The metrics of the last line train classifiers, for hours perhaps. Each result is written at once; what the report holds
-already of the same weights, data and settings is not measured again.
+The metrics of the last line train classifiers, which can take hours. Each result is written at once. What the report
+holds already of the same weights, data and settings is not measured again.
 """
 
 import pathlib
@@ -14,19 +14,21 @@ import sys
 import common
 from absl import flags
 
+from tf_bigan.evaluation.settings import PRECISIONS, EvaluationSettings, TransferSettings, VOCSettings
+from tf_bigan.registry import MEASURES
+
 _MODEL = flags.DEFINE_string("model", None, "a zoo model's name, or a run directory; required")
 _METRICS = flags.DEFINE_list(
     "metrics",
     "knn,reconstruction,nnd",
-    "what to measure: knn, linear, reconstruction, nnd, modes (of points of the mixture); frozen_prefix, fine_tuning, "
-    "voc2007 (by default without reconstruction where there is no encoder)",
+    f"what to measure, of {', '.join(MEASURES)} (by default without reconstruction where there is no encoder)",
     short_name="m",
 )
 _LAYERS = flags.DEFINE_list(
     "layers",
     None,
-    "feature spaces for knn and linear: layers' names, or code (default penultimate,outputs), held in memory together; "
-    "ends of frozen prefixes (default conv1 to conv5)",
+    "feature spaces for knn and linear: layers' names, or code (default penultimate,outputs); ends of frozen prefixes "
+    "(default conv1 to conv5)",
 )
 _POOL = flags.DEFINE_integer(
     "pool", 0, "for knn and linear, average maps down to so many pixels a side; 0 = as they are", lower_bound=0
@@ -53,9 +55,7 @@ _EDGE = flags.DEFINE_integer(
 _EPOCHS = flags.DEFINE_integer("transfer_epochs", 10, "of a classifier, for frozen_prefix and fine_tuning [epochs]")
 _RATE = flags.DEFINE_float("transfer_learning_rate", 0.01, "of a classifier, for frozen_prefix and fine_tuning")
 _UNITS = flags.DEFINE_integer("transfer_units", 4096, "of the classifiers' fc6 and fc7 [units]")
-_PRECISION = flags.DEFINE_enum(
-    "transfer_precision", "float32", ["float32", "mixed_bfloat16"], "of the classifiers' training"
-)
+_PRECISION = flags.DEFINE_enum("transfer_precision", "float32", PRECISIONS, "of the classifiers' training")
 _VOC_STEPS = flags.DEFINE_integer("voc_steps", 80_000, "of a classifier, for voc2007; a multiple of 8 [steps]")
 
 
@@ -65,91 +65,69 @@ def main():
     common.import_tensorflow()
     from tf_bigan import zoo
     from tf_bigan.errors import InputError
-    from tf_bigan.evaluation import evaluate
-    from tf_bigan.evaluation.report import describe_epochs, table
+    from tf_bigan.evaluation.data import open_evaluation_data
+    from tf_bigan.evaluation.evaluate import describe, evaluate
+    from tf_bigan.evaluation.measure import find_measure
+    from tf_bigan.evaluation.report import describe_epochs
+    from tf_bigan.evaluation.report_files import write_report
+    from tf_bigan.evaluation.table import table
     from tf_bigan.training.run_directory import RunDirectory
 
-    evaluate.check_names(_METRICS.value, (*evaluate.METRICS, *evaluate.TRANSFERS))
+    measures = [find_measure(each) for each in _METRICS.value]
     run = RunDirectory(zoo.run_path(name))
     model, digest = zoo.load_with_digest(name)
     experiment, initial = zoo.trained_experiment(name), [each["epochs"] for each in run.initial()]
-    target = _JSON.value or (None if zoo.is_entry(run.path) else run.path / zoo.METRICS)
+    target = _JSON.value or (None if zoo.is_entry(run.path) else run.path / zoo.REPORT)
     if model.encoder is None and flags.FLAGS["metrics"].using_default_value:
-        flags.FLAGS.metrics = [metric for metric in _METRICS.value if metric != "reconstruction"]
-    features = [metric for metric in _METRICS.value if metric in evaluate.METRICS]
-    transfers = [metric for metric in _METRICS.value if metric in evaluate.TRANSFERS]
+        measures = [measure for measure in measures if "encoder" not in measure.needs]
     about = {
         "epochs": run.weights_are()["epochs"],
         **({"initial_epochs": initial} if initial else {}),
         "weights": digest,
     }
-    if transfers and not target:
-        raise InputError(f"{', '.join(transfers)} can take hours; give --json=FILE, where results are kept")
-    settings = _settings() if transfers else None
-    if transfers:
-        evaluate.check_transfer(model, transfers, _LAYERS.value or ())
-    data = _open_data(experiment)
-    earlier = _earlier(target, about, evaluate.describe(experiment, data, _SEED.value))
+    if (slow := [measure.name for measure in measures if measure.slow]) and not target:
+        raise InputError(f"{', '.join(slow)} can take hours; give --json=FILE, where results are kept")
+    splits, datasets = (_GALLERY_SPLIT.value, _QUERY_SPLIT.value), (_DATASET.value, _QUERY_DATASET.value)
+    data = open_evaluation_data(experiment, *datasets, *splits, _DATA_DIR.value, _BAD_IMAGES.value, common.note)
+    earlier = _earlier(target, about, describe(experiment, data, _SEED.value))
+
+    latest = {"results": {}}
 
     def keep(report):
+        latest.update(report)
         if target:
-            commands = {metric: [_command()] for metric in report["results"]}
-            zoo.write_report(target, {**about, **report, "commands": commands})
+            commands = {metric: [_command(measures)] for metric in report["results"]}
+            write_report(target, {**about, **report, "commands": commands})
 
     print(
         f"{name}: {experiment.system}, {describe_epochs(about)} epochs on {experiment.dataset}; gallery "
         f"{data.gallery.count} of {data.gallery.origin}, queries {data.queries.count} of {data.queries.origin}\n"
     )
     sys.stdout.flush()
-    if data.overlap and not {*_METRICS.value} - {"reconstruction", "nnd", "voc2007"}:  # which the others refuse
+    if data.overlap and not any("labels" in measure.needs for measure in measures):  # which refuse it
         kind = data.gallery.domain.name
-        common.note(f"queries are {kind} of the gallery: reconstruction and nnd are of {kind} seen in training")
+        common.note(f"queries are {kind} of the gallery: what is measured of queries is of {kind} seen in training")
     if earlier:
         common.note(f"taking what {target} holds of this data and these settings")
-    shared = {"untrained": _UNTRAINED.value, "earlier": earlier, "keep": keep, "say": common.note}
-    if features:
-        layers = _LAYERS.value or ("penultimate", "outputs")
-        report = evaluate.evaluate(
-            model, experiment, data, features, layers, seed=_SEED.value, pool=_POOL.value, **shared
-        )
-        print(table(report) + "\n", flush=True)
-    if transfers:
-        edge = evaluate.transfer_edge(experiment, _EDGE.value)
-        report = evaluate.evaluate_transfer(
-            model,
-            experiment,
-            _open_data(experiment, edge) if edge else data,
-            transfers,
-            settings[0],
-            statistics=data.gallery,
-            layers=_LAYERS.value or evaluate.CONVOLUTIONS,
-            voc_settings=settings[1],
-            data_dir=_DATA_DIR.value,
-            **shared,
-        )
-        print(table(report) + "\n")
+    try:
+        evaluate(model, experiment, data, measures, _settings(), earlier, on_result=keep, say=common.note)
+    finally:  # what was measured before an interruption, too
+        print(table(latest), flush=True)
     if target:
-        print(f"written to {target}")
+        print(f"\nwritten to {target}")
 
 
 def _settings():
-    from tf_bigan.evaluation.transfer import Transfer
-    from tf_bigan.evaluation.voc import VOCTransfer
-
     both = {"units": _UNITS.value, "precision": _PRECISION.value, "seed": _SEED.value}
-    return (
-        Transfer(epochs=_EPOCHS.value, learning_rate=_RATE.value, **both),
-        VOCTransfer(steps=_VOC_STEPS.value, **both),
-    )
-
-
-def _open_data(experiment, edge=0):
-    from tf_bigan.evaluation import evaluate
-
-    splits = _GALLERY_SPLIT.value, _QUERY_SPLIT.value
-    datasets = _DATASET.value, _QUERY_DATASET.value
-    return evaluate.open_evaluation_data(
-        experiment, *datasets, *splits, _DATA_DIR.value, _BAD_IMAGES.value, common.note, edge
+    return EvaluationSettings(
+        layers=tuple(_LAYERS.value) if _LAYERS.value else None,
+        pool=_POOL.value,
+        untrained=_UNTRAINED.value,
+        seed=_SEED.value,
+        transfer=TransferSettings(epochs=_EPOCHS.value, learning_rate=_RATE.value, **both),
+        voc=VOCSettings(steps=_VOC_STEPS.value, **both),
+        transfer_size=_EDGE.value,
+        data_dir=_DATA_DIR.value,
     )
 
 
@@ -158,25 +136,25 @@ def _earlier(target, about, header):
 
     Raises InputError if it is of other networks or data, whose results would be lost.
     """
-    from tf_bigan import zoo
     from tf_bigan.errors import InputError
-    from tf_bigan.evaluation.report import carried, other_than
+    from tf_bigan.evaluation.report import differing_keys, reusable
+    from tf_bigan.evaluation.report_files import read_report
 
     if not target or not pathlib.Path(target).exists():
         return None
-    earlier = zoo.read_report(target)
-    if other := other_than(earlier, header):
+    earlier = read_report(target)
+    if other := differing_keys(earlier, header):
         raise InputError(f"{target} holds an evaluation of other settings ({', '.join(other)}); give another --json")
-    return carried(earlier, {**about, **header})
+    return reusable(earlier, {**about, **header})
 
 
-def _command():
+def _command(measures):
     """The flags that decide results and are not at their defaults."""
     measured = (_LAYERS, _POOL, _UNTRAINED, _SEED, _EDGE, _EPOCHS, _RATE, _UNITS, _PRECISION, _VOC_STEPS)
     data = (_DATASET, _QUERY_DATASET, _GALLERY_SPLIT, _QUERY_SPLIT, _BAD_IMAGES)
     given = [flag for flag in (*measured, *data) if flag.value != flag.default]
     words = [f"--{flag.name}={','.join(flag.value) if isinstance(flag.value, list) else flag.value}" for flag in given]
-    return " ".join([f"--metrics={','.join(_METRICS.value)}", *words])
+    return " ".join([f"--metrics={','.join(measure.name for measure in measures)}", *words])
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ def main():
     common.import_tensorflow()
     from tf_bigan.data import open_data
     from tf_bigan.errors import InputError, NoData
-    from tf_bigan.evaluation.evaluate import not_here
+    from tf_bigan.evaluation.data import not_here
     from tf_bigan.evaluation.extract import extract
     from tf_bigan.files import sha256
 

@@ -32,7 +32,7 @@ def main():
     import tf_bigan
     from tf_bigan import figures, zoo
     from tf_bigan.errors import InputError, nearest
-    from tf_bigan.evaluation.evaluate import open_evaluation_data
+    from tf_bigan.evaluation.data import open_evaluation_data
     from tf_bigan.training.run_directory import RunDirectory
 
     for figure in _WANTED.value or ():

@@ -16,7 +16,7 @@ from PIL import Image
 
 from tf_bigan.data import default_query_split, open_images, tiny_imagenet
 from tf_bigan.errors import InputError
-from tf_bigan.evaluation.evaluate import open_evaluation_data
+from tf_bigan.evaluation.data import open_evaluation_data
 from tf_bigan.experiment import Experiment
 
 CLASSES = ["n02", "n01", "n03"]  # not sorted: labels follow wnids.txt

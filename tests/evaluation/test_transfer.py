@@ -8,14 +8,19 @@ from helpers import images, run_tool, small_encoder, tiny, tiny_game
 from tf_bigan import zoo
 from tf_bigan.data import open_images
 from tf_bigan.errors import InputError
-from tf_bigan.evaluation import evaluate, transfer
+from tf_bigan.evaluation import transfer
+from tf_bigan.evaluation.data import EvaluationData, open_evaluation_data, open_transfer_data
+from tf_bigan.evaluation.evaluate import evaluate
+from tf_bigan.evaluation.measure import Diverged
 from tf_bigan.evaluation.report import newest_setting, table, values
-from tf_bigan.evaluation.transfer import Transfer
+from tf_bigan.evaluation.report_files import read_report
+from tf_bigan.evaluation.settings import PRECISIONS, EvaluationSettings, TransferSettings
 from tf_bigan.networks import MLPEncoder
 from tf_bigan.networks.alexnet import LAYERS
 from tf_bigan.training.run_directory import RunDirectory
 
-SETTINGS = Transfer(epochs=15, batch_size=20, units=24, learning_rate=0.02, dropout=0.1)
+SETTINGS = TransferSettings(epochs=15, batch_size=20, units=24, learning_rate=0.02, dropout=0.1)
+SHORT = TransferSettings(epochs=1, batch_size=20, units=8)
 CONV = {"networks": "conv", "width": 8, "image_size": 48, "shorter_edge": 52, "channels": 3, "latent_dim": 4}
 
 
@@ -85,7 +90,7 @@ def test_a_frozen_prefix_does_not_learn_and_the_rest_does(encoder, splits, monke
     assert found["accuracy"] >= 90.0 and found["accuracy_10_crop"] >= 90.0
 
 
-@pytest.mark.parametrize("precision", transfer.PRECISIONS)
+@pytest.mark.parametrize("precision", PRECISIONS)
 def test_fine_tuning_trains_everything(precision, encoder, splits, monkeypatch):
     made, said = [], []
     monkeypatch.setattr(transfer, "freeze_before", _recording(transfer.freeze_before, made))
@@ -130,23 +135,22 @@ def test_evaluation_goes_on_after_the_last_result(photos, monkeypatch):
     monkeypatch.setattr(transfer, "frozen_prefix", trained)
     monkeypatch.setattr(transfer, "fine_tune", trained)
     experiment = tiny(dataset=str(photos / "train"), statistics_steps=2, batch_size=16, crop="random", **CONV)
-    data = evaluate.open_evaluation_data(experiment, query_dataset=str(photos / "test"))
+    data = open_evaluation_data(experiment, query_dataset=str(photos / "test"))
     model = tiny_game(dataset=str(photos / "train"), statistics_steps=2, **CONV)
 
     def run(**arguments):
         said, kept = [], []
-        settings = Transfer(epochs=1, batch_size=20, units=8)
-        report = evaluate.evaluate_transfer(
-            model, experiment, data, ("frozen_prefix", "fine_tuning"), settings,
-            layers=("conv1", "conv5"), keep=kept.append, say=said.append, **arguments,
-        )  # fmt: skip
-        return report, [line for line in said if "epoch" not in line], kept
+        settings = EvaluationSettings(layers=("conv1", "conv5"), transfer=SHORT, untrained=2)
+        names = ("frozen_prefix", "fine_tuning")
+        report = evaluate(model, experiment, data, names, settings, on_result=kept.append, say=said.append, **arguments)
+        return report, [line.partition(" (")[0] + line.partition(")")[2].partition(" (")[0] for line in said], kept
 
-    report, said, kept = run(untrained=2)
+    report, said, kept = run()
     assert said == [
-        f"{what} of {who}" + f", {where}"
-        for who in ("trained (42)", "untrained (42)", "untrained (43)")
-        for what, where in (("frozen_prefix", "conv1"), ("frozen_prefix", "conv5"), ("fine_tuning", "conv5"))
+        f"{what} of {who}, {where}"
+        for what, layers in (("frozen_prefix", ("conv1", "conv5")), ("fine_tuning", ("conv5",)))
+        for who in ("trained", "untrained", "untrained")
+        for where in layers
     ]
     assert [sum(map(len, each["results"].values())) for each in kept] == list(range(1, 10))
     first, second = values(report, "frozen_prefix", "untrained", "conv5")
@@ -156,17 +160,14 @@ def test_evaluation_goes_on_after_the_last_result(photos, monkeypatch):
 
     # Other queries are another evaluation.
     elsewhere = dataclasses.replace(data, query_dataset="other")
-    assert evaluate.evaluate_transfer(
-        model, experiment, elsewhere, ("fine_tuning",), Transfer(epochs=1, batch_size=20, units=8), earlier=report,
-        say=(lines := []).append,
-    ) and len(lines) == 2  # fmt: skip
+    short = EvaluationSettings(transfer=SHORT)
+    assert evaluate(model, experiment, elsewhere, ("fine_tuning",), short, report, say=(lines := []).append)
+    assert len(lines) == 2
 
     # Another setting is another classifier, which takes the place of none.
-    changed = Transfer(epochs=2, batch_size=20, units=8, precision="mixed_bfloat16")
-    other = evaluate.evaluate_transfer(
-        model, experiment, data, ("fine_tuning",), changed, earlier=report,
-        say=(lines := []).append,
-    )  # fmt: skip
+    changed = TransferSettings(epochs=2, batch_size=20, units=8, precision="mixed_bfloat16")
+    changed = EvaluationSettings(transfer=changed)
+    other = evaluate(model, experiment, data, ("fine_tuning",), changed, report, say=(lines := []).append)
     assert len(lines) == 2 and other["results"].keys() == {"fine_tuning"}
     both = {"results": {"fine_tuning": report["results"]["fine_tuning"] + other["results"]["fine_tuning"]}}
     text = table(both)
@@ -176,7 +177,7 @@ def test_evaluation_goes_on_after_the_last_result(photos, monkeypatch):
     assert newest_setting(both, "fine_tuning")["settings"]["epochs"] == 2
 
     # Killed after four results: those are not made again, and none is lost meanwhile.
-    again, said, kept = run(untrained=2, earlier=kept[3])
+    again, said, kept = run(earlier=kept[3])
     assert len(said) == 5 and again == report
     assert all(sum(map(len, each["results"].values())) >= 4 for each in kept)
 
@@ -184,45 +185,46 @@ def test_evaluation_goes_on_after_the_last_result(photos, monkeypatch):
 @pytest.mark.parametrize("system", ["bigan", "gan"])  # of the latter D is transferred
 def test_classifiers_of_another_size_than_the_encoder_s(photos, system):
     experiment = tiny(system=system, dataset=str(photos / "train"), statistics_steps=2, batch_size=16, **CONV)
-    arguments = {"query_dataset": str(photos / "test")}
-    data, large = (evaluate.open_evaluation_data(experiment, edge=edge, **arguments) for edge in (0, 64))
-    assert data.gallery.image_shape == (48, 48, 3) and large.queries.image_shape == (64, 64, 3)
-    report = evaluate.evaluate_transfer(
-        tiny_game(system, **CONV), experiment, large, ("fine_tuning",), Transfer(epochs=1, units=8), data.gallery,
-        say=lambda line: None,
-    )  # fmt: skip
+    data = open_evaluation_data(experiment, query_dataset=str(photos / "test"))
+    assert data.gallery.image_shape == (48, 48, 3)
+    settings = EvaluationSettings(transfer=TransferSettings(epochs=1, units=8), transfer_size=64)
+    game = tiny_game(system, **CONV)
+    report = evaluate(game, experiment, data, ("fine_tuning",), settings, say=lambda line: None)
     assert [row["edge"] for row in report["results"]["fine_tuning"]] == [64, 64]
     assert "(classifiers: 64 px, 1 epochs, rate 0.01, units 8, seed 0)" in table(report)
 
 
 def test_a_classifier_that_diverges_is_an_error(encoder, splits):
     settings = dataclasses.replace(SETTINGS, learning_rate=1e9, momentum=0.0)
-    with pytest.raises(transfer.Diverged, match="the loss is .* in epoch 1; lower the learning rate"):
+    with pytest.raises(Diverged, match="the loss is .* in epoch 1; lower the learning rate"):
         transfer.fine_tune(encoder, *splits, settings, say=lambda line: None)
 
 
 def test_a_classifier_that_diverges_does_not_keep_the_others_from_being_measured(splits, monkeypatch):
     def trained(network, training, test, through, settings, say):
         if through == "conv2":
-            raise transfer.Diverged("the loss is nan")
+            raise Diverged("the loss is nan")
         return {"accuracy": 50.0, "accuracy_10_crop": 60.0}
 
     monkeypatch.setattr(transfer, "frozen_prefix", trained)
-    data = evaluate.EvaluationData("a", "b", *splits)
+    data = EvaluationData("a", "b", *splits)
     game, kept = tiny_game(**CONV, statistics_steps=2), []
-    with pytest.raises(InputError, match="2 of 6 classifiers diverged; frozen_prefix of trained .42., conv2: the"):
-        evaluate.evaluate_transfer(
-            game, tiny(batch_size=16, statistics_steps=2, **CONV), data, ("frozen_prefix",), SETTINGS,
-            layers=("conv1", "conv2", "conv3"), keep=kept.append, say=lambda line: None,
-        )  # fmt: skip
+    with pytest.raises(InputError, match="2 of 6 measurements diverged; frozen_prefix of trained .42., conv2: the"):
+        experiment = tiny(batch_size=16, statistics_steps=2, **CONV)
+        settings = EvaluationSettings(layers=("conv1", "conv2", "conv3"), transfer=SETTINGS)
+        evaluate(game, experiment, data, ("frozen_prefix",), settings, None, kept.append, lambda line: None)
     assert [row["layer"] for row in kept[-1]["results"]["frozen_prefix"]] == ["conv1", "conv3"] * 2
 
 
 def test_classifiers_have_room_for_their_crops(photos):
     with_room, without = tiny(**CONV), tiny(**{**CONV, "shorter_edge": 0})
-    assert [evaluate.transfer_edge(with_room, edge) for edge in (0, 48, 64)] == [0, 0, 64]
-    assert [evaluate.transfer_edge(without, edge) for edge in (0, 48, 64)] == [48, 48, 64]
-    data = evaluate.open_evaluation_data(without, str(photos / "train"), str(photos / "test"), edge=48)
+    for experiment, same in ((with_room, (0, 48)), (without, ())):
+        data = open_evaluation_data(experiment, str(photos / "train"), str(photos / "test"))
+        opened = {edge: open_transfer_data(experiment, data, edge) for edge in (0, 48, 64)}
+        assert [edge for edge, found in opened.items() if found is data] == list(same)
+        assert [found.gallery.image_shape[0] for found in opened.values()] == [48, 48, 64]
+        assert opened[64].queries.count == data.queries.count
+    data = opened[48]
     crops, _ = data.queries.read(np.zeros(2, np.int64), np.array([[0.0, 0.0], [0.99, 0.99]], np.float32))
     assert crops.shape == (2, 48, 48, 3) and np.abs(crops[0] - crops[1]).mean() > 0.05
 
@@ -233,13 +235,13 @@ def test_a_bad_image_is_named_before_anything_is_trained(photos, tmp_path):
     shutil.copytree(photos / "train", tmp_path / "train")
     (tmp_path / "train" / "a" / "bad.png").write_bytes(b"no image")
     experiment = tiny(dataset=str(tmp_path / "train"), **CONV)
-    data = evaluate.open_evaluation_data(experiment, query_dataset=str(photos / "test"))
-    for run in (
-        lambda: evaluate.evaluate_transfer(tiny_game(**CONV), experiment, data, ("fine_tuning",), SETTINGS),
-        lambda: evaluate.evaluate(tiny_game(**CONV), experiment, data, ("knn",), say=lambda line: None),
+    data = open_evaluation_data(experiment, query_dataset=str(photos / "test"))
+    for measures in (
+        ("fine_tuning",),
+        ("knn",),
     ):
         with pytest.raises(InputError, match="1 of 41 images of .* cannot be used.*\n.*bad.png"):
-            run()
+            evaluate(tiny_game(**CONV), experiment, data, measures, say=pytest.fail)
 
 
 def test_an_image_damaged_meanwhile_is_named(photos, tmp_path, monkeypatch):
@@ -253,11 +255,10 @@ def test_an_image_damaged_meanwhile_is_named(photos, tmp_path, monkeypatch):
 
     monkeypatch.setattr(transfer, "fine_tune", damaged)
     experiment = tiny(dataset=str(tmp_path / "train"), **CONV)
-    data = evaluate.open_evaluation_data(experiment, query_dataset=str(photos / "test"))
+    data = open_evaluation_data(experiment, query_dataset=str(photos / "test"))
     with pytest.raises(InputError, match="1 of 40 images of .* cannot be used.*\n.*0.png"):
-        evaluate.evaluate_transfer(
-            tiny_game(**CONV), experiment, data, ("fine_tuning",), SETTINGS, untrained=0, say=lambda line: None
-        )
+        settings = EvaluationSettings(transfer=SETTINGS, untrained=0)
+        evaluate(tiny_game(**CONV), experiment, data, ("fine_tuning",), settings, say=lambda line: None)
 
 
 def test_classes_and_labels_must_fit(photos, tmp_path):
@@ -265,40 +266,39 @@ def test_classes_and_labels_must_fit(photos, tmp_path):
 
     experiment = tiny(dataset=str(photos / "train"), **CONV)
     shutil.copytree(photos / "test" / "b", tmp_path / "one" / "b")
-    data = evaluate.open_evaluation_data(experiment, query_dataset=str(tmp_path / "one"))
+    data = open_evaluation_data(experiment, query_dataset=str(tmp_path / "one"))
     with pytest.raises(InputError, match="the gallery's classes are a, b, the queries' b; they must be the same"):
-        evaluate.evaluate(tiny_game(**CONV), experiment, data, ("knn",))
+        evaluate(tiny_game(**CONV), experiment, data, ("knn",))
     shutil.copytree(photos / "test", tmp_path / "two")
     shutil.copy(photos / "test" / "b" / "1.png", tmp_path / "two" / "1.png")  # in no class
-    data = evaluate.open_evaluation_data(experiment, query_dataset=str(tmp_path / "two"))
-    with pytest.raises(InputError, match="images of .*two have no labels, which fine_tuning need"):
-        evaluate.evaluate_transfer(tiny_game(**CONV), experiment, data, ("fine_tuning",), SETTINGS)
+    data = open_evaluation_data(experiment, query_dataset=str(tmp_path / "two"))
+    with pytest.raises(InputError, match="images of .*two have no labels, which fine_tuning needs"):
+        evaluate(tiny_game(**CONV), experiment, data, ("fine_tuning",))
 
 
 def test_errors(encoder, splits, digits_dir):
     with pytest.raises(InputError, match="transfer needs a network with conv1 ... conv5, as --networks=conv; conv1 is"):
         transfer.check_transferable(MLPEncoder((8, 8, 1), latent_dim=4, width=16))
     with pytest.raises(InputError, match="epochs must be at least 1, found 0"):
-        Transfer(epochs=0)
+        TransferSettings(epochs=0)
     with pytest.raises(InputError, match="precision must be float32 or mixed_bfloat16, found 'float16'"):
-        Transfer(precision="float16")
+        TransferSettings(precision="float16")
     for rate in (-0.01, 0.0, float("nan"), float("inf")):
         with pytest.raises(InputError, match="learning_rate must be positive, found"):
-            Transfer(learning_rate=rate)
+            TransferSettings(learning_rate=rate)
     experiment = tiny(**CONV)
-    data = evaluate.EvaluationData("a", "b", *splits)
+    data = EvaluationData("a", "b", *splits)
     game = tiny_game(**CONV)
     with pytest.raises(InputError, match="data set 'voc/2007' is not under .* and could not be prepared there"):
         names = ("fine_tuning", "voc2007")  # before anything is trained
-        evaluate.evaluate_transfer(game, experiment, data, names, SETTINGS, data_dir=str(digits_dir), say=pytest.fail)
+        evaluate(game, experiment, data, names, EvaluationSettings(data_dir=str(digits_dir)), say=pytest.fail)
     with pytest.raises(InputError, match="unknown layer 'conv6' for transfer. Did you mean 'conv5'"):
-        evaluate.evaluate_transfer(game, experiment, data, ("frozen_prefix",), SETTINGS, layers=("conv6",))
-    evaluate.check_transfer(game, ("fine_tuning",), ("penultimate",))  # whose layers are other metrics'
+        evaluate(game, experiment, data, ("frozen_prefix",), EvaluationSettings(layers=("conv6",)))
     with pytest.raises(InputError, match="unknown metric 'fine_tunin'. Did you mean 'fine_tuning'"):
-        evaluate.evaluate_transfer(game, experiment, data, ("fine_tunin",), SETTINGS)
+        evaluate(game, experiment, data, ("fine_tunin",))
     with pytest.raises(InputError, match="are in the gallery, .*: every image would be its own nearest"):
-        same = evaluate.EvaluationData("a", "a", splits[0], splits[0])
-        evaluate.evaluate_transfer(game, experiment, same, ("fine_tuning",), SETTINGS)
+        same = EvaluationData("a", "a", splits[0], splits[0])
+        evaluate(game, experiment, same, ("fine_tuning",))
 
 
 def test_the_command_line_transfers_trained_and_untrained_and_keeps_the_rows(photos, tmp_path):
@@ -313,7 +313,7 @@ def test_the_command_line_transfers_trained_and_untrained_and_keeps_the_rows(pho
     status, stdout, stderr = run_tool("evaluate.py", *command)
     assert status == 0, stderr
     assert "remapper" not in stderr
-    report = zoo.read_report(run.path / zoo.METRICS)
+    report = read_report(run.path / zoo.REPORT)
     assert "(classifiers: 48 px, 1 epochs, rate 0.01, units 8" in stdout and table(report) in stdout
     for metric, layer in (("fine_tuning", "conv5"), ("frozen_prefix", "conv2")):
         for encoder in ("trained", "untrained"):

@@ -5,14 +5,16 @@ from helpers import images, small_encoder, tiny, tiny_game
 
 from tf_bigan.data import open_images, sources
 from tf_bigan.errors import InputError
-from tf_bigan.evaluation import evaluate, voc
+from tf_bigan.evaluation import voc
+from tf_bigan.evaluation.data import EvaluationData
+from tf_bigan.evaluation.evaluate import evaluate
 from tf_bigan.evaluation.report import values
-from tf_bigan.evaluation.transfer import Transfer
+from tf_bigan.evaluation.settings import EvaluationSettings, VOCSettings
 from tf_bigan.networks import ConvEncoder
 from tf_bigan.networks.alexnet import LAYERS
 
 CLASSES = 20
-SETTINGS = voc.VOCTransfer(epochs=2, batch_size=10, units=16, steps=80, learning_rate=0.005)
+SETTINGS = VOCSettings(epochs=2, batch_size=10, units=16, steps=80, learning_rate=0.005)
 
 
 @pytest.fixture
@@ -110,10 +112,9 @@ def test_an_evaluation_has_every_column_of_trained_and_untrained(digits_dir, mon
     monkeypatch.setattr(voc, "voc_classification", measured)
     conv = {"networks": "conv", "width": 8, "image_size": 48, "channels": 3, "latent_dim": 4, "statistics_steps": 2}
     gallery = open_images("digits", image_size=48, channels=3, data_dir=str(digits_dir))
-    report = evaluate.evaluate_transfer(
-        tiny_game(**conv), tiny(**conv), evaluate.EvaluationData("digits", "digits", gallery, gallery), ("voc2007",),
-        Transfer(), voc_settings=SETTINGS, say=lambda line: None,
-    )  # fmt: skip
+    data = EvaluationData("digits", "digits", gallery, gallery)
+    settings = EvaluationSettings(voc=SETTINGS)
+    report = evaluate(tiny_game(**conv), tiny(**conv), data, ("voc2007",), settings, say=lambda line: None)
     for encoder in ("trained", "untrained"):
         found = {layer: values(report, "voc2007", encoder, layer, "map_10_crop") for layer in voc.TRAIN_FROM}
         assert found == {"fc8": [20.0], "fc6": [21.0], "conv1": [22.0]}
@@ -128,4 +129,4 @@ def test_errors(digits_dir):
     with pytest.raises(InputError, match="VOC2007 needs an encoder of 3 channels, found 1"):
         voc.voc_classification(ConvEncoder((48, 48, 1), latent_dim=4, width=8), 48, "fc8", SETTINGS)
     with pytest.raises(InputError, match="steps must be a multiple of 8, found 15"):
-        voc.VOCTransfer(steps=15)
+        VOCSettings(steps=15)

@@ -12,7 +12,7 @@ from PIL import Image
 from tf_bigan.data import open_images
 from tf_bigan.data.images import ImageData
 from tf_bigan.errors import InputError
-from tf_bigan.evaluation.evaluate import open_evaluation_data
+from tf_bigan.evaluation.data import open_evaluation_data
 from tf_bigan.training import devices
 from tf_bigan.training import train as train_module
 from tf_bigan.training.run_directory import RunDirectory

@@ -8,7 +8,7 @@ import tensorflow as tf
 from tf_bigan.errors import InputError
 from tf_bigan.errors import nearest as nearest_names
 
-METRICS = ("euclidean", "cosine")
+DISTANCES = ("euclidean", "cosine")
 
 _QUERIES = 1024  # a chunk's scores are _QUERIES x _GALLERY floats, 32 MiB
 _GALLERY = 8192
@@ -31,8 +31,8 @@ def nearest(queries, gallery, k=1, metric="euclidean"):
     Raises:
       InputError: an unknown metric, shapes that do not fit, or fewer than k rows in the gallery.
     """
-    if metric not in METRICS:
-        raise InputError(f"unknown metric {metric!r}.{nearest_names(metric, METRICS)}")
+    if metric not in DISTANCES:
+        raise InputError(f"unknown metric {metric!r}.{nearest_names(metric, DISTANCES)}")
     queries, gallery = np.asarray(queries, np.float32), np.asarray(gallery, np.float32)
     if queries.ndim != 2 or gallery.ndim != 2 or queries.shape[1] != gallery.shape[1]:
         raise InputError(
@@ -59,8 +59,8 @@ def nearest_in_stream(queries, chunks, k=1, metric="euclidean"):
     Raises:
       InputError: an unknown metric or an empty gallery.
     """
-    if metric not in METRICS:
-        raise InputError(f"unknown metric {metric!r}.{nearest_names(metric, METRICS)}")
+    if metric not in DISTANCES:
+        raise InputError(f"unknown metric {metric!r}.{nearest_names(metric, DISTANCES)}")
     queries = np.asarray(queries, np.float32)
     indices = _search(queries, chunks, k, metric, queries.mean(axis=0))
     if not indices.shape[1]:

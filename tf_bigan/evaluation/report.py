@@ -2,36 +2,15 @@
 
 import statistics
 
-# Metrics that train classifiers: title, the values of a row, what they are.
-TRANSFERS = {
-    "frozen_prefix": ("frozen prefix, top-1 accuracy, %", ("accuracy", "accuracy_10_crop"), ("1 crop", "10 crops")),
-    "fine_tuning": ("fine-tuning, top-1 accuracy, %", ("accuracy", "accuracy_10_crop"), ("1 crop", "10 crops")),
-    "voc2007": ("VOC2007, mean average precision, %", ("map", "map_10_crop"), ("1 crop", "10 crops")),
-}
-
-
 # What else tells a classifier's settings apart.
 _TOLD = {"learning_rate": "rate", "units": "units", "seed": "seed"}
-
-# What `modes` gives: counts of 25, and measures.
-_COUNTS = {
-    "modes": "modes with any sample",
-    "modes_near": "modes with one within 3 sigma",
-    "modes_covered": "modes with 20 within 3 sigma",
-}
-_MEASURES = {
-    "high_quality": "share within 3 sigma",
-    "kl": "KL of the modes' shares from even, nats",
-    "reconstruction": "reconstruction error, paired",
-    "reconstruction_b": "reconstruction error, shuffled",
-}
 
 _RAW = ("pixels", "coordinates")  # examples as they are, in place of an encoder's features
 _OF_WEIGHTS = ("epochs", "initial_epochs", "weights")
 
 
-def carried(earlier, header) -> dict | None:
-    """What an earlier report holds that stands beside new results.
+def reusable(earlier, header) -> dict | None:
+    """The part of an earlier report that can stand beside new results.
 
     Args:
       earlier: a report.
@@ -41,7 +20,7 @@ def carried(earlier, header) -> dict | None:
       The earlier report, if it is of the same weights; of other weights of the same networks and data its baselines,
       untrained encoders and pixels; None if it is of something else.
     """
-    if other_than(earlier, header):
+    if differing_keys(earlier, header):
         return None
     if all(earlier.get(key) == header.get(key) for key in _OF_WEIGHTS):
         return earlier
@@ -59,8 +38,8 @@ def carried(earlier, header) -> dict | None:
     return {**kept, **of_weights, "commands": commands, "results": baselines}
 
 
-def other_than(earlier, header) -> list[str]:
-    """What an earlier report is of other than `header` says, but for the weights: the keys that differ."""
+def differing_keys(earlier, header) -> list[str]:
+    """The keys, except those of the weights, in which an earlier report and `header` differ."""
     # What reports did not always tell.
     told = {**{key: header.get(key) for key in ("untrained", "examples")}, **earlier}
     return [key for key, value in header.items() if key not in _OF_WEIGHTS and told.get(key) != value]
@@ -92,7 +71,8 @@ def setting(row) -> dict:
 
 def newest_setting(report, name) -> dict:
     """The `setting` of a transfer's row that was written last; {} without any."""
-    return setting(report["results"][name][-1]) if name in TRANSFERS and report["results"].get(name) else {}
+    found = report["results"].get(name)
+    return setting(found[-1]) if isinstance(found, list) and found and "settings" in found[-1] else {}
 
 
 def describe_setting(made) -> str:
@@ -121,52 +101,8 @@ def spread(found: list[float]) -> str:
     return f"{text} ± {statistics.stdev(found):.2f}" if len(found) > 1 else text
 
 
-def table(report) -> str:
-    """The report's results as text for a person."""
-    lines = []
-    if knn := report["results"].get("knn"):
-        columns = sorted({(row["metric"], row["k"]) for row in knn}, key=lambda c: (c[0] != "euclidean", c[1]))
-        lines.append(f"{'k-NN accuracy, %':34}" + "".join(f"{f'{metric} k={k}':>16}" for metric, k in columns))
-        for head, space in _spaces(knn):
-            found = [values(report, "knn", **space, metric=metric, k=k) for metric, k in columns]
-            lines.append(head + "".join(f"{spread(seeds):>16}" for seeds in found))
-        lines.append("")
-    if linear := report["results"].get("linear"):
-        lines.append("linear probe accuracy, %")
-        for head, space in _spaces(linear):
-            converged = all(values(report, "linear", **space, value="converged"))
-            mark = "" if converged else "  (stopped at the iteration limit)"
-            lines.append(f"{head}{spread(values(report, 'linear', **space)):>16}{mark}")
-        lines.append("")
-    for metric, (title, columns, heads) in TRANSFERS.items():
-        found = report["results"].get(metric, [])
-        settings = [setting(row) for row in found]
-        for made in [made for i, made in enumerate(settings) if made not in settings[:i]]:
-            lines.append(f"{title} (classifiers: {describe_setting(made)})")
-            lines.append(" " * 34 + "".join(f"{head:>16}" for head in heads))
-            for encoder, layer in dict.fromkeys((r["encoder"], r["layer"]) for r in found if setting(r) == made):
-                seeds = [values(report, metric, encoder, layer, column, **made) for column in columns]
-                lines.append(f"  {f'{encoder} {layer}':32}" + "".join(f"{spread(each):>16}" for each in seeds))
-            lines.append("")
-    if errors := report["results"].get("reconstruction"):
-        lines.append(f"{'reconstruction error':34}{'paired':>16}{'shuffled':>16}")
-        for name, of in (("EGr", f"{report.get('examples', 'images')} (EGr, EGr_b)"), ("EGg", "samples (EGg, EGg_b)")):
-            if name in errors:
-                lines.append(f"  {of:32}{errors[name]:16.3f}{errors[f'{name}_b']:16.3f}")
-        lines.append("")
-    if distances := report["results"].get("nnd"):
-        lines.append("distance to the nearest sample")
-        lines += [f"  {name:32}{value:16.3f}" for name, value in distances.items()]
-        lines.append("")
-    if found := report["results"].get("modes"):
-        lines.append(f"of {found['samples']} samples")
-        lines += [f"  {title:42}{found[name]:6}" for name, title in _COUNTS.items()]
-        lines += [f"  {title:42}{found[name]:10.3f}" for name, title in _MEASURES.items() if name in found]
-    return "\n".join(lines).rstrip()
-
-
-def _spaces(found):
-    """(head of its line, what `rows` knows it by) of each feature space, in order."""
+def row_heads(found):
+    """(head of its line in a table, what `rows` knows it by) of each feature space in rows, in order."""
     known = ("encoder", "layer", "dimensions", "pool")
     for values_ in dict.fromkeys(tuple(row.get(key) for key in known) for row in found):
         space = dict(zip(known, values_, strict=True))

@@ -8,51 +8,19 @@ layer that training begins from stays as it is:
 """
 
 import contextlib
-import dataclasses
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from tf_bigan.errors import InputError
+from tf_bigan.evaluation.measure import Diverged
 from tf_bigan.networks.alexnet import CONVOLUTIONS, LAYERS, AlexNet
 from tf_bigan.networks.folding import fold_batch_norms
 
-PRECISIONS = ("float32", "mixed_bfloat16")
 CROPS = 10  # the four corners and the centre, each mirrored too
 _CORNERS = ((0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0))
 _PIXELS = 100 * 64 * 64  # of the images classified at a time, in ten crops each
-
-
-class Diverged(InputError):
-    """A classifier's loss was no longer finite."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Transfer:
-    """How a classifier is trained: SGD with momentum, the rate falling to 0 along half a cosine.
-
-    The paper gives no schedule for Table 2; these are AlexNet's common ones.
-    """
-
-    epochs: int = 10
-    batch_size: int = 128
-    learning_rate: float = 0.01
-    momentum: float = 0.9
-    l2: float = 5e-4
-    units: int = 4096  # of fc6 and fc7
-    dropout: float = 0.5
-    precision: str = "float32"  # or "mixed_bfloat16"
-    seed: int = 0
-
-    def __post_init__(self):
-        for name in ("epochs", "batch_size", "units"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} must be at least 1, found {getattr(self, name)}")
-        if not 0.0 < self.learning_rate < float("inf"):
-            raise InputError(f"learning_rate must be positive, found {self.learning_rate}")
-        if self.precision not in PRECISIONS:
-            raise InputError(f"precision must be {' or '.join(PRECISIONS)}, found {self.precision!r}")
 
 
 def frozen_prefix(network, training, test, through, settings, say=print):
@@ -62,7 +30,7 @@ def frozen_prefix(network, training, test, through, settings, say=print):
       network: whose convolutions are transferred: a `ConvEncoder` or an `AlexNetDiscriminator`.
       training, test: `ImageData` with labels, of one size and the same classes.
       through: "conv1" ... "conv5".
-      settings: a `Transfer`.
+      settings: a `TransferSettings`.
       say: called with a line an epoch.
 
     Returns:
@@ -93,7 +61,7 @@ def transplant(network, image_shape, outputs, copied, settings, examples):
       image_shape: (height, width, channels) of the AlexNet's images.
       outputs: classes.
       copied: how many convolutions, 0 ... 5.
-      settings: a `Transfer`.
+      settings: a `TransferSettings`.
       examples: float32 [N, *image_shape] in [0, 1].
 
     Raises:

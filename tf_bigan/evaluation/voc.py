@@ -4,15 +4,13 @@ An AlexNet with an encoder's conv1 ... conv5 learns, on trainval, which of 20 cl
 mean over the classes of the average precision on test. Difficult objects do not count.
 """
 
-import dataclasses
-
 import keras
 import numpy as np
 import tensorflow as tf
 
 from tf_bigan.data.sources import prepared_builder
 from tf_bigan.errors import InputError, nearest
-from tf_bigan.evaluation.transfer import Transfer, freeze_before, train, transplant
+from tf_bigan.evaluation.transfer import freeze_before, train, transplant
 
 DATASET = "voc/2007"
 TRAIN_FROM = ("fc8", "fc6", "conv1")  # the paper's columns: fc8, fc6-8, all
@@ -23,27 +21,6 @@ _SCALES = (0.5, 2.0)
 _IGNORED = -1.0  # the target of a class of which an image shows difficult objects alone
 
 
-@dataclasses.dataclass(frozen=True)
-class VOCTransfer(Transfer):
-    """The authors' batch, rate, decay and length.
-
-    Theirs differs in that the rate is halved every 10,000 steps (here it falls along half a cosine), biases learn at
-    twice the rate and decay too, and new and transferred layers are rescaled until they learn alike (see
-    `transfer.transplant`).
-    """
-
-    batch_size: int = 16
-    learning_rate: float = 1e-3
-    l2: float = 1e-6
-    steps: int = 80_000
-    epochs: int = 8  # that `steps` are told in
-
-    def __post_init__(self):
-        super().__post_init__()
-        if self.steps < 1 or self.steps % self.epochs:
-            raise InputError(f"steps must be a multiple of {self.epochs}, found {self.steps}")
-
-
 def voc_classification(network, edge, train_from, settings, data_dir=None, say=print):
     """Trains on trainval and measures on test.
 
@@ -51,7 +28,7 @@ def voc_classification(network, edge, train_from, settings, data_dir=None, say=p
       network: whose convolutions are transferred, as for `transfer.frozen_prefix`.
       edge: of the random crops, in pixels; the paper's AlexNet has 227.
       train_from: the first layer that learns: "fc8", "fc6" or "conv1".
-      settings: a `VOCTransfer`.
+      settings: a `VOCSettings`.
       data_dir: the TFDS directory.
       say: called with a line now and then.
 

@@ -11,9 +11,12 @@ from tf_bigan.data import ArraySource, open_data
 from tf_bigan.data.mixture import SIGMA, means
 from tf_bigan.domains import Points
 from tf_bigan.errors import InputError
-from tf_bigan.evaluation.evaluate import EvaluationData, evaluate, open_evaluation_data
-from tf_bigan.evaluation.modes import SAMPLES, modes
-from tf_bigan.evaluation.report import table, values
+from tf_bigan.evaluation.data import EvaluationData, open_evaluation_data
+from tf_bigan.evaluation.evaluate import evaluate
+from tf_bigan.evaluation.measures.modes import SAMPLES, modes
+from tf_bigan.evaluation.report import values
+from tf_bigan.evaluation.settings import EvaluationSettings
+from tf_bigan.evaluation.table import table
 from tf_bigan.games import make_game
 
 
@@ -89,9 +92,9 @@ def test_every_measure_of_points_is_told_as_of_points(system):
     experiment = points_experiment(system)
     data = open_evaluation_data(experiment, gallery_split="train[:500]", query_split="test[:100]")
     names = ["knn", "linear", "nnd", *(["reconstruction"] if system == "ali" else [])]
-    layers = ["penultimate", "code"] if system == "ali" else ["penultimate"]
-    model = make_game(experiment)
-    report = evaluate(model, experiment, data, names, layers, say=lambda line: None)
+    layers = ("penultimate", "code") if system == "ali" else ("penultimate",)
+    model, settings = make_game(experiment), EvaluationSettings(layers=layers)
+    report = evaluate(model, experiment, data, names, settings, say=lambda line: None)
     assert list(report["results"]) == names and report["examples"] == "points"
     # The components lie far apart, so that the nearest point is of the same.
     assert values(report, "knn", "coordinates", "coordinates", metric="euclidean", k=1) == [100.0]
@@ -103,14 +106,14 @@ def test_every_measure_of_points_is_told_as_of_points(system):
     assert "coordinates (2)" in told and "pixel" not in told and "image" not in told
     assert ("points (EGr, EGr_b)" in told) == (system == "ali")
     model.feature_function = None  # what an earlier report holds is not measured again
-    assert evaluate(model, experiment, data, names, layers, earlier=report)["results"] == report["results"]
+    assert evaluate(model, experiment, data, names, settings, earlier=report)["results"] == report["results"]
 
 
 def test_what_points_cannot_have_is_said(digits_dir):
     points = points_experiment("ali")
     data = open_evaluation_data(points, gallery_split="train[:50]", query_split="test[:50]")
     with pytest.raises(InputError, match="^networks of points have no maps that --pool could average$"):
-        evaluate(make_game(points), points, data, ["knn"], pool=4)
+        evaluate(make_game(points), points, data, ["knn"], EvaluationSettings(pool=4))
     with pytest.raises(InputError, match="^digits has images, not points$"):
         open_evaluation_data(points, "digits", data_dir=digits_dir)
     with pytest.raises(InputError, match="^mixture has points, not images$"):
@@ -120,7 +123,7 @@ def test_what_points_cannot_have_is_said(digits_dir):
     with pytest.raises(InputError, match="every point would be its own nearest neighbour"):
         evaluate(make_game(points), points, dataclasses.replace(data, queries=data.gallery), ["knn"])
     some = open_data(ArraySource(np.ones((5, 2)), [0, 0, 0, 0, -1], name="mine"))
-    with pytest.raises(InputError, match="^points of mine have no labels, which knn need$"):
+    with pytest.raises(InputError, match="^points of mine have no labels, which knn needs$"):
         evaluate(make_game(points), points, EvaluationData("mine", "mine", some, some), ["knn"])
 
 

@@ -1,84 +1,20 @@
 import dataclasses
+import itertools
 import os
+import time
 
 import numpy as np
 import pytest
 from helpers import tiny, tiny_game
 
 from tf_bigan.data import open_images
-from tf_bigan.domains import domain_of
 from tf_bigan.errors import InputError
-from tf_bigan.evaluation import metrics
-from tf_bigan.evaluation.evaluate import evaluate, open_evaluation_data
-from tf_bigan.evaluation.report import describe_dataset, table, values
-
-
-class ConstantModel:
-    """Generates the images it is given, and reconstructs every image as its own negative."""
-
-    reduces = False
-
-    def __init__(self, samples):
-        self.samples, self.domain = samples, domain_of(samples.shape[1:])
-
-    def generate(self, count, seed):
-        return np.resize(self.samples, (count, *self.samples.shape[1:])).astype(np.float32)
-
-    def reconstruct(self, images):
-        return 1.0 - images
-
-    def reduced(self, images):
-        return images
-
-
-def test_reconstruction_errors_by_hand():
-    # Two images of four pixels. |x - (1 - x)| is 1 a pixel for black or white: distance 2.
-    images = np.stack([np.zeros((2, 2, 1)), np.ones((2, 2, 1))]).astype(np.float32)
-    errors = metrics.reconstruction(ConstantModel(np.full((1, 2, 2, 1), 0.25)), images)
-    assert errors["EGr"] == pytest.approx(2.0)
-    assert errors["EGr_b"] == pytest.approx(0.0)  # the other image's reconstruction is the image itself
-    # 0.25 becomes 64/255 when rounded to 8 bits; its reconstruction is 1 - 64/255.
-    assert errors["EGg"] == pytest.approx(2 * (1 - 128 / 255), rel=1e-6)
-
-
-def test_samples_of_points_are_not_rounded():
-    points, samples = np.float32([[0.0, 0.0], [1.0, 1.0]]), np.float32([[3.001, 4.001]])
-    errors = metrics.reconstruction(ConstantModel(samples), points)
-    assert errors["EGr"] == pytest.approx(np.sqrt(2))
-    # To 1 - x: twice the distance from (0.5, 0.5).
-    assert errors["EGg"] == pytest.approx(2 * np.hypot(2.501, 3.501), rel=1e-6)
-
-
-def test_nearest_samples_by_hand(monkeypatch):
-    monkeypatch.setattr(metrics, "SAMPLES", (1, 2, 4))
-    monkeypatch.setattr(metrics, "_SAMPLES_AT_ONCE", 2)
-    drawn = iter([0.5, 0.75, 1.0])
-
-    class Sampler:
-        def reduced(self, images):
-            return images
-
-        def generate(self, count, seed):
-            return np.full((count, 1, 1, 1), next(drawn), np.float32)
-
-    found = metrics.nearest_samples(Sampler(), np.ones((3, 1, 1, 1), np.float32))
-    assert found == {"NND/100": 0.5, "NND/10": 0.25, "NND": 0.0}
-
-
-def test_knn_on_separable_features():
-    rng = np.random.default_rng(0)
-    labels = np.arange(60) % 3
-    features = np.eye(3)[labels] * 10 + rng.normal(size=(60, 3))
-    split = (features[:45], labels[:45], features[45:], labels[45:])
-    rows = metrics.knn(*split)
-    assert {(row["metric"], row["k"]) for row in rows} == {(m, k) for m in ("euclidean", "cosine") for k in (1, 5)}
-    assert all(row["accuracy"] == 100.0 for row in rows)
-
-
-def test_knn_counts_wrong_labels():
-    features = np.array([[0.0], [1.0], [2.0], [3.0]])
-    rows = metrics.knn(features, np.array([0, 0, 1, 1]), features, np.array([0, 0, 1, 0]))
-    assert rows[0]["accuracy"] == 75.0
+from tf_bigan.evaluation.data import open_evaluation_data
+from tf_bigan.evaluation.evaluate import evaluate
+from tf_bigan.evaluation.measures import knn
+from tf_bigan.evaluation.report import describe_dataset, values
+from tf_bigan.evaluation.settings import EvaluationSettings
+from tf_bigan.evaluation.table import table
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +23,7 @@ def report(digits_dir):
     data = open_evaluation_data(experiment, data_dir=str(digits_dir))
     game = tiny_game()
     game.estimate_statistics(data.gallery.training_batches(128, 0), 2)
-    return evaluate(game, experiment, data, names=("knn", "reconstruction"), say=lambda line: None)
+    return evaluate(game, experiment, data, ("knn", "reconstruction"), say=lambda line: None)
 
 
 def test_every_feature_metric_stands_beside_untrained_and_pixels(report):
@@ -130,12 +66,18 @@ def test_the_paper_s_number_is_found_and_printed(report):
     assert f"{rows[0]['accuracy']:.2f}" in table(report)
 
 
-def test_an_interrupted_evaluation_goes_on_after_its_last_result(digits_dir):
-    experiment = tiny()
+def ready(digits_dir, **changes):
+    """(game, experiment, its data) of the digits."""
+    experiment, game = tiny(**changes), tiny_game(**changes)
     data = open_evaluation_data(experiment, data_dir=str(digits_dir))
-    game = tiny_game()
     game.estimate_statistics(data.gallery.training_batches(128, 0), 2)
-    settings = {"names": ("linear", "knn", "reconstruction"), "layers": ("penultimate",)}
+    return game, experiment, data
+
+
+def test_an_interrupted_evaluation_goes_on_after_its_last_result(digits_dir):
+    model = ready(digits_dir)
+    names = ("linear", "knn", "reconstruction")
+    settings = EvaluationSettings(layers=("penultimate",))
     kept, said = [], []
 
     def until_untrained(line):
@@ -143,43 +85,80 @@ def test_an_interrupted_evaluation_goes_on_after_its_last_result(digits_dir):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        evaluate(game, experiment, data, **settings, say=until_untrained, keep=kept.append)
+        evaluate(*model, names, settings, say=until_untrained, on_result=kept.append)
     assert [row["encoder"] for row in kept[-1]["results"]["linear"]] == ["trained"]
-    whole = evaluate(game, experiment, data, **settings, earlier=kept[-1], keep=kept.append, say=said.append)
-    assert said == ["features: penultimate of untrained (42)", "features: raw pixels", "reconstruction"]
-    assert kept[-1] == whole
+    whole = evaluate(*model, names, settings, kept[-1], kept.append, said.append)
+    assert [line.partition(" (")[0] for line in said] == [
+        "linear: penultimate of untrained",
+        "features: penultimate of untrained",
+        "knn: penultimate of untrained",
+        "linear: raw pixels",
+        "features: raw pixels",
+        "knn: raw pixels",
+        "reconstruction",
+    ]
+    assert kept[-1] == whole and list(whole["results"]) == list(names)
     said.clear()
-    assert evaluate(game, experiment, data, **settings, earlier=whole, say=said.append) == whole and not said
+    assert evaluate(*model, names, settings, whole, say=said.append) == whole and not said
 
     # Other features, of another setting or data, are measured anew.
-    evaluate(game, experiment, data, ("knn",), ("penultimate",), pool=2, earlier=whole, say=said.append)
-    assert said == ["features: penultimate of trained (42)", "features: penultimate of untrained (42)"]
+    changed = EvaluationSettings(layers=("penultimate",), pool=2)
+    evaluate(*model, ("knn",), changed, whole, say=said.append)
+    assert passes(said) == ["penultimate of trained (42)", "penultimate of untrained (42)"]
     said.clear()
-    evaluate(game, experiment, data, ("knn",), ("penultimate",), seed=1, earlier=whole, say=said.append)
-    assert len(said) == 3
+    evaluate(*model, ("knn",), EvaluationSettings(layers=("penultimate",), seed=1), whole, say=said.append)
+    assert len(passes(said)) == 3
     said.clear()
     of_old = whole | {"protocols": whole["protocols"] | {"knn": "another"}}
-    evaluate(game, experiment, data, ("knn", "reconstruction"), ("penultimate",), earlier=of_old, say=said.append)
-    assert len(said) == 3 and "reconstruction" not in said
+    evaluate(*model, ("knn", "reconstruction"), settings, of_old, say=said.append)
+    assert len(passes(said)) == 3 and "reconstruction" not in said
 
 
-def test_the_layers_of_a_network_are_one_pass_over_the_images(digits_dir, monkeypatch):
-    experiment = tiny()
-    data = open_evaluation_data(experiment, data_dir=str(digits_dir))
-    game = tiny_game()
-    game.estimate_statistics(data.gallery.training_batches(128, 0), 2)
-    alone = evaluate(game, experiment, data, ("knn",), ("h1",), untrained=0, say=lambda line: None)
-    said, passes = [], []
+def passes(said):
+    """What the passes over the data were for, among lines of progress."""
+    return [line.removeprefix("features: ") for line in said if line.startswith("features: ")]
+
+
+def test_progress_says_how_many_and_how_long(digits_dir, monkeypatch):
+    clock = itertools.count(0.0, 60.0)
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    said = []
+    evaluate(*ready(digits_dir), ("knn",), EvaluationSettings(layers=("h1",), untrained=0), say=said.append)
+    assert [line for line in said if line.startswith("knn")] == [
+        "knn: h1 of trained (42) (1 of 2)",
+        "knn: raw pixels (2 of 2, about 2 min left)",
+    ]
+
+
+def test_features_of_several_layers_at_once_are_not_wider_than_the_widest(digits_dir, monkeypatch):
+    game, experiment, data = ready(digits_dir)
+    alone = evaluate(
+        game, experiment, data, ("knn",), EvaluationSettings(layers=("h1",), untrained=0), say=lambda line: None
+    )
+    said, read = [], []
     for split in (data.gallery, data.queries):
-        batches = split.batches
-        monkeypatch.setattr(split, "batches", lambda size, batches=batches: passes.append(size) or batches(size))
-    settings = {"names": ("knn",), "layers": ("h1", "code", "penultimate"), "say": said.append}
-    report = evaluate(game, experiment, data, **settings, earlier=alone)
-    of_pixels = values(report, "knn", "pixels", "pixels", metric="euclidean", k=1)
-    assert said == ["features: code, penultimate of trained (42)", "features: h1, code, penultimate of untrained (42)"]
-    assert len(passes) == 4 and len(of_pixels) == 1
-    whole = evaluate(game, experiment, data, **settings)
-    assert len(passes) == 10 and whole == report
+        monkeypatch.setattr(
+            split,
+            "batches",
+            lambda size, batches=split.batches: (read.append(size) if size > 1 else None) or batches(size),
+        )
+    # Of 16, 4 and 16 features: 4 and 16 together are wider than 16.
+    settings = EvaluationSettings(layers=("h1", "code", "penultimate"))
+    report = evaluate(game, experiment, data, ("knn",), settings, alone, say=said.append)
+    assert passes(said) == [
+        "code of trained (42)",
+        "penultimate of trained (42)",
+        "h1 of untrained (42)",
+        "code of untrained (42)",
+        "penultimate of untrained (42)",
+    ]
+    assert len(read) == 2 * 5
+    said.clear()
+    wide = EvaluationSettings(layers=("flat", "h1", "code", "penultimate"), untrained=0)  # 64, 16, 4 and 16
+    together = evaluate(game, experiment, data, ("knn",), wide, say=said.append)
+    assert passes(said) == ["flat of trained (42)", "h1, code, penultimate of trained (42)", "raw pixels"]
+    for layer in ("h1", "code", "penultimate"):
+        assert values(together, "knn", "trained", layer, k=1) == values(report, "knn", "trained", layer, k=1)
 
 
 def test_larger_maps_are_averaged_down(digits_dir, monkeypatch):
@@ -189,9 +168,9 @@ def test_larger_maps_are_averaged_down(digits_dir, monkeypatch):
     data = open_evaluation_data(experiment, **splits, data_dir=str(digits_dir))
     game.estimate_statistics(data.gallery.training_batches(32, 0), 2)
     measured = []
-    monkeypatch.setattr(metrics, "knn", lambda *features: measured.append(features) or [{"accuracy": 0.0}])
-    settings = {"untrained": 0, "say": lambda line: None}
-    report = evaluate(game, experiment, data, ("knn",), ("conv2", "conv5", "penultimate"), pool=2, **settings)
+    monkeypatch.setattr(knn, "knn", lambda *features: measured.append(features) or [{"accuracy": 0.0}])
+    settings = EvaluationSettings(layers=("conv2", "conv5", "penultimate"), pool=2, untrained=0)
+    report = evaluate(game, experiment, data, ("knn",), settings, say=lambda line: None)
     assert [row["dimensions"] for row in report["results"]["knn"]] == [128, 128, 128, 3072]
     images, labels = data.queries.arrays()
     maps = game.features(images, layer="conv2")  # 4x4 of 32 channels
@@ -207,7 +186,9 @@ def test_raw_pixels_are_of_the_size_of_the_generator_s(digits_dir):
     data = open_evaluation_data(experiment, data_dir=str(digits_dir))
     game = tiny_game(encoder_size=16)
     game.estimate_statistics(data.gallery.training_batches(128, 0), 2)
-    report = evaluate(game, experiment, data, ("knn",), ("h1",), untrained=0, say=lambda line: None)
+    report = evaluate(
+        game, experiment, data, ("knn",), EvaluationSettings(layers=("h1",), untrained=0), say=lambda line: None
+    )
     dimensions = {row["encoder"]: row["dimensions"] for row in report["results"]["knn"]}
     assert dimensions == {"trained": 16, "pixels": 64} and data.gallery.image_shape == (16, 16, 1)
 
@@ -234,17 +215,23 @@ def test_features_that_memory_cannot_take_are_refused(digits_dir, monkeypatch):
     data = open_evaluation_data(experiment, data_dir=str(digits_dir))
     pages = {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 90}  # 1,437 images of 64 pixels are 367,872 bytes
     monkeypatch.setattr(os, "sysconf", pages.__getitem__)
-    told = (
-        "features of each of 1437 images take 0 GB.*\n--gallery_split=train.:{}., fewer --layers and --pool take less"
-    )
-    with pytest.raises(InputError, match=f"80 {told.format(576)}"):  # of two layers together
-        evaluate(tiny_game(), experiment, data, ("knn",), ("h1", "flat"), say=lambda line: None)
+    told = "features of each of 1437 images take 0 GB.*\n--{}_split=train.:{}. and --pool take less"
+    game = tiny_game()
+    wide = game.feature_function
+
+    def wider(layers):  # 80 features of a layer that has 64
+        return lambda images: [np.pad(np.array(found), ((0, 0), (0, 16))) for found in wide(layers)(images)]
+
+    monkeypatch.setattr(game, "feature_function", wider)
+    settings = EvaluationSettings(layers=("flat",))
+    with pytest.raises(InputError, match=f"80 {told.format('gallery', 576)}"):
+        evaluate(game, experiment, data, ("knn",), settings, say=lambda line: None)
     swapped = open_evaluation_data(experiment, data_dir=str(digits_dir), gallery_split="test", query_split="train")
-    with pytest.raises(InputError, match=f"80 {told.replace('gallery', 'query').format(576)}"):
-        evaluate(tiny_game(), experiment, swapped, ("knn",), ("h1", "flat"), say=lambda line: None)
+    with pytest.raises(InputError, match=f"80 {told.format('query', 576)}"):
+        evaluate(game, experiment, swapped, ("knn",), settings, say=lambda line: None)
     pages["SC_PHYS_PAGES"] = 89
-    with pytest.raises(InputError, match=f"64 {told.format(712)}"):  # of raw pixels, at once
-        evaluate(tiny_game(), experiment, data, ("knn",), ("h1",), say=pytest.fail)
+    with pytest.raises(InputError, match=f"64 {told.format('gallery', 712)}"):  # of raw pixels, at once
+        evaluate(game, experiment, data, ("knn",), settings, say=pytest.fail)
 
 
 def test_what_cannot_be_measured_is_said(digits_dir, tmp_path):
@@ -253,15 +240,15 @@ def test_what_cannot_be_measured_is_said(digits_dir, tmp_path):
     experiment = tiny(system="gan")
     data = open_evaluation_data(experiment, data_dir=str(digits_dir))
     with pytest.raises(InputError, match="Did you mean 'knn'"):
-        evaluate(tiny_game("gan"), experiment, data, names=("kn",))
+        evaluate(tiny_game("gan"), experiment, data, ("kn",))
     with pytest.raises(InputError, match="gan has no encoder"):
-        evaluate(tiny_game("gan"), experiment, data, names=("reconstruction",))
+        evaluate(tiny_game("gan"), experiment, data, ("reconstruction",))
     with pytest.raises(InputError, match="unknown layer 'h9'"):
-        evaluate(tiny_game("gan"), experiment, data, names=("knn",), layers=("h9",))
+        evaluate(tiny_game("gan"), experiment, data, ("knn",), EvaluationSettings(layers=("h9",)))
     Image.new("L", (8, 8)).save(tmp_path / "a.png")
     unlabelled = open_evaluation_data(experiment, dataset=str(tmp_path))
     with pytest.raises(InputError, match="no labels"):
-        evaluate(tiny_game("gan"), experiment, unlabelled, names=("knn",))
+        evaluate(tiny_game("gan"), experiment, unlabelled, ("knn",))
     assert open_images(str(tmp_path)).count == 1
 
 
@@ -277,4 +264,4 @@ def test_images_are_not_looked_up_among_themselves(digits_dir, tmp_path):
         open_evaluation_data(experiment, dataset=str(tmp_path)),
     ):
         with pytest.raises(InputError, match="every image would be its own nearest neighbour"):
-            evaluate(tiny_game(), experiment, data, names=("knn",), say=lambda line: None)
+            evaluate(tiny_game(), experiment, data, ("knn",), say=lambda line: None)

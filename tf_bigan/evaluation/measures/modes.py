@@ -2,12 +2,53 @@
 
 import numpy as np
 
-from tf_bigan.data.mixture import SIGMA, means
-from tf_bigan.evaluation.neighbours import nearest
+from tf_bigan.errors import InputError
+from tf_bigan.evaluation.measure import ModelMeasure
 
 SAMPLES = 10_000
 NEAR = 3.0  # standard deviations within which a sample is of high quality (Srivastava et al. 2017, VEEGAN)
 ENOUGH = 20  # high-quality samples that make a mode covered beyond chance
+
+
+_COUNTS = {
+    "modes": "modes with any sample",
+    "modes_near": "modes with one within 3 sigma",
+    "modes_covered": "modes with 20 within 3 sigma",
+}
+_MEASURES = {
+    "high_quality": "share within 3 sigma",
+    "kl": "KL of the modes' shares from even, nats",
+    "reconstruction": "reconstruction error, paired",
+    "reconstruction_b": "reconstruction error, shuffled",
+}
+
+
+class Modes(ModelMeasure):
+    """Coverage of the data set `mixture`."""
+
+    name = "modes"
+    protocol = (
+        "10,000 samples, each of the nearest of the 25 means; high quality is within 3 standard deviations of it; a "
+        "mode is covered by 20 such samples; KL of the modes' shares from even ones, in nats; reconstruction: mean "
+        "Euclidean distance of the queries to G of the posterior's mean, and to that of the next query"
+    )
+    needs = frozenset({"generator", "queries"})
+
+    def check(self, context):
+        from tf_bigan.data import mixture  # imports TensorFlow
+
+        if context.data.query_dataset != mixture.NAME:
+            raise InputError(
+                f"modes are of the data set {mixture.NAME!r}, whose components are known, not of {context.data.dataset}"
+            )
+
+    def measure(self, model, examples, seed):
+        return modes(model, examples, seed)
+
+    def lines(self, found, report):
+        yield f"of {found['samples']} samples"
+        yield from (f"  {title:42}{found[name]:6}" for name, title in _COUNTS.items())
+        yield from (f"  {title:42}{found[name]:10.3f}" for name, title in _MEASURES.items() if name in found)
 
 
 def modes(model, points, seed=0) -> dict:
@@ -28,9 +69,12 @@ def modes(model, points, seed=0) -> dict:
       encoder also {"reconstruction": mean Euclidean distance of points to G(E(x)), E(x) the posterior's mean;
       "reconstruction_b": of points to the reconstruction of the next one}.
     """
-    centres = means()
+    from tf_bigan.data import mixture  # these import TensorFlow
+    from tf_bigan.evaluation.neighbours import nearest
+
+    centres = mixture.means()
     found, distances = nearest(model.generate(SAMPLES, seed=seed), centres, 1)
-    found, near = found[:, 0], distances[:, 0] <= NEAR * SIGMA
+    found, near = found[:, 0], distances[:, 0] <= NEAR * mixture.SIGMA
     shares = np.bincount(found, minlength=len(centres)) / SAMPLES
     of_near = np.bincount(found[near], minlength=len(centres))
     used = shares[shares > 0]

@@ -1,0 +1,207 @@
+"""What the measures of one evaluation look at: the model and its baselines, their feature spaces, the data."""
+
+import collections.abc
+import dataclasses
+import functools
+import os
+
+import numpy as np
+import tensorflow as tf
+
+from tf_bigan.errors import InputError
+from tf_bigan.evaluation.data import open_transfer_data
+from tf_bigan.games import make_game
+
+_BATCH = 512  # examples at a time
+_FOLLOWED = 100  # batches that the running averages of an untrained network follow: 0.6 % of their start is left
+
+
+@dataclasses.dataclass(frozen=True)
+class Encoder:
+    """The model's encoder, or an untrained one.
+
+    Attributes:
+      kind: "trained" or "untrained".
+      seed: of the initial weights.
+      game: function that gives the Game with it.
+    """
+
+    kind: str
+    seed: int
+    game: collections.abc.Callable
+
+
+@dataclasses.dataclass(frozen=True)
+class Space:
+    """A feature space: a layer of an encoder, or the raw examples.
+
+    Attributes:
+      layer: its name.
+      key: what rows measured in it say of it.
+      title: of its encoder, with a place for the names of layers.
+      functions: makes, of layers' names, a function from examples to a list of features [n, ...].
+    """
+
+    layer: str
+    key: dict
+    title: str
+    functions: collections.abc.Callable
+
+
+class Context:
+    """What measures look at.
+
+    Attributes:
+      model: a trained Game.
+      experiment: its Experiment.
+      data: an `EvaluationData`.
+      settings: an `EvaluationSettings`.
+      say: called with a line of progress.
+      encoders: the `Encoder`s, the trained one first. Untrained ones are the same networks from the run's seed and the
+        seeds after it, with inference statistics from batches of the gallery.
+      spaces: the `Space`s: of each encoder the layers, and raw examples last.
+    """
+
+    def __init__(self, model, experiment, data, settings, say):
+        self.model, self.experiment, self.data, self.settings, self.say = model, experiment, data, settings, say
+        self.encoders = [Encoder("trained", experiment.seed, lambda: model)]
+        for seed in range(experiment.seed, experiment.seed + settings.untrained):
+            self.encoders.append(Encoder("untrained", seed, functools.cache(functools.partial(self._untrained, seed))))
+        self.spaces = self._spaces()
+        self._held, self._ahead = {}, []  # index of a space -> its features; indices
+
+    @functools.cached_property
+    def examples(self):
+        """The queries, float32 [N, ...]."""
+        return self.data.queries.arrays()[0]
+
+    @functools.cached_property
+    def transfer_data(self):
+        """The data as classifiers take it."""
+        return open_transfer_data(self.experiment, self.data, self.settings.transfer_size)
+
+    def check_features(self):
+        """Raises InputError unless the model has the layers asked for, and raw examples fit this machine's memory."""
+        for layer in self._layers():
+            if layer != "code":
+                self.model.layer_name(layer)  # raises for an unknown one
+        if self.settings.pool and self.model.domain.name == "points":
+            raise InputError("networks of points have no maps that --pool could average")
+        _check_memory("gallery", self.data.gallery, int(np.prod(self.experiment.example_shape)))
+
+    def expect(self, spaces):
+        """Says of which spaces features will be asked for next, so that a pass over the data may serve several.
+
+        Args:
+          spaces: indices in `spaces`; None among them is passed over.
+        """
+        self._ahead = list(dict.fromkeys(space for space in spaces if space is not None))
+
+    def features(self, index):
+        """The features of a space.
+
+        A pass over the data gives, with the features asked for, those expected next of the same encoder, as long as
+        all of them together are not wider than the widest of these layers. Features that are not expected again go.
+
+        Args:
+          index: of the space in `spaces`.
+
+        Returns:
+          [gallery's float32 [N, D], its labels int64 [N], the queries' float32 [Q, D], their labels int64 [Q]].
+
+        Raises:
+          InputError: features that do not fit this machine's memory, or images that cannot be decoded.
+        """
+        if index not in self._held:
+            self._held = {}
+            space = self.spaces[index]
+            together = self._that_fit(space, [index, *(other for other in self._ahead if other != index)])
+            layers = [self.spaces[each].layer for each in together]
+            self.say(f"features: {space.title.format(', '.join(layers))}")
+            self._held = dict(zip(together, _features(space.functions(layers), self.data), strict=True))
+        return self._held[index] if index in self._ahead else self._held.pop(index)
+
+    def _that_fit(self, space, indices):
+        """Those of the spaces of an encoder, the first among them, that one pass may give."""
+        indices = [index for index in indices if self.spaces[index].functions is space.functions]
+        if len(indices) == 1:
+            return indices
+        examples, _ = next(iter(self.data.queries.batches(1)))
+        found = space.functions([self.spaces[index].layer for index in indices])(examples)
+        widths = [int(np.prod(features.shape[1:])) for features in found]
+        chosen, total = [], 0
+        for index, width in zip(indices, widths, strict=True):
+            if not chosen or total + width <= max(widths):
+                chosen.append(index)
+                total += width
+        return chosen
+
+    def _layers(self):
+        return self.settings.layers_or(("penultimate", "outputs"))
+
+    def _spaces(self):
+        spaces = []
+        for encoder in self.encoders:
+            functions = functools.partial(_layer_functions, encoder.game, self.settings.pool)
+            title = f"{{}} of {encoder.kind} ({encoder.seed})"
+            for layer in self._layers():
+                key = {"encoder": encoder.kind, "layer": layer, "seed": encoder.seed, "pool": self.settings.pool}
+                spaces.append(Space(layer, key, title, functions))
+        raw = "coordinates" if self.model.domain.name == "points" else "pixels"
+        # Images are reduced to the size that D and G have.
+        spaces.append(
+            Space(raw, {"encoder": raw, "layer": raw}, "raw {}", lambda layers: lambda x: [self.model.reduced(x)])
+        )
+        return spaces
+
+    def _untrained(self, seed):
+        experiment, gallery = self.experiment, self.data.gallery
+        game = make_game(dataclasses.replace(experiment, seed=seed))
+        size = min(experiment.batch_size, gallery.count)
+        batches = gallery.training_batches(size, seed, crop=experiment.crop, flip=experiment.flip)
+        if not game.estimate_statistics(batches, experiment.statistics_steps, networks=[game.feature_network]):
+            game.follow_statistics(batches, _FOLLOWED)
+        return game
+
+
+def _layer_functions(game, pool, layers):
+    function = game().feature_function(layers)
+
+    def pooled(features):
+        if not pool or len(features.shape) != 4 or max(features.shape[1:3]) <= pool:
+            return features
+        return tf.image.resize(features, (pool, pool), "area")
+
+    return lambda images: [pooled(features) for features in function(images)]
+
+
+def _check_memory(role, split, dimensions):
+    """Raises InputError if so many float32 features of each image do not fit, rather than when memory is full."""
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    needed = 4 * dimensions * split.count
+    if needed > memory:
+        fewer = f"--{role}_split={split.split.partition('[')[0]}[:{memory // (8 * dimensions)}]"
+        hint = f"{fewer if split.split else 'Fewer images'} and --pool take less"
+        raise InputError(
+            f"{dimensions} features of each of {split.count} {split.domain.name} take {needed / 1e9:.0f} GB, more than "
+            f"this machine's {memory / 1e9:.0f} GB of memory.\n{hint}"
+        )
+
+
+def _features(function, data):
+    """Of each feature that `function` gives: gallery's [N, D] and labels [N], queries' features and labels."""
+    spaces = []
+    for role, split in (("gallery", data.gallery), ("query", data.queries)):
+        labels, start = np.empty(split.count, np.int64), 0
+        columns = []
+        for images, of_batch in split.batches(_BATCH):
+            found = [np.reshape(features, (len(images), -1)) for features in function(images)]
+            if not columns:
+                _check_memory(role, split, sum(features.shape[1] for features in found))
+                columns = [np.empty((split.count, features.shape[1]), np.float32) for features in found]
+            here = slice(start, start := start + len(images))
+            for column, features in zip(columns, found, strict=True):
+                column[here] = features
+            labels[here] = of_batch
+        spaces.append([(column, labels) for column in columns])
+    return [[*gallery, *queries] for gallery, queries in zip(*spaces, strict=True)]

@@ -1,0 +1,86 @@
+"""The settings of an evaluation. Imports no TensorFlow."""
+
+import dataclasses
+
+from tf_bigan.errors import InputError
+
+PRECISIONS = ("float32", "mixed_bfloat16")
+
+
+@dataclasses.dataclass(frozen=True)
+class TransferSettings:
+    """How a classifier is trained: SGD with momentum, the rate falling to 0 along half a cosine.
+
+    The paper gives no schedule for Table 2; these are AlexNet's common ones.
+    """
+
+    epochs: int = 10
+    batch_size: int = 128
+    learning_rate: float = 0.01
+    momentum: float = 0.9
+    l2: float = 5e-4
+    units: int = 4096  # of fc6 and fc7
+    dropout: float = 0.5
+    precision: str = "float32"  # or "mixed_bfloat16"
+    seed: int = 0
+
+    def __post_init__(self):
+        for name in ("epochs", "batch_size", "units"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} must be at least 1, found {getattr(self, name)}")
+        if not 0.0 < self.learning_rate < float("inf"):
+            raise InputError(f"learning_rate must be positive, found {self.learning_rate}")
+        if self.precision not in PRECISIONS:
+            raise InputError(f"precision must be {' or '.join(PRECISIONS)}, found {self.precision!r}")
+
+
+@dataclasses.dataclass(frozen=True)
+class VOCSettings(TransferSettings):
+    """How a classifier is trained on VOC2007: the authors' batch, rate, decay and length.
+
+    Theirs differs in three points. They halve the rate every 10,000 steps; here it falls along half a cosine. Their
+    biases learn at twice the rate, and decay too. They rescale new and transferred layers until all learn alike (see
+    `transfer.transplant`).
+    """
+
+    batch_size: int = 16
+    learning_rate: float = 1e-3
+    l2: float = 1e-6
+    steps: int = 80_000
+    epochs: int = 8  # the parts of equal length in which progress is told
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.steps < 1 or self.steps % self.epochs:
+            raise InputError(f"steps must be a multiple of {self.epochs}, found {self.steps}")
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationSettings:
+    """What is measured, and how, for all measures of an evaluation.
+
+    Attributes:
+      layers: feature spaces, as `Game.features` names them, and the ends of frozen prefixes. None = each measure's own:
+        "penultimate" and "outputs"; conv1 ... conv5.
+      pool: edge in pixels down to which larger feature maps are averaged before knn and linear; 0 = they stay as they
+        are.
+      untrained: number of untrained encoders that the trained one is compared with.
+      seed: of the samples.
+      transfer: of the classifiers of frozen_prefix and fine_tuning.
+      voc: of the classifiers of voc2007; None = the authors' settings with the seed of `transfer`.
+      transfer_size: edge in pixels of the classifiers' images; 0 = the encoder's.
+      data_dir: the TFDS directory in which VOC2007 is looked for; None = TFDS's own.
+    """
+
+    layers: tuple[str, ...] | None = None
+    pool: int = 0
+    untrained: int = 1
+    seed: int = 0
+    transfer: TransferSettings = TransferSettings()
+    voc: VOCSettings | None = None
+    transfer_size: int = 0
+    data_dir: str | None = None
+
+    def layers_or(self, default) -> list[str]:
+        """The layers asked for, each once, or `default`."""
+        return list(dict.fromkeys(self.layers or default))

@@ -1,0 +1,74 @@
+"""Loading a model, and what is known of it."""
+
+import dataclasses
+
+from tf_bigan.errors import InputError
+from tf_bigan.evaluation.report_files import read_report
+from tf_bigan.experiment import Experiment
+from tf_bigan.training.run_directory import FLAGFILE, RunDirectory
+from tf_bigan.zoo.finding import REPORT, is_entry, run_path
+
+
+def load(name, weights="published", dtype="float32"):
+    """Loads a model: a zoo model by name, or a run directory by path.
+
+    Args:
+      name: as "bigan_mnist", or the path of a run directory.
+      weights: "published" = the trained ones, their SHA-256 verified before they are read; None = the same
+        networks, freshly initialised from the run's seed.
+      dtype: the networks' dtype policy. Weights are float32 whatever it is.
+
+    Returns:
+      A `tf_bigan.games.Game`: a `keras.Model` with `encode`, `features`, `generate` and `reconstruct`, and its
+      networks as `encoder`, `generator` and `discriminator`.
+
+    Raises:
+      InputError: an unknown name, or weights that are not published, damaged or of another network.
+    """
+    if weights not in ("published", None):
+        raise InputError(f"weights must be 'published' or None, found {weights!r}")
+    path = run_path(name)
+
+    from tf_bigan.games import make_game
+
+    run = RunDirectory(path)
+    experiment = run.experiment()
+    if weights and not run.weight_files():
+        flagfile = path / FLAGFILE
+        how = (
+            f"Train it, in a checkout: python tools/train.py --flagfile={flagfile} --workdir=DIR, then load DIR"
+            if is_entry(path)
+            else "Start tools/train.py there again: weights are written with the first pictures and at the end"
+        )
+        raise InputError(f"{name} has no weights yet; weights=None gives fresh ones.\n{how}")
+    game = make_game(experiment, dtype)
+    if weights:
+        run.load_all_weights(game.networks)
+    return game
+
+
+def trained_experiment(name) -> Experiment:
+    """What a zoo model or run is, with the precision it trained in, which the flags of a zoo model leave open.
+
+    Raises:
+      InputError: as `RunDirectory.experiment`; or the zoo model's metrics are damaged.
+    """
+    path = run_path(name)
+    experiment = RunDirectory(path).experiment()
+    if is_entry(path) and (path / REPORT).exists():
+        experiment = dataclasses.replace(experiment, precision=read_report(path / REPORT)["training_precision"])
+    return experiment
+
+
+def load_with_digest(name):
+    """As `load`, with the SHA-256 of all the weights it has, as `RunDirectory.weights_digest` tells it.
+
+    Raises:
+      InputError: as `load`; or a training there wrote new weights meanwhile.
+    """
+    run = RunDirectory(run_path(name))
+    digest = run.weights_digest() if run.has_weights() else None
+    model = load(name)
+    if run.weights_digest() != digest:
+        raise InputError(f"{run.path} wrote new weights meanwhile; start again")
+    return model, digest

@@ -1,0 +1,111 @@
+"""Publishing a run as an entry of the zoo, and adding measurements to an entry."""
+
+import dataclasses
+import re
+import shutil
+
+from tf_bigan.errors import InputError
+from tf_bigan.evaluation.report_files import read_report, write_report
+from tf_bigan.experiment import Experiment
+from tf_bigan.files import CHECKSUMS, replacing, write_checksums, write_text
+from tf_bigan.training.run_directory import INITIAL, WEIGHTS, RunDirectory
+from tf_bigan.zoo.card import Publication, card, changed_card
+from tf_bigan.zoo.finding import CARD, REPORT, zoo_path
+
+
+def publish(run, name, terms, weights=True, zoo=None, notes="", interim=False):
+    """Publishes a run: its directory with the optimizer state left out, plus a card.
+
+    Flags that belong to the machine (strategy, logical CPUs, precision, xla, threads) go back to their defaults.
+
+    Args:
+      run: a run directory with weights and an evaluation (tools/evaluate.py writes it).
+      name: of the zoo entry, which is replaced if it exists.
+      terms: of the training data, for the card.
+      weights: whether the weights go with it, or the flags, metrics and card alone.
+      zoo: the zoo's folder; None = the project's.
+      notes: what else the card should say, in Markdown.
+      interim: take a run that is still going on, at the weights it wrote last; the card says of which epoch.
+
+    Returns:
+      The entry's path.
+
+    Raises:
+      InputError: a run that is unfinished, damaged or not evaluated, or an unusable name.
+    """
+    run = RunDirectory(run)
+    if not re.fullmatch(r"[a-z0-9_]+", name):
+        raise InputError(f"a model's name has lower-case letters, digits and _ only, found {name!r}")
+    experiment = run.experiment()
+    if not run.has_weights():
+        raise InputError(f"{run.path} has no weights; train it to the end first")
+    state = run.weights_are()
+    if not run.is_finished() and not interim:
+        raise InputError(
+            f"{run.path} has weights of epoch {state['epochs']} of {experiment.epochs}; finish it, or publish it as "
+            "interim"
+        )
+    if not (run.path / REPORT).exists():
+        raise InputError(f"{run.path} has no {REPORT}; run tools/evaluate.py --model={run.path} first")
+    report = read_report(run.path / REPORT)
+    if report.get("weights") != run.weights_digest():
+        raise InputError(f"{run.path / REPORT} is of other weights; run tools/evaluate.py --model={run.path} again")
+    lineage = run.initial()
+    log = [record for record in run.read_log() if record["epoch"] <= state["epochs"]]
+    if not log:
+        raise InputError(f"{run.log} is missing or damaged")
+
+    names = ("strategy", "logical_cpus", "precision", "xla", "inter_op_threads", "intra_op_threads")
+    machine = {name: Experiment.default(name) for name in names}
+    with replacing((zoo or zoo_path()) / name) as entry:
+        entry.mkdir()
+        published = RunDirectory(entry)
+        published.write_experiment(dataclasses.replace(experiment, **machine))
+        initial = [INITIAL] if lineage else []
+        for file in [REPORT, *initial, *([*(file.name for file in run.weight_files()), WEIGHTS] if weights else [])]:
+            shutil.copyfile(run.path / file, entry / file)
+        write_checksums(entry, [file.name for file in entry.iterdir()])
+        if weights and published.weights_digest() != report["weights"]:
+            raise InputError(f"{run.path} wrote new weights meanwhile; evaluate and publish those")
+        told = Publication(name, experiment, report, log[-1], terms, weights, notes, state, lineage)
+        write_text(entry / CARD, card(told))
+    return (zoo or zoo_path()) / name
+
+
+def publish_metrics(report, name, zoo=None, notes=None):
+    """Adds an evaluation to a published entry, and writes the numbers of its card anew.
+
+    Args:
+      report: the path of what tools/evaluate.py --model=NAME --json=PATH wrote.
+      name: of the zoo entry, whose weights and flags stay as they are.
+      zoo: the zoo's folder; None = the project's.
+      notes: what else the card should say, in Markdown; None = what it says.
+
+    Returns:
+      The entry's path.
+
+    Raises:
+      InputError: no such entry, or a report that is damaged or of other weights or data.
+    """
+    path = (zoo or zoo_path()) / name
+    if not (path / REPORT).exists():
+        raise InputError(f"{path} is no published entry: it has no {REPORT}")
+    published, added = read_report(path / REPORT), read_report(report)
+    of = [key for key in published if key not in ("protocols", "commands", "results")]
+    if other := [key for key in of if added.get(key) != published[key]]:
+        raise InputError(f"{report} is of other {', '.join(other)} than {path / REPORT}")
+    try:
+        text = (path / CARD).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path / CARD} is damaged or unreadable: {error}") from None
+    with replacing(path) as entry:
+        shutil.copytree(path, entry)
+        write_report(entry / REPORT, added)
+        weights = RunDirectory(entry).has_weights()
+        try:
+            text = changed_card(text, name, read_report(entry / REPORT), weights, notes)
+        except ValueError as error:
+            raise InputError(f"{path / CARD} is no card: {error}") from None
+        write_text(entry / CARD, text)
+        write_checksums(entry, [file.name for file in entry.iterdir() if file.name not in (CARD, CHECKSUMS)])
+    return path
