@@ -13,7 +13,8 @@ import tensorflow as tf
 from tf_bigan.data import pixels
 from tf_bigan.errors import InputError, nearest
 from tf_bigan.files import replacing
-from tf_bigan.games.pair_model import PairModel, conditions_of, feature_layers, feature_model
+from tf_bigan.games.inspection import conditions_of, feature_layers, feature_model
+from tf_bigan.games.pair_model import PairModel
 from tf_bigan.networks.folding import fold_batch_norms
 from tf_bigan.networks.layers import Network
 

@@ -1,4 +1,4 @@
-"""What a system is: networks by role, a forward pass with named tensors, losses of those, and terms beside them."""
+"""What a system is: a forward pass with named tensors, losses of those, and terms beside them."""
 
 from collections.abc import Mapping
 
@@ -7,8 +7,9 @@ import tensorflow as tf
 
 from tf_bigan.domains import shown
 from tf_bigan.errors import InputError, nearest
+from tf_bigan.games.inspection import check_networks, feature_model, noise_shape, penultimate
 from tf_bigan.games.objectives import RELATIVISTIC, Objective
-from tf_bigan.games.pair_model import PairModel, check_networks, feature_model, noise_shape, penultimate
+from tf_bigan.games.pair_model import PairModel
 from tf_bigan.games.shared_gradient import SharedGradient
 from tf_bigan.games.terms.term import Term
 from tf_bigan.networks.layers import BatchNorm

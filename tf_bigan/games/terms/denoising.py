@@ -4,7 +4,7 @@ import math
 
 import tensorflow as tf
 
-from tf_bigan.games.pair_model import penultimate
+from tf_bigan.games.inspection import penultimate
 from tf_bigan.games.terms.term import Term
 from tf_bigan.networks.denoiser import Denoiser
 
