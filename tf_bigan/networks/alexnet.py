@@ -5,7 +5,7 @@ from keras import layers, ops
 
 from tf_bigan.errors import InputError
 from tf_bigan.networks.conv import ALEXNET, SLOPE, STDDEV, WIDTH
-from tf_bigan.networks.convolutions import Convolution
+from tf_bigan.networks.kernels import Convolution
 from tf_bigan.networks.layers import Network, layer_seed, normal_initializer
 
 CONVOLUTIONS = tuple(name for name, *_ in ALEXNET)

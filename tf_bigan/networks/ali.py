@@ -13,7 +13,7 @@ from keras import layers
 
 from tf_bigan.errors import InputError, nearest
 from tf_bigan.networks.ali_architectures import ARCHITECTURES
-from tf_bigan.networks.convolutions import Convolution, TransposedConvolution
+from tf_bigan.networks.kernels import Convolution, TransposedConvolution
 from tf_bigan.networks.layers import BatchNorm, Maxout, Network, OutputBias, normal_initializer, settings_of
 from tf_bigan.networks.noise import Dropout
 

@@ -9,7 +9,7 @@ import keras
 from keras import layers, ops
 
 from tf_bigan.errors import InputError
-from tf_bigan.networks.convolutions import Convolution, TransposedConvolution
+from tf_bigan.networks.kernels import Convolution, TransposedConvolution
 from tf_bigan.networks.layers import BatchNorm, Network, normal_initializer, settings_of
 
 SLOPE = 0.2  # of the leaky rectifiers in D and E
