@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from tf_bigan.data import open_images, sources
+from tf_bigan.data import default_query_split, open_images
 
 SIZES = {"train": 6, "validation": 4, "test": 3}
 
@@ -50,6 +50,6 @@ def test_named_data_is_read_cropped_and_judged(prepared, name, splits, classes):
     batch = record["x"]
     assert batch.shape == (4, 64, 64, 3) and 0 <= batch.numpy().min() < batch.numpy().max() <= 1
     # ImageNet's test images have no labels to judge by.
-    assert sources.default_query_split(name, folder) == "validation"
+    assert default_query_split(name, folder) == "validation"
     images, labels = open_images(name, "validation", 112, 3, folder, shorter_edge=128).arrays()
     assert images.shape == (4, 112, 112, 3) and sorted(labels) == [0, 1, 2, 3]

@@ -4,10 +4,11 @@ import dataclasses
 import os
 
 from tf_bigan.data.base import Data
+from tf_bigan.data.first_classes import FirstClasses
 from tf_bigan.data.images import ImageData
 from tf_bigan.data.points import PointData
 from tf_bigan.data.protocol import Source
-from tf_bigan.data.sources import FirstClasses, open_source
+from tf_bigan.data.sources import open_source
 from tf_bigan.domains import shown, whole_number
 from tf_bigan.errors import InputError, nearest
 from tf_bigan.preparation import Preparation

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_bigan.data.sources import prepared_builder
+from tf_bigan.data.builders import prepared_builder
 from tf_bigan.errors import InputError, nearest
 from tf_bigan.evaluation.transfer import Transfer, freeze_before, train, transplant
 

@@ -6,6 +6,7 @@ import os
 
 from absl import flags
 
+from tf_bigan.dataset_names import same_dataset
 from tf_bigan.errors import InputError
 from tf_bigan.experiment.flagfile import define_flags, parse_flags, values_of
 from tf_bigan.experiment.setting import line
@@ -94,7 +95,7 @@ class Experiment(Settings):
 
     def max_labels_of(self, dataset: str) -> int:
         """How many of a data set's classes to use: those trained on of the run's own, 0 = all of another."""
-        return self.max_labels if _place(dataset) == _place(self.dataset) else 0
+        return self.max_labels if same_dataset(dataset, self.dataset) else 0
 
     def classes_news(self, dataset: str) -> str:
         """A line where all classes of a data set are used, but only some were trained on; else empty."""
@@ -169,13 +170,6 @@ class Experiment(Settings):
             for field in dataclasses.fields(self)
             if not field.metadata["operational"] and getattr(self, field.name) != getattr(other, field.name)
         ]
-
-
-def _place(dataset):
-    """Where a data set is: a folder's whole path, or a TFDS name without its version."""
-    if dataset.startswith((".", "~", os.sep)) or os.sep in dataset and os.path.isdir(dataset):
-        return os.path.realpath(os.path.expanduser(dataset))
-    return dataset.partition(":")[0]
 
 
 def experiment_of(values: flags.FlagValues) -> Experiment:
