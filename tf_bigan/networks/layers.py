@@ -1,6 +1,7 @@
 """What the network families share."""
 
 import contextlib
+import inspect
 import threading
 import zlib
 
@@ -58,16 +59,28 @@ def layer_seed(seed: int, name: str) -> int:
 
 
 class Network(keras.Model):
-    """A functional model that the arguments it was made with describe.
+    """A functional model that the arguments it was made with describe: `get_config` returns them, defaults included.
 
     Args:
       inputs, outputs: as of `keras.Model`.
-      **config: what `get_config` returns; "name" among it.
+      **resolved: values of arguments of the subclass that stood for others, as None for the paper's.
     """
 
-    def __init__(self, inputs, outputs, **config):
+    def __new__(cls, *args, **kwargs):
+        network = super().__new__(cls, *args, **kwargs)
+        # Partial: Keras also calls this without arguments, and throws away what it gets.
+        given = inspect.signature(cls.__init__).bind_partial(network, *args, **kwargs)
+        given.apply_defaults()
+        arguments = dict(given.arguments)
+        del arguments["self"]
+        object.__setattr__(network, "_arguments", arguments)  # Keras' own wants its constructor to have run
+        return network
+
+    def __init__(self, inputs, outputs, **resolved):
+        config = {**self._arguments, **resolved}
         super().__init__(inputs=inputs, outputs=outputs, name=config["name"])
-        self._config = config
+        shapes = {name: tuple(value) for name, value in config.items() if name.endswith("_shape")}
+        self._config = {**config, **shapes, "dtype": keras.dtype_policies.get(config["dtype"]).name}
 
     def get_config(self):
         return dict(self._config)
