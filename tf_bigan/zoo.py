@@ -7,7 +7,7 @@ import pathlib
 import re
 import shutil
 
-from tf_bigan.errors import InputError, nearest
+from tf_bigan.errors import InputError, did_you_mean
 from tf_bigan.evaluation.report import TRANSFERS, carried, describe_dataset, table
 from tf_bigan.experiment import Experiment
 from tf_bigan.files import CHECKSUMS, replacing, write_checksums, write_text
@@ -50,7 +50,7 @@ def run_path(name) -> pathlib.Path:
     if path.is_dir():
         raise InputError(f"{path} is no run directory: it has no {FLAGFILE}")
     raise InputError(
-        f"unknown model {str(name)!r}.{nearest(str(name), list_models())} A run directory's path works too"
+        f"unknown model {str(name)!r}.{did_you_mean(str(name), list_models())} A run directory's path works too"
     )
 
 
@@ -150,7 +150,7 @@ def publish(run, name, terms, weights=True, zoo=None, notes="", interim=False):
     experiment = run.experiment()
     if not run.has_weights():
         raise InputError(f"{run.path} has no weights; train it to the end first")
-    state = run.weights_are()
+    state = run.weights_state()
     if not run.is_finished() and not interim:
         raise InputError(
             f"{run.path} has weights of epoch {state['epochs']} of {experiment.epochs}; finish it, or publish it as "

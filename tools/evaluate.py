@@ -79,7 +79,7 @@ def main():
     features = [metric for metric in _METRICS.value if metric in evaluate.METRICS]
     transfers = [metric for metric in _METRICS.value if metric in evaluate.TRANSFERS]
     about = {
-        "epochs": run.weights_are()["epochs"],
+        "epochs": run.weights_state()["epochs"],
         **({"initial_epochs": initial} if initial else {}),
         "weights": digest,
     }

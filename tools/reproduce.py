@@ -139,11 +139,11 @@ _TRAIN = flags.DEFINE_bool("train", True, "train and evaluate what is missing; -
 def main():
     """Fills the table and prints it."""
     from tf_bigan import zoo
-    from tf_bigan.errors import InputError, nearest
+    from tf_bigan.errors import InputError, did_you_mean
     from tf_bigan.training.run_directory import RunDirectory
 
     if _TABLE.value not in _TABLES:
-        raise InputError(f"unknown table {_TABLE.value!r}.{nearest(_TABLE.value, _TABLES)}")
+        raise InputError(f"unknown table {_TABLE.value!r}.{did_you_mean(_TABLE.value, _TABLES)}")
     if _EVALUATE.value and not _TRAIN.value:
         raise InputError("--evaluate asks for an evaluation, which --notrain forbids")
     table = _TABLES[_TABLE.value]

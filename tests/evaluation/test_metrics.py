@@ -16,7 +16,7 @@ from tf_bigan.evaluation.report import describe_dataset, table, values
 class ConstantModel:
     """Generates the images it is given, and reconstructs every image as its own negative."""
 
-    reduces = False
+    encoder_is_larger = False
 
     def __init__(self, samples):
         self.samples, self.domain = samples, domain_of(samples.shape[1:])

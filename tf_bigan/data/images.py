@@ -97,7 +97,7 @@ class ImageData(Data):
         """Whether a crop needs no decoding: one from the centre (`centred`), or from anywhere."""
         return self._memory is not None and (self._whole or centred)
 
-    def _try_all(self, keep):
+    def _try_all(self, load):
         def read(indices):
             return np.array(
                 [_example_or_empty(self._source, number) for number in self._numbers_of(indices)], dtype=object
@@ -108,7 +108,7 @@ class ImageData(Data):
             return indices, tf.ensure_shape(examples, (None,))
 
         def decode(index, example):
-            if keep:
+            if load:
                 record = self._decoding.resized(example) if self._whole else self._decoding.cropped(example)
                 return index, {**record, "x": tf.ensure_shape(record["x"], self._held_shape)}
             # A pixel is asked for, as a decoding that is for nothing is optimised away, control dependencies or not.
@@ -122,7 +122,7 @@ class ImageData(Data):
         good = np.concatenate([[], *(indices for indices, _ in parts)])
         bad = self._numbers_of(np.setdiff1d(np.arange(self.count), good))
         self._refuse_other_sizes(bad)
-        if not keep or not parts:
+        if not load or not parts:
             return bad, None
         with tf.device("CPU"):  # gigabytes, perhaps; not on a GPU
             return bad, {name: tf.constant(np.concatenate([part[name] for _, part in parts])) for name in parts[0][1]}

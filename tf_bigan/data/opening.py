@@ -10,7 +10,7 @@ from tf_bigan.data.points import PointData
 from tf_bigan.data.protocol import Source
 from tf_bigan.data.sources import open_source
 from tf_bigan.domains import shown, whole_number
-from tf_bigan.errors import InputError, nearest
+from tf_bigan.errors import InputError, did_you_mean
 from tf_bigan.preparation import Preparation
 
 BAD_IMAGES = ("refuse", "skip")
@@ -58,7 +58,7 @@ def open_data(
     options = {"image_size": image_size, "channels": channels, "shorter_edge": shorter_edge, "dimensions": dimensions}
     preparation = _preparation(like, **options)
     if bad_images not in BAD_IMAGES:
-        raise InputError(f"unknown bad_images {bad_images!r}.{nearest(str(bad_images), BAD_IMAGES)}")
+        raise InputError(f"unknown bad_images {bad_images!r}.{did_you_mean(str(bad_images), BAD_IMAGES)}")
     max_labels = whole_number(max_labels, "max_labels", 0)
     if isinstance(dataset, os.PathLike):
         dataset = os.path.join(os.curdir, dataset)

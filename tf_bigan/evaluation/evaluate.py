@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_bigan.data import default_query_split, mixture, open_data
-from tf_bigan.errors import InputError, NoData, nearest
+from tf_bigan.errors import InputError, NoData, did_you_mean
 from tf_bigan.evaluation import metrics, transfer, voc
 from tf_bigan.evaluation.linear import linear_probe
 from tf_bigan.evaluation.modes import modes
@@ -338,7 +338,7 @@ def check_transfer(model, names, layers):
     transfer.check_transferable(model.feature_network)
     for layer in layers if "frozen_prefix" in names else ():
         if layer not in CONVOLUTIONS:
-            raise InputError(f"unknown layer {layer!r} for transfer.{nearest(layer, CONVOLUTIONS)}")
+            raise InputError(f"unknown layer {layer!r} for transfer.{did_you_mean(layer, CONVOLUTIONS)}")
 
 
 def describe(experiment, data, seed) -> dict:
@@ -366,7 +366,7 @@ def check_names(names, possible):
     """Raises InputError for the first of the metrics `names` that is not `possible`."""
     for name in names:
         if name not in possible:
-            raise InputError(f"unknown metric {name!r}.{nearest(name, possible)}")
+            raise InputError(f"unknown metric {name!r}.{did_you_mean(name, possible)}")
 
 
 def _check_labels(data, names):

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from tf_bigan.errors import InputError, nearest
+from tf_bigan.errors import InputError, did_you_mean
 
 
 def setting(
@@ -36,7 +36,7 @@ def check(field: dataclasses.Field, value: Any):
         raise InputError(f"{field.name} must be {type(field.default).__name__}, found {value!r}")
     if choices and value not in choices:
         if isinstance(value, str):
-            raise InputError(f"unknown {field.name} {value!r}.{nearest(value, choices)}")
+            raise InputError(f"unknown {field.name} {value!r}.{did_you_mean(value, choices)}")
         raise InputError(f"{field.name} must be one of {', '.join(map(str, choices))}, found {value}")
     if minimum is not None and not value >= minimum:  # NaN fails too
         raise InputError(f"{field.name} must be at least {minimum}, found {value}")

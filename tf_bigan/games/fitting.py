@@ -121,7 +121,7 @@ class Fitting(System):
     def record(self, batch) -> dict:
         """A batch in any form that `fit` takes as a record, with "reduced" images where E takes larger ones than D."""
         record = record_of(batch)
-        if self.reduces and "reduced" not in record:
+        if self.encoder_is_larger and "reduced" not in record:
             record["reduced"] = self.reduced(record["x"])
         return record
 

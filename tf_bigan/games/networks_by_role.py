@@ -61,13 +61,13 @@ class NetworksByRole(keras.Model):
                 "the posterior implicit needs an encoder with an input called 'noise'; networks=mixture has one"
             )
         taken, made = shape_of(self.encoder, "inputs"), shape_of(self.generator, "outputs")
-        self.reduces = bool(taken and made) and taken != made
-        if self.reduces and not (self.two_sizes and len(taken) == len(made) == 3):
+        self.encoder_is_larger = bool(taken and made) and taken != made
+        if self.encoder_is_larger and not (self.two_sizes and len(taken) == len(made) == 3):
             raise InputError(
                 f"the encoder takes examples of shape {taken}, but the generator gives {made}; in {self.name} the "
                 "encoder works on G's examples, or G on the encoder's, so that both must agree"
             )
-        if self.reduces and (taken[-1] != made[-1] or min(taken[0] - made[0], taken[1] - made[1]) < 0):
+        if self.encoder_is_larger and (taken[-1] != made[-1] or min(taken[0] - made[0], taken[1] - made[1]) < 0):
             raise InputError(
                 f"the encoder takes images of shape {taken}, which do not reduce to the generator's {made}"
             )
@@ -127,7 +127,7 @@ class NetworksByRole(keras.Model):
 
         The paper's g_X. Float32 [N, H, W, C] in [0, 1] -> the same, perhaps at another size; tensors or arrays.
         """
-        if not self.reduces:
+        if not self.encoder_is_larger:
             return images
         height, width, _ = shape_of(self.generator, "outputs")
         small = tf.image.resize(images, (height, width), "lanczos3", antialias=True)

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from tf_bigan.domains import numbers, whole_number
 from tf_bigan.draws import GENERATION, Draws
-from tf_bigan.errors import InputError, nearest
+from tf_bigan.errors import InputError, did_you_mean
 from tf_bigan.games.compiled import in_batches, traced_once
 from tf_bigan.games.inspection import (
     asked_inputs,
@@ -125,7 +125,7 @@ class PairModel(NetworksByRole):
         name = penultimate(self.feature_network) if layer == "penultimate" else layer
         if name not in self.layer_names:
             raise InputError(
-                f"unknown layer {layer!r}.{nearest(str(layer), ['penultimate', 'code', *self.layer_names])}"
+                f"unknown layer {layer!r}.{did_you_mean(str(layer), ['penultimate', 'code', *self.layer_names])}"
             )
         return name
 

@@ -11,7 +11,7 @@ Kernels have the layout of Keras' layers, (rows, columns, channels in, channels 
 import keras
 from keras import layers
 
-from tf_bigan.errors import InputError, nearest
+from tf_bigan.errors import InputError, did_you_mean
 from tf_bigan.networks.ali_architectures import ARCHITECTURES
 from tf_bigan.networks.kernels import Convolution, TransposedConvolution
 from tf_bigan.networks.layers import BatchNorm, Maxout, Network, OutputBias, normal_initializer, settings_of
@@ -196,7 +196,7 @@ class _Builder:
 
     def __init__(self, architecture, image_shape, width, stddev, sync_batch_norm, seed, dtype, name):
         if architecture not in ARCHITECTURES:
-            raise InputError(f"unknown architecture {architecture!r}.{nearest(architecture, ARCHITECTURES)}")
+            raise InputError(f"unknown architecture {architecture!r}.{did_you_mean(architecture, ARCHITECTURES)}")
         self.table = ARCHITECTURES[architecture]
         edge, (height, breadth, _) = self.table.edge, image_shape
         if (height, breadth) != (edge, edge):

@@ -150,10 +150,10 @@ class BatchNorm(keras.layers.Layer):
         if training:
             axes = list(range(len(x.shape) - 1))
             mean, variance = ops.moments(x32, axes=axes, synchronized=self.synchronized)
-            if self._observes():
+            if self._updates_statistics():
                 count = _count(x)
                 unbiased = variance * count / ops.maximum(count - 1.0, 1.0)  # a lone image has variance 0
-                self._observe(mean, variance, unbiased)
+                self._update_statistics(mean, variance, unbiased)
             inverse_stdev = ops.rsqrt(variance + self.epsilon)
         else:
             mean, inverse_stdev = self.mean, self.inverse_stdev
@@ -168,16 +168,16 @@ class BatchNorm(keras.layers.Layer):
         gain = self.gain if self.affine else ops.ones((channels,))
         bias = self.bias if self.affine else ops.zeros((channels,))
         y, mean, unbiased = fused_batch_norm(x, gain, bias, self.epsilon)
-        if self._observes():
+        if self._updates_statistics():
             count = _count(x)
-            self._observe(mean, unbiased * (count - 1.0) / count, unbiased)
+            self._update_statistics(mean, unbiased * (count - 1.0) / count, unbiased)
         return y
 
-    def _observes(self):
+    def _updates_statistics(self):
         """Whether the statistics of this training-mode call join the inference statistics."""
         return self.estimating if self.estimated else getattr(_tracking, "active", False)
 
-    def _observe(self, mean, biased, unbiased):
+    def _update_statistics(self, mean, biased, unbiased):
         if self.estimated:
             batches = self.batches + 1.0
             self.batches.assign(batches)

@@ -54,7 +54,7 @@ class DenoisingFeatureMatching(Term):
             ("generator",): self.weight / generated.shape[1] * _distance(generated, target),
         }
 
-    def observe(self, game, tensors, draws):
+    def run_for_statistics(self, game, tensors, draws):
         self._denoised(game, _flat(tensors["real_features"]), draws)
 
     def _denoised(self, game, real, draws):
