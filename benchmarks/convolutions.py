@@ -3,7 +3,7 @@
 python benchmarks/convolutions.py
 
 gradient            one training-mode forward and backward pass of the paper's E, G and D at 64 pixels
-keras / ours        E's conv2 in two groups, D's conv4 and G's deconv1: Keras' layers against networks.convolutions; and
+keras / ours        E's conv2 in two groups, D's conv4 and G's deconv1: Keras' layers against networks.kernels; and
                     batch norm of a [batch, 32, 32, 64] map: Keras' operations against the fused kernel. Forward and
                     backward
 """
@@ -20,7 +20,7 @@ import tensorflow as tf
 from timing import best_seconds, note, print_table, write_json
 
 from tf_bigan.networks import ConvDiscriminator, ConvEncoder, ConvGenerator
-from tf_bigan.networks.convolutions import Convolution, TransposedConvolution
+from tf_bigan.networks.kernels import Convolution, TransposedConvolution
 from tf_bigan.networks.layers import BatchNorm
 
 

@@ -13,11 +13,11 @@ class Checkpoints:
 
     Args:
       folder: made with the first.
-      keep: how many are kept, the latest.
+      max_to_keep: how many are kept, the latest.
     """
 
-    def __init__(self, folder, keep):
-        self.folder, self.keep = pathlib.Path(folder), keep
+    def __init__(self, folder, max_to_keep):
+        self.folder, self.max_to_keep = pathlib.Path(folder), max_to_keep
 
     def paths(self):
         """Those there are, the latest last."""
@@ -27,7 +27,7 @@ class Checkpoints:
         """Writes tensors, numbers and texts by name; "step" among them."""
         with replacing(self.folder / f"step-{state['step']:08d}.pt") as temporary:
             torch.save(state, temporary)
-        for path in self.paths()[: -self.keep]:
+        for path in self.paths()[: -self.max_to_keep]:
             path.unlink(missing_ok=True)
 
     def load(self, say=print):

@@ -65,7 +65,7 @@ class Game:
         """
         return self.losses_of(x, reduced, self.prior(draws["z"]))
 
-    def observe(self, x, reduced, draws):
+    def run_for_statistics(self, x, reduced, draws):
         """Runs each network in training mode on what its inference statistics describe; arguments as of `losses`."""
         self.observe_codes(x, reduced, self.prior(draws["z"]))
 

@@ -208,7 +208,7 @@ class Stepper:
                 draws = self.randoms.views(self._draws[0])
                 numbers = torch.from_numpy(self.order.batch(step)).to(self.device)
                 x, reduced = self.examples.images(numbers, draws["crops"])
-                self.game.observe(x, reduced, draws)
+                self.game.run_for_statistics(x, reduced, draws)
         finally:
             for norm in norms:
                 norm.estimating = False

@@ -29,7 +29,7 @@ from torch_games import make_game  # noqa: E402
 from torch_settings import experiment_from_text, help_text, own_flags  # noqa: E402
 from torch_steps import Stepper  # noqa: E402
 
-from tf_bigan.errors import InputError, nearest  # noqa: E402
+from tf_bigan.errors import InputError, did_you_mean  # noqa: E402
 from tf_bigan.experiment import AUTO, experiment_of, parse_flags  # noqa: E402
 from tf_bigan.pieces import pieces_digest, read_pieces, write_pieces  # noqa: E402
 from tf_bigan.training.run_directory import FLAGFILE, RunDirectory  # noqa: E402
@@ -262,7 +262,7 @@ class Training:
 def pick_device(name) -> torch.device:
     """The device called auto, cuda or cpu. Raises InputError where there is none."""
     if name not in (AUTO, "cuda", "cpu"):
-        raise InputError(f"unknown device {name!r}.{nearest(name, (AUTO, 'cuda', 'cpu'))}")
+        raise InputError(f"unknown device {name!r}.{did_you_mean(name, (AUTO, 'cuda', 'cpu'))}")
     if name == "cuda" and not torch.cuda.is_available():
         raise InputError("there is no CUDA device; --device=cpu trains without")
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")

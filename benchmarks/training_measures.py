@@ -121,7 +121,7 @@ def measure_pipeline(model, seconds, flags):
     from tf_bigan.data import open_data
 
     e = experiment_of_flags(model, flags)
-    data = open_data(e.dataset, e.split, e.crop_size, e.channels, shorter_edge=e.shorter_edge, max_labels=e.max_labels)
+    data = open_data(e.dataset, e.split, max_labels=e.max_labels, like=e.preparation)
     stream = iter(data.training_batches(model.batch, e.seed, crop=e.crop, flip=e.flip))
     resident = []
 

@@ -4,7 +4,7 @@ Counted are the products that the game needs: the shared forward pass, in which 
 pairs, down to D's weights; E's and G's gradient, through D to the code of the real pair and to the image of the
 generated pair. Where D has no batch norm, as in ALI's networks here, D's own gradient, rescaled, goes on to there
 (`tf_bigan.games.shared_gradient`), so that one backward pass through D is enough. A convolution counts as the matrix
-product that it can be written as, padding included; of some, `tf_bigan.networks.winograd` needs less.
+product that it can be written as, padding included; of some, `tf_bigan.networks.kernels.winograd` needs less.
 """
 
 import typing

@@ -89,7 +89,7 @@ def test_both_trainers_agree_to_rounding(tmp_path, name):
     edge, channels = experiment.crop_size, experiment.channels
     x = rng.uniform(size=(steps, BATCH, edge, edge, channels)).astype(np.float32)
     z = rng.uniform(-1, 1, size=(steps, BATCH, 6)).astype(np.float32)
-    reduced = {"reduced": np.array([game.reduced(batch) for batch in x])} if game.reduces else {}
+    reduced = {"reduced": np.array([game.reduced(batch) for batch in x])} if game.encoder_is_larger else {}
     told = {"flags": experiment.to_flagfile(), "statistics_steps": STATISTICS_STEPS}
     write_pieces(tmp_path / "input", {**arrays_of(game.networks), "x": x, "z": z, **reduced}, told)
     peer = in_torch(ROOT / "tests" / "torch_peer.py", tmp_path)
@@ -155,7 +155,7 @@ def test_a_trained_model_is_imported_whole(tmp_path, pack):
     assert status == 0, stderr
     assert "imported 2 epochs, 6 steps, of PyTorch" in stdout
     run = RunDirectory(tmp_path / "imported")
-    assert run.is_finished() and run.weights_are()["trainer"]["device"] == "CPU"
+    assert run.is_finished() and run.weights_state()["trainer"]["device"] == "CPU"
     assert [record["epoch"] for record in run.read_log()] == [1, 2]
     expected, _ = read_pieces(tmp_path / "run" / "weights")
     found = arrays_of(load(tmp_path / "imported").networks)

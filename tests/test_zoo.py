@@ -222,7 +222,7 @@ def test_an_evaluation_of_an_entry_is_added_to_it(tmp_path):
     assert text.partition("## Notes")[2] == was.partition("## Notes")[2] and "Grey images only." in text
     changed = {file for file, content in before.items() if (entry / file).read_bytes() != content}
     assert changed == {"README.md", "metrics.json", "SHA256SUMS"} and len(list(entry.iterdir())) == len(before)
-    RunDirectory(entry).weights_are()  # all that is listed has its checksum
+    RunDirectory(entry).weights_state()  # all that is listed has its checksum
     # Added again, with other notes, the numbers are the same ones.
     zoo.publish_metrics(path, "tiny", tmp_path / "zoo", "Of digits.")
     assert (entry / "README.md").read_text() == text.replace("Grey images only.", "Of digits.")

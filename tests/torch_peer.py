@@ -38,7 +38,7 @@ def main(folder):
         norm.estimating = True
     with torch.no_grad():
         for i in range(told["statistics_steps"]):
-            game.observe(x[i], smaller[i], {"z": z[i]})
+            game.run_for_statistics(x[i], smaller[i], {"z": z[i]})
         found = {"losses": np.array(losses)}
         for role, network in game.networks.items():
             found |= network.arrays()

@@ -16,7 +16,7 @@ class NoData(InputError):
     """There is no data set of the name that was given."""
 
 
-def nearest(word: str, words: Iterable[str]) -> str:
+def did_you_mean(word: str, words: Iterable[str]) -> str:
     """Returns " Did you mean ...? Known: ..." for an unknown `word` among the known `words`."""
     words = sorted(words)
     close = difflib.get_close_matches(word, words, n=3, cutoff=0.5)

@@ -11,9 +11,10 @@ import numpy as np
 import tensorflow as tf
 
 from tf_bigan.data import pixels
-from tf_bigan.errors import InputError, nearest
+from tf_bigan.errors import InputError, did_you_mean
 from tf_bigan.files import replacing
-from tf_bigan.games.pair_model import PairModel, conditions_of, feature_layers, feature_model
+from tf_bigan.games.inspection import conditions_of, feature_layers, feature_model
+from tf_bigan.games.pair_model import PairModel
 from tf_bigan.networks.folding import fold_batch_norms
 from tf_bigan.networks.layers import Network
 
@@ -66,7 +67,7 @@ def export(model, path, role="encoder", layer="penultimate", fold=True):
     """
     path = pathlib.Path(path)
     if role not in ROLES:
-        raise InputError(f"unknown role {role!r}.{nearest(role, ROLES)}")
+        raise InputError(f"unknown role {role!r}.{did_you_mean(role, ROLES)}")
     if path.exists() and not (path / "saved_model.pb").exists():
         raise InputError(f"{path} exists and is no SavedModel; give a folder that does not exist yet")
     if not isinstance(model, PairModel):

@@ -8,7 +8,7 @@ of those outputs, and `regression_loss`, which scores the outputs against the z 
 import tensorflow as tf
 
 from tf_bigan.domains import whole_number
-from tf_bigan.errors import InputError, nearest
+from tf_bigan.errors import InputError, did_you_mean
 
 
 def _integers(count, latent_dim, seed, bits):
@@ -137,12 +137,12 @@ POSTERIORS = {"squashed": Squashed, "linear": Linear, "gaussian": Gaussian, "imp
 def make_prior(name: str, latent_dim: int):
     """The prior called `name` over `latent_dim` dimensions. Raises InputError for an unknown name."""
     if not isinstance(name, str) or name not in PRIORS:
-        raise InputError(f"unknown prior {name!r}.{nearest(str(name), PRIORS)}")
+        raise InputError(f"unknown prior {name!r}.{did_you_mean(str(name), PRIORS)}")
     return PRIORS[name](latent_dim)
 
 
 def make_posterior(name: str):
     """The posterior called `name`. Raises InputError for an unknown name."""
     if not isinstance(name, str) or name not in POSTERIORS:
-        raise InputError(f"unknown posterior {name!r}.{nearest(str(name), POSTERIORS)}")
+        raise InputError(f"unknown posterior {name!r}.{did_you_mean(str(name), POSTERIORS)}")
     return POSTERIORS[name]()

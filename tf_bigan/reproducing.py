@@ -4,7 +4,7 @@ import dataclasses
 import pathlib
 
 from tf_bigan import zoo
-from tf_bigan.errors import InputError, nearest
+from tf_bigan.errors import InputError, did_you_mean
 from tf_bigan.evaluation.paper_tables import TABLES, Run, covers, layout
 from tf_bigan.evaluation.report_files import read_report
 from tf_bigan.training.run_directory import FLAGFILE, RunDirectory
@@ -29,7 +29,7 @@ def reproduce(name, seeds=(42,), runs="runs", train_flags=(), evaluate_flags=(),
       InputError: an unknown table, flags that cannot work, or flags for an evaluation that is not to be run.
     """
     if name not in TABLES:
-        raise InputError(f"unknown table {name!r}.{nearest(name, TABLES)}")
+        raise InputError(f"unknown table {name!r}.{did_you_mean(name, TABLES)}")
     if evaluate_flags and not run_tool:
         raise InputError("--evaluate asks for an evaluation, which --notrain forbids")
     request = _Request(TABLES[name], pathlib.Path(runs), tuple(train_flags), tuple(evaluate_flags), run_tool)

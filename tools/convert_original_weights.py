@@ -21,7 +21,7 @@ def main():
     output = common.require(_OUTPUT)
     common.import_tensorflow()
     import tf_bigan
-    from tf_bigan.original_weights import convert_run
+    from tf_bigan.conversion.original_weights import convert_run
 
     _, experiment = convert_run(*paths, output)
     tf_bigan.load(output)

@@ -81,7 +81,7 @@ def main():
     if model.encoder is None and flags.FLAGS["metrics"].using_default_value:
         measures = [measure for measure in measures if "encoder" not in measure.needs]
     about = {
-        "epochs": run.weights_are()["epochs"],
+        "epochs": run.weights_state()["epochs"],
         **({"initial_epochs": initial} if initial else {}),
         "weights": digest,
     }

@@ -104,12 +104,12 @@ def _preparation(module):
 
 def _function(module):
     """What gives the layer asked for of an exported module."""
-    from tf_bigan.errors import InputError, nearest
+    from tf_bigan.errors import InputError, did_you_mean
 
     # Old TensorFlow 2 modules of others have neither.
     named = {**getattr(module, "layers", {}), **({"code": module.encode} if hasattr(module, "encode") else {})}
     if _LAYER.value and _LAYER.value not in named:
-        raise InputError(f"{_MODULE.value} has no layer {_LAYER.value!r}.{nearest(_LAYER.value, sorted(named))}")
+        raise InputError(f"{_MODULE.value} has no layer {_LAYER.value!r}.{did_you_mean(_LAYER.value, sorted(named))}")
     return named[_LAYER.value] if _LAYER.value else module
 
 

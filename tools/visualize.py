@@ -31,13 +31,13 @@ def main():
     common.import_tensorflow()
     import tf_bigan
     from tf_bigan import figures, zoo
-    from tf_bigan.errors import InputError, nearest
+    from tf_bigan.errors import InputError, did_you_mean
     from tf_bigan.evaluation.data import open_evaluation_data
     from tf_bigan.training.run_directory import RunDirectory
 
     for figure in _WANTED.value or ():
         if figure not in _FIGURES:
-            raise InputError(f"unknown figure {figure!r}.{nearest(figure, _FIGURES)}")
+            raise InputError(f"unknown figure {figure!r}.{did_you_mean(figure, _FIGURES)}")
     model = tf_bigan.load(name)
     possible = [f for f in _FIGURES if model.encoder is not None or f not in ("reconstructions", "interpolations")]
     points = model.domain.name == "points"

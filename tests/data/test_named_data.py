@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from tf_bigan.data import open_images, sources
+from tf_bigan.data import default_query_split, open_images
 
 SIZES = {"train": 6, "validation": 4, "test": 3}
 
@@ -44,12 +44,12 @@ def prepared(tmp_path_factory):
 )
 def test_named_data_is_read_cropped_and_judged(prepared, name, splits, classes):
     folder = prepared(name, splits)
-    data = open_images(name, "train", 64, 3, folder, shorter_edge=72)
+    data = open_images(name, "train", 64, channels=3, data_dir=folder, shorter_edge=72)
     assert (data.count, len(data.class_names), data.labelled()) == (6, classes, True)
     (record,) = data.training_batches(4, seed=0, crop="random", flip=True).take(1)
     batch = record["x"]
     assert batch.shape == (4, 64, 64, 3) and 0 <= batch.numpy().min() < batch.numpy().max() <= 1
     # ImageNet's test images have no labels to judge by.
-    assert sources.default_query_split(name, folder) == "validation"
-    images, labels = open_images(name, "validation", 112, 3, folder, shorter_edge=128).arrays()
+    assert default_query_split(name, folder) == "validation"
+    images, labels = open_images(name, "validation", 112, channels=3, data_dir=folder, shorter_edge=128).arrays()
     assert images.shape == (4, 112, 112, 3) and sorted(labels) == [0, 1, 2, 3]

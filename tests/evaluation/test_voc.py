@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 from helpers import images, small_encoder, tiny, tiny_game
 
-from tf_bigan.data import open_images, sources
+from tf_bigan.data import builders, open_images
 from tf_bigan.errors import InputError
 from tf_bigan.evaluation import voc
 from tf_bigan.evaluation.data import EvaluationData
@@ -41,7 +41,7 @@ def mocked_voc(monkeypatch):
         }
         return tf.data.Dataset.from_generator(generate, output_signature=signature)
 
-    monkeypatch.setattr(sources, "look_up_hosts", lambda urls: None)
+    monkeypatch.setattr(builders, "look_up_hosts", lambda urls: None)
     with tfds.testing.mock_data(as_dataset_fn=examples):
         yield
 

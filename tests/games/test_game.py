@@ -574,7 +574,7 @@ def test_a_larger_encoder_plays_with_reduced_images():
     for role, network in awake_game().networks.items():
         if role != "encoder":
             game.networks[role].set_weights(network.get_weights())
-    assert game.reduces and game.example_shape == (16, 16, 1)
+    assert game.encoder_is_larger and game.example_shape == (16, 16, 1)
     x, z = images(16, shape=(16, 16, 1)), game.noise(16, 0)
     small = tf.clip_by_value(tf.image.resize(x, (8, 8), "lanczos3", antialias=True), 0.0, 1.0)
     np.testing.assert_array_equal(game.reduced(x), small)

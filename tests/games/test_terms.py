@@ -9,7 +9,7 @@ from helpers import batches, fit, images, tiny
 from tf_bigan.draws import Draws
 from tf_bigan.errors import InputError
 from tf_bigan.games import ALI, GAN, BiGAN, make_game, objectives
-from tf_bigan.games.pair_model import feature_model, penultimate
+from tf_bigan.games.inspection import feature_model, penultimate
 from tf_bigan.games.terms import R1, R2, DenoisingFeatureMatching, ReconstructionX, ReconstructionZ
 from tf_bigan.networks import MLPDiscriminator, MLPEncoder, MLPGenerator
 from tf_bigan.networks.denoiser import Denoiser

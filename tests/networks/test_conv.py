@@ -1,4 +1,4 @@
-"""The geometry to the pixel is tests/test_original_weights.py's; here, what the networks are made of."""
+"""The geometry to the pixel is tests/conversion/test_original_weights.py's; here, what the networks are made of."""
 
 import dataclasses
 import math

@@ -5,8 +5,8 @@ from helpers import images, norms_of
 
 from tf_bigan import zoo
 from tf_bigan.networks import AlexNetDiscriminator, ConvEncoder, ConvGenerator, MLPEncoder
-from tf_bigan.networks.convolutions import TransposedConvolution
 from tf_bigan.networks.folding import fold_batch_norms
+from tf_bigan.networks.kernels import TransposedConvolution
 from tf_bigan.networks.layers import BatchNorm
 
 TINY = {"image_shape": (32, 32, 3), "width": 8}

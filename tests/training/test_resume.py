@@ -481,13 +481,13 @@ def test_damaged_and_missing_weights_are_refused(tmp_path):
 def test_weights_that_do_not_say_what_they_are_of_are_refused(content, tmp_path):
     run = RunDirectory(tmp_path)
     run.save_weights(tiny_game().networks, 1, 2)
-    assert run.weights_are() == {"epochs": 1, "statistics_steps": 2}
+    assert run.weights_state() == {"epochs": 1, "statistics_steps": 2}
     (tmp_path / "weights.json").unlink()
     if content:
         (tmp_path / "weights.json").write_text(content)
     write_checksums(tmp_path, ["encoder.weights.h5", *(["weights.json"] if content else [])])
     with pytest.raises(InputError, match="weights.json is missing or damaged"):
-        run.weights_are()
+        run.weights_state()
 
 
 # -- checkpoints
@@ -521,7 +521,7 @@ def test_a_checkpoint_holds_everything_that_decides_the_rest(tmp_path, dtype):
 
 def test_the_newest_checkpoints_are_kept(tmp_path):
     game = trained(1)
-    checkpoints = Checkpoints(tmp_path, game, keep=2)
+    checkpoints = Checkpoints(tmp_path, game, max_to_keep=2)
     for _ in range(4):
         checkpoints.save()
         checkpoints.save()
@@ -582,7 +582,7 @@ def test_damaged_checkpoints_are_named_and_passed_over(tmp_path, damage):
     assert len(said) == 1 and said[0].startswith("skipping checkpoint step-000000002: ")
     # The damaged one is set aside, or newer ones would be dropped for it.
     fit(again, images(16), 16)
-    Checkpoints(tmp_path, again, keep=1).save()
+    Checkpoints(tmp_path, again, max_to_keep=1).save()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["damaged-step-000000002", "step-000000002"]
 
 

@@ -143,7 +143,7 @@ def test_a_folder_with_other_images_does_not_resume(skipped, tmp_path):
 def test_what_is_loaded_is_decoded_once(skipped, tmp_path, monkeypatch):
     calls = []
     try_all = ImageData._try_all
-    monkeypatch.setattr(ImageData, "_try_all", lambda data, keep: calls.append(keep) or try_all(data, keep))
+    monkeypatch.setattr(ImageData, "_try_all", lambda data, load: calls.append(load) or try_all(data, load))
     experiment = settings(skipped[0], crop="centre", bad_images="skip")
     lines = ran(experiment, tmp_path / "run")
     assert calls == [True] and "1 of 40 images" in lines[0] and ": 39 images" in lines[1]
@@ -209,7 +209,7 @@ def test_features_of_a_folder_with_a_bad_image(skipped, tmp_path, monkeypatch):
 
 
 def test_what_cannot_be_built_is_refused_before_all_images_are_decoded(tmp_path, monkeypatch):
-    monkeypatch.setattr(ImageData, "_try_all", lambda data, keep: pytest.fail("decoded"))
+    monkeypatch.setattr(ImageData, "_try_all", lambda data, load: pytest.fail("decoded"))
     for n in range(4):
         Image.fromarray(np.full((48, 48, 3), n, np.uint8)).save(tmp_path / f"{n}.png")
     settings = {"dataset": str(tmp_path), "networks": "conv", "channels": 3, "batch_size": 2, "crop": "random"}

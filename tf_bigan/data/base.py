@@ -53,7 +53,7 @@ class Data:
         """Whether the decoded examples are few enough for `load` to keep them."""
         raise NotImplementedError
 
-    def _try_all(self, keep):
+    def _try_all(self, load):
         """(int64 [k]: numbers in the source of what cannot be used; the record of all others, or None)."""
         raise NotImplementedError
 
@@ -94,10 +94,10 @@ class Data:
         Raises:
           InputError: no example can be used, or images vary in size and `image_size` was not given.
         """
-        keep = load and self.fits_memory()
-        if self._memory is not None or (self._tried and not keep):
+        load = load and self.fits_memory()
+        if self._memory is not None or (self._tried and not load):
             return self, np.zeros(0, np.int64)
-        bad, memory = self._try_all(keep)
+        bad, memory = self._try_all(load)
         if len(bad) == self.count:
             raise self.refusal(bad, "none is left")
         data = self.without(bad)
@@ -137,7 +137,7 @@ class Data:
         try:
             yield
         except (tf.errors.InvalidArgumentError, tf.errors.UnknownError):
-            bad, _ = self._try_all(keep=False)
+            bad, _ = self._try_all(load=False)
             if not len(bad):
                 raise  # the examples were not at fault
             raise self.refusal(bad) from None

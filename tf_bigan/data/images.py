@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tf_bigan.data import pixels
 from tf_bigan.data.base import Data
+from tf_bigan.data.decoding import Decoding
 from tf_bigan.errors import InputError
 from tf_bigan.preparation import Preparation
 
@@ -32,7 +33,7 @@ class ImageData(Data):
         self._shorter_edge = shorter_edge or image_size
         self.preparation = Preparation(image_size, channels, self._shorter_edge)
         self._cropped = cropped  # to a size that was asked for; else all must be of the first one's
-        self._resized = cropped and (source.varies or source.stored_shape[:2] != (self._shorter_edge,) * 2)
+        self._decoding = Decoding(source, self.image_shape, self._shorter_edge, cropped)
         # Memory has images as they are before they are cropped, if those are alike and fit; else their centres.
         height, width, _ = source.stored_shape
         whole = (self._shorter_edge, self._shorter_edge, channels)
@@ -59,7 +60,7 @@ class ImageData(Data):
         if self._in_memory(places is None):
             record = {name: tf.gather(column, indices) for name, column in self._memory.items()}
             if self._whole:
-                record["x"] = self._crops(record["x"], places)
+                record["x"] = self._decoding.crops(record["x"], places)
         else:
             record = self._read_source(indices, places)
         return {**record, "x": tf.cast(record["x"], tf.float32) / 255.0}
@@ -89,14 +90,14 @@ class ImageData(Data):
             examples = self._source.read(numbers)
             images = [self._source.encoded(example) for example in examples]
             if any(image is None for image in images):
-                images = [self._pixels(tf.constant(example))["x"].numpy() for example in examples]
+                images = [self._decoding.pixels(tf.constant(example))["x"].numpy() for example in examples]
         return images, self._source.labels()[numbers]
 
     def _in_memory(self, centred):
         """Whether a crop needs no decoding: one from the centre (`centred`), or from anywhere."""
         return self._memory is not None and (self._whole or centred)
 
-    def _try_all(self, keep):
+    def _try_all(self, load):
         def read(indices):
             return np.array(
                 [_example_or_empty(self._source, number) for number in self._numbers_of(indices)], dtype=object
@@ -107,11 +108,11 @@ class ImageData(Data):
             return indices, tf.ensure_shape(examples, (None,))
 
         def decode(index, example):
-            if keep:
-                record = self._whole_image(example) if self._whole else self._decode(example)
+            if load:
+                record = self._decoding.resized(example) if self._whole else self._decoding.cropped(example)
                 return index, {**record, "x": tf.ensure_shape(record["x"], self._held_shape)}
             # A pixel is asked for, as a decoding that is for nothing is optimised away, control dependencies or not.
-            return index, {"x": self._pixels(example)["x"][0, 0, 0]}
+            return index, {"x": self._decoding.pixels(example)["x"][0, 0, 0]}
 
         dataset = tf.data.Dataset.range(self.count).batch(_READ_AT_ONCE)
         dataset = dataset.map(with_indices, num_parallel_calls=tf.data.AUTOTUNE).unbatch()
@@ -121,7 +122,7 @@ class ImageData(Data):
         good = np.concatenate([[], *(indices for indices, _ in parts)])
         bad = self._numbers_of(np.setdiff1d(np.arange(self.count), good))
         self._refuse_other_sizes(bad)
-        if not keep or not parts:
+        if not load or not parts:
             return bad, None
         with tf.device("CPU"):  # gigabytes, perhaps; not on a GPU
             return bad, {name: tf.constant(np.concatenate([part[name] for _, part in parts])) for name in parts[0][1]}
@@ -151,40 +152,8 @@ class ImageData(Data):
         if self.attribute_names:
             signature["attributes"] = tf.TensorSpec((len(self.attribute_names),), tf.float32)
         if places is None:
-            return tf.map_fn(self._decode, examples, fn_output_signature=signature)
-        return tf.map_fn(lambda e: self._decode(*e), (examples, places), fn_output_signature=signature)
-
-    def _crops(self, images, places):
-        """Crops of images of one size, uint8 [N, H, W, C]."""
-        size = self.image_shape[0]
-        if places is None:
-            images = pixels.cropped(images, size)
-        else:
-            each = (images, places)
-            images = tf.map_fn(lambda e: pixels.cropped(e[0], size, e[1]), each, fn_output_signature=tf.uint8)
-        return tf.ensure_shape(images, (None, *self.image_shape))
-
-    def _decode(self, example, place=None):
-        record = self._whole_image(example)
-        image = record["x"]
-        if self._cropped:
-            image = pixels.cropped(image, self.image_shape[0], place)
-        return {**record, "x": tf.ensure_shape(image, self.image_shape)}
-
-    def _whole_image(self, example):
-        record = self._pixels(example)
-        return {**record, "x": pixels.resized(record["x"], self._shorter_edge)} if self._resized else record
-
-    def _pixels(self, example):
-        """The record of an example, with its image, uint8, before it is resized. All that can fail is in here."""
-        channels = self.image_shape[-1]
-        record = self._source.decode(example, channels)
-        image = record["x"]
-        if image.dtype.is_floating:
-            image = tf.cast(tf.round(pixels.in_range(image) * 255.0), tf.uint8)
-        image = pixels.with_channels(image, channels)
-        image = pixels.within_proportions(image) if self._resized else image
-        return {**record, "x": image if self._cropped else tf.ensure_shape(image, self.image_shape)}
+            return tf.map_fn(self._decoding.cropped, examples, fn_output_signature=signature)
+        return tf.map_fn(lambda e: self._decoding.cropped(*e), (examples, places), fn_output_signature=signature)
 
 
 def _fit(count, shape):

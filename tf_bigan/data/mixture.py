@@ -9,7 +9,7 @@ import re
 import numpy as np
 
 from tf_bigan.data.arrays import ArraySource
-from tf_bigan.errors import InputError, nearest
+from tf_bigan.errors import InputError, did_you_mean
 
 NAME = "mixture"
 SIGMA = 0.05  # standard deviation of a component in each direction
@@ -39,7 +39,8 @@ def open_mixture(split: str = "train") -> ArraySource:
     found = _SLICE.fullmatch(split)
     if not found or found["split"] not in SPLITS:
         name = split.split("[")[0]
-        hint = " Parts are written as 'train[:5000]' or 'train[:50%]'." if name in SPLITS else nearest(name, SPLITS)
+        parts = " Parts are written as 'train[:5000]' or 'train[:50%]'."
+        hint = parts if name in SPLITS else did_you_mean(name, SPLITS)
         raise InputError(f"{NAME} has no split {split!r}.{hint}")
     seed, count = SPLITS[found["split"]]
     part = slice(_place(found["first"], count), _place(found["end"], count))

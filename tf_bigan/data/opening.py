@@ -4,12 +4,13 @@ import dataclasses
 import os
 
 from tf_bigan.data.base import Data
+from tf_bigan.data.first_classes import FirstClasses
 from tf_bigan.data.images import ImageData
 from tf_bigan.data.points import PointData
 from tf_bigan.data.protocol import Source
-from tf_bigan.data.sources import FirstClasses, open_source
+from tf_bigan.data.sources import open_source
 from tf_bigan.domains import shown, whole_number
-from tf_bigan.errors import InputError, nearest
+from tf_bigan.errors import InputError, did_you_mean
 from tf_bigan.preparation import Preparation
 
 BAD_IMAGES = ("refuse", "skip")
@@ -19,14 +20,13 @@ def open_data(
     dataset: str | os.PathLike | Source,
     split="train",
     image_size=0,
-    channels=0,
+    *,
     data_dir=None,
-    shorter_edge=0,
+    max_labels=0,
     bad_images="refuse",
     say=print,
-    max_labels=0,
-    dimensions=0,
     like=None,
+    **preparation,
 ) -> Data:
     """Opens a data set of images or of points.
 
@@ -37,27 +37,25 @@ def open_data(
       split: the TFDS split, as "train" or "train[:50000]"; "mixture" has splits of that form, too. Folders and
         sources do not look at it.
       image_size: edge of the square crops in pixels; 0 = as stored.
-      channels: 1 or 3; 0 = as stored.
       data_dir: the TFDS directory; None = TFDS_DATA_DIR or TFDS's default.
-      shorter_edge: what an image's shorter edge is resized to, with Lanczos' filter, before the centre is cropped;
-        0 = image_size. The authors of BiGAN: 72 for crops of 64, 128 for 112.
+      max_labels: keep the examples of the first so many classes; 0 = all. Every label is read for that, at once.
       bad_images: "skip" tries every example at once (see `Data.checked`) and leaves out images that cannot be decoded
         and points that are not finite. "refuse": `Data.load` and `Data.check` raise InputError where there are any.
       say: called with a line of news if examples are left out.
-      max_labels: keep the examples of the first so many classes; 0 = all. Every label is read for that, at once.
-      dimensions: that points must have; 0 = as stored.
-      like: a model, or a `Preparation`, in place of `image_size`, `channels`, `shorter_edge` and `dimensions`: examples
-        are prepared as its own, and those of another domain are refused.
+      like: a model, or a `Preparation`, in place of `image_size` and `preparation`: examples are prepared as its own,
+        and those of another domain are refused.
+      **preparation: what else `Preparation` has. channels: 1 or 3. shorter_edge: what an image's shorter edge is
+        resized to, with Lanczos' filter, before the centre is cropped; 0 = image_size. The authors of BiGAN: 72 for
+        crops of 64, 128 for 112. dimensions: that points must have. 0 = as stored.
 
     Raises:
       InputError: no such data set or split, not on disk and no network, no examples, fewer classes than `max_labels`,
         images that need `image_size`, options of images for points, `dimensions` for images or other than the points',
         options beside `like`, data of another domain than `like`'s, or arguments of another type.
     """
-    options = {"image_size": image_size, "channels": channels, "shorter_edge": shorter_edge, "dimensions": dimensions}
-    preparation = _preparation(like, **options)
+    prepared = _preparation(like, image_size=image_size, **preparation)
     if bad_images not in BAD_IMAGES:
-        raise InputError(f"unknown bad_images {bad_images!r}.{nearest(str(bad_images), BAD_IMAGES)}")
+        raise InputError(f"unknown bad_images {bad_images!r}.{did_you_mean(str(bad_images), BAD_IMAGES)}")
     max_labels = whole_number(max_labels, "max_labels", 0)
     if isinstance(dataset, os.PathLike):
         dataset = os.path.join(os.curdir, dataset)
@@ -77,8 +75,8 @@ def open_data(
     if max_labels and not (source := FirstClasses(name, source, max_labels)).count:
         raise InputError(f"{_place(name, source)} has no example of its first {max_labels} classes")
     points = len(source.stored_shape) == 1
-    _check_domain(name, "points" if points else "images", preparation, like is not None)
-    data = _point_data(name, source, preparation) if points else _image_data(name, source, preparation)
+    _check_domain(name, "points" if points else "images", prepared, like is not None)
+    data = _point_data(name, source, prepared) if points else _image_data(name, source, prepared)
     if bad_images == "skip":
         data, left_out = data.checked()
         if len(left_out):
@@ -86,22 +84,9 @@ def open_data(
     return data
 
 
-def open_images(
-    dataset,
-    split="train",
-    image_size=0,
-    channels=0,
-    data_dir=None,
-    shorter_edge=0,
-    bad_images="refuse",
-    say=print,
-    max_labels=0,
-    like=None,
-) -> ImageData:
+def open_images(dataset, split="train", image_size=0, **options) -> ImageData:
     """Opens a data set of images: as `open_data`, but raises InputError for points."""
-    data = open_data(
-        *(dataset, split, image_size, channels, data_dir, shorter_edge, bad_images, say, max_labels), like=like
-    )
+    data = open_data(dataset, split, image_size, **options)
     if not isinstance(data, ImageData):
         raise InputError(f"{data.name} has {data.domain.name}, not images")
     return data

@@ -56,10 +56,10 @@ class PointData(Data):
                 self.check()
         return {name: tf.gather(column, indices) for name, column in self._memory.items()}
 
-    def _try_all(self, keep):
+    def _try_all(self, load):
         numbers = self._numbers_of(np.arange(self.count))
         finite = np.isfinite(self._columns["x"][numbers]).all(axis=1)
-        if not keep:
+        if not load:
             return numbers[~finite], None
         with tf.device("CPU"):  # where batches are made
             memory = {name: tf.constant(column[numbers[finite]]) for name, column in self._columns.items()}

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_bigan.data.protocol import NO_LABEL, Source
-from tf_bigan.errors import InputError, nearest
+from tf_bigan.errors import InputError, did_you_mean
 
 _ATTRIBUTES = "attributes"  # the feature that an example's attributes are in
 _PARSED_AT_ONCE = 1024  # records
@@ -32,7 +32,7 @@ class TFDSSource(Source):
             files = info.splits[split].file_instructions
         except (KeyError, ValueError):
             name = split.split("[")[0]
-            hint = nearest(name, info.splits) if name not in info.splits else " As 'train[:50%]' or 'train+test'."
+            hint = did_you_mean(name, info.splits) if name not in info.splits else " As 'train[:50%]' or 'train+test'."
             raise InputError(f"{dataset} has no split {split!r}.{hint}") from None
         self._features = info.features
         self._image, self._label = _feature_names(dataset, info.features)

@@ -8,7 +8,7 @@ import zlib
 
 import tensorflow_datasets as tfds
 
-from tf_bigan.data.sources import look_up_hosts
+from tf_bigan.data.hosts import look_up_hosts
 from tf_bigan.errors import InputError
 
 # No checksum is registered for it: none was at hand that could be trusted. What is read is checked all the same,

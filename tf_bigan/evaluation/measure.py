@@ -10,7 +10,7 @@ import collections.abc
 import dataclasses
 
 from tf_bigan import registry
-from tf_bigan.errors import InputError, nearest
+from tf_bigan.errors import InputError, did_you_mean
 from tf_bigan.evaluation.report import row_heads, spread, values
 
 
@@ -150,5 +150,5 @@ def find_measure(measure) -> Measure:
     if isinstance(measure, Measure):
         return measure
     if measure not in registry.MEASURES:
-        raise InputError(f"unknown metric {measure!r}.{nearest(measure, registry.MEASURES)}")
+        raise InputError(f"unknown metric {measure!r}.{did_you_mean(measure, registry.MEASURES)}")
     return registry.find(registry.MEASURES[measure])()

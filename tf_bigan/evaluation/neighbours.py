@@ -5,8 +5,7 @@ import contextlib
 import numpy as np
 import tensorflow as tf
 
-from tf_bigan.errors import InputError
-from tf_bigan.errors import nearest as nearest_names
+from tf_bigan.errors import InputError, did_you_mean
 
 DISTANCES = ("euclidean", "cosine")
 
@@ -32,7 +31,7 @@ def nearest(queries, gallery, k=1, metric="euclidean"):
       InputError: an unknown metric, shapes that do not fit, or fewer than k rows in the gallery.
     """
     if metric not in DISTANCES:
-        raise InputError(f"unknown metric {metric!r}.{nearest_names(metric, DISTANCES)}")
+        raise InputError(f"unknown metric {metric!r}.{did_you_mean(metric, DISTANCES)}")
     queries, gallery = np.asarray(queries, np.float32), np.asarray(gallery, np.float32)
     if queries.ndim != 2 or gallery.ndim != 2 or queries.shape[1] != gallery.shape[1]:
         raise InputError(
@@ -60,7 +59,7 @@ def nearest_in_stream(queries, chunks, k=1, metric="euclidean"):
       InputError: an unknown metric or an empty gallery.
     """
     if metric not in DISTANCES:
-        raise InputError(f"unknown metric {metric!r}.{nearest_names(metric, DISTANCES)}")
+        raise InputError(f"unknown metric {metric!r}.{did_you_mean(metric, DISTANCES)}")
     queries = np.asarray(queries, np.float32)
     indices = _search(queries, chunks, k, metric, queries.mean(axis=0))
     if not indices.shape[1]:

@@ -8,8 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_bigan.data.sources import prepared_builder
-from tf_bigan.errors import InputError, nearest
+from tf_bigan.data.builders import prepared_builder
+from tf_bigan.errors import InputError, did_you_mean
 from tf_bigan.evaluation.transfer import freeze_before, train, transplant
 
 DATASET = "voc/2007"
@@ -39,7 +39,7 @@ def voc_classification(network, edge, train_from, settings, data_dir=None, say=p
       InputError: an unknown `train_from`, a network that cannot be transferred, or no VOC2007.
     """
     if train_from not in TRAIN_FROM:
-        raise InputError(f"unknown train_from {train_from!r}.{nearest(train_from, TRAIN_FROM)}")
+        raise InputError(f"unknown train_from {train_from!r}.{did_you_mean(train_from, TRAIN_FROM)}")
     builder = check_voc(network, data_dir)
     batches = _crops(builder, "train+validation", edge, settings.seed).batch(settings.batch_size)
     classes = builder.info.features["labels"].feature.num_classes

@@ -27,7 +27,7 @@ class AutoencoderL2(Game):
     def player_losses(self, tensors):
         return {"encoder_generator": self.error(tensors["x"], tensors["reconstructions"])}
 
-    def observe(self, batch, z, draws):
+    def run_for_statistics(self, batch, z, draws):
         return self.forward(batch, z, draws)
 
 

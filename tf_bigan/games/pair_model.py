@@ -1,94 +1,27 @@
 """A model in use: what its networks, once trained, are asked for."""
 
-from collections.abc import Mapping
-
-import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_bigan.domains import domain_of, numbers, shown, whole_number
+from tf_bigan.domains import numbers, whole_number
 from tf_bigan.draws import GENERATION, Draws
-from tf_bigan.errors import InputError, nearest
+from tf_bigan.errors import InputError, did_you_mean
 from tf_bigan.games.compiled import in_batches, traced_once
+from tf_bigan.games.inspection import (
+    asked_inputs,
+    conditions_of,
+    feature_layers,
+    feature_model,
+    fits,
+    noise_shape,
+    penultimate,
+)
+from tf_bigan.games.networks_by_role import NetworksByRole, checked_seed
 from tf_bigan.games.records import CONDITIONS, checked_condition
-from tf_bigan.preparation import Preparation
-from tf_bigan.priors import Implicit, make_posterior
-
-# What a network may take beside its first inputs and conditions, by the name of its input.
-NOISE = "noise"
+from tf_bigan.priors import Implicit
 
 
-def feature_model(network: keras.Model, *layers: str) -> keras.Model:
-    """The part of a network up to the layers so called, sharing its weights: inputs -> activations.
-
-    "code" stands for the output, of which a posterior makes the code. Of several layers the activations are a list.
-    """
-    outputs = [network.outputs[0] if layer == "code" else network.get_layer(layer).output for layer in layers]
-    return keras.Model(network.inputs[0] if len(network.inputs) == 1 else network.inputs, outputs)
-
-
-def feature_layers(network: keras.Model) -> list[keras.layers.Layer]:
-    """The layers of a network, from the examples up."""
-    return [layer for layer in network.layers if not isinstance(layer, keras.layers.InputLayer)]
-
-
-def input_names(network: keras.Model) -> list[str]:
-    """The names of a network's inputs, in their order."""
-    return [tensor.name for tensor in network.inputs]
-
-
-def asked_inputs(network: keras.Model, first: int = 1) -> dict:
-    """What a network asks for by name, after its first inputs: {"label", "attributes" or "noise": its input}."""
-    asked = {tensor.name: tensor for tensor in network.inputs[first:]}
-    return {name: asked[name] for name in (*CONDITIONS, NOISE) if name in asked}
-
-
-def noise_shape(network: keras.Model, first: int = 1) -> tuple[int, ...] | None:
-    """The shape of the noise that a network takes of an example, after its first inputs; None if it takes none."""
-    tensor = asked_inputs(network, first).get(NOISE)
-    return None if tensor is None else tuple(tensor.shape[1:])
-
-
-def conditions_of(network: keras.Model) -> list[str]:
-    """Which of "label" and "attributes" a network takes beside its first input."""
-    return [name for name in asked_inputs(network) if name != NOISE]
-
-
-def check_networks(networks):
-    """Raises InputError unless `networks` is a dictionary, role -> Keras model of known inputs and outputs."""
-    if not isinstance(networks, Mapping):
-        raise InputError(f"networks must be a dictionary, role: Keras model, found {type(networks).__name__}")
-    for role, network in networks.items():
-        if not isinstance(network, keras.Model):
-            raise InputError(f"the {role} among networks must be a Keras model, found {type(network).__name__}")
-        if _shape(network, "inputs") is None or _shape(network, "outputs") is None:
-            raise InputError(f"the {role} must be a functional Keras model, or a Sequential one with a keras.Input")
-        noise = noise_shape(network)
-        if noise is not None and None in noise:
-            raise InputError(f"the {role} takes noise of shape {noise}, which must be known")
-
-
-def penultimate(network: keras.Model) -> str:
-    """The name of a network's feature layer: what it says itself, or the layer before its last.
-
-    Raises:
-      InputError: a network without a layer before its last.
-    """
-    layers = feature_layers(network)
-    if len(layers) < 2:
-        raise InputError(f"the {network.name} has no layer before its output, so it has no features")
-    return getattr(network, "penultimate", layers[-2].name)
-
-
-def _preparation(domain):
-    """The preparation that the shape of examples tells; None for images that are not square."""
-    if domain.name == "points":
-        return Preparation(dimensions=domain.shape[0])
-    height, width, channels = domain.shape
-    return Preparation(height, channels) if height == width else None
-
-
-class PairModel(keras.Model):
+class PairModel(NetworksByRole):
     """Networks, a prior and a posterior: codes and features of examples, and examples of codes.
 
     Examples are images, float32 [N, H, W, C] in [0, 1], or points, float32 [N, d], as the networks take them.
@@ -107,95 +40,6 @@ class PairModel(keras.Model):
     Raises:
       InputError: networks whose shapes do not fit each other or the prior, or are not known; arguments of another type.
     """
-
-    # Whether E may take larger images than D and G (the generalised BiGAN of Donahue et al. 2017, section 3.6).
-    two_sizes = False
-
-    def __init__(self, networks: Mapping[str, keras.Model], prior, posterior=None, seed=0, name=None):
-        super().__init__(name=name)
-        check_networks(networks)
-        if isinstance(prior, type) or not all(hasattr(prior, each) for each in ("latent_dim", "sample", "posterior")):
-            raise InputError(f"prior must be one of tf_bigan.priors, found {shown(prior)}; for example Normal(50)")
-        self.prior = prior
-        self.posterior = _posterior(prior.posterior if posterior is None else posterior)
-        self.encoder = self.generator = self.discriminator = None
-        self._roles = tuple(networks)
-        for role, network in networks.items():
-            setattr(self, role, network)  # Keras tracks networks that are attributes
-        self.seed = _seed(seed)
-        self._compiled = {}
-        self._check_networks()
-        self.domain = domain_of(self.example_shape)
-        self.preparation = _preparation(self.domain)  # `make_game` replaces it by its experiment's
-
-    def _check_networks(self):
-        latent_dim = self.prior.latent_dim
-        for role in ("encoder", "generator"):
-            network = self.networks.get(role)
-            if network is None:
-                continue
-            shape = _shape(network, "outputs" if role == "encoder" else "inputs")
-            if role == "generator" and shape != (latent_dim,):
-                raise InputError(
-                    f"the generator takes codes of shape {shape}, but the prior has {latent_dim} dimensions"
-                )
-            units = self.posterior.units(latent_dim)
-            if role == "encoder" and shape != (units,):
-                what = "dimensions" if units == latent_dim else f"dimensions, and the posterior takes {units} outputs"
-                raise InputError(f"the encoder gives codes of shape {shape}, but the prior has {latent_dim} {what}")
-        if isinstance(self.posterior, Implicit) and self.encoder is not None and noise_shape(self.encoder) is None:
-            raise InputError(
-                "the posterior implicit needs an encoder with an input called 'noise'; networks=mixture has one"
-            )
-        taken, made = _shape(self.encoder, "inputs"), _shape(self.generator, "outputs")
-        self.reduces = bool(taken and made) and taken != made
-        if self.reduces and not (self.two_sizes and len(taken) == len(made) == 3):
-            raise InputError(
-                f"the encoder takes examples of shape {taken}, but the generator gives {made}; in {self.name} the "
-                "encoder works on G's examples, or G on the encoder's, so that both must agree"
-            )
-        if self.reduces and (taken[-1] != made[-1] or min(taken[0] - made[0], taken[1] - made[1]) < 0):
-            raise InputError(
-                f"the encoder takes images of shape {taken}, which do not reduce to the generator's {made}"
-            )
-
-    @property
-    def networks(self) -> dict[str, keras.Model]:
-        """The networks this system has, by role."""
-        return {role: getattr(self, role) for role in self._roles}
-
-    @property
-    def example_shape(self) -> tuple[int, ...]:
-        """The shape of the examples that `encode` and `features` take, without the batch."""
-        if self.encoder is not None:
-            return _shape(self.encoder, "inputs")
-        return _shape(self.generator, "outputs")
-
-    @property
-    def conditions(self) -> tuple[str, ...]:
-        """Which of "label" and "attributes" the networks take."""
-        taken = {name for network in self.networks.values() for name in conditions_of(network)}
-        return tuple(name for name in CONDITIONS if name in taken)
-
-    def noise(self, count, step, purpose="training"):
-        """The z of a step: float32 [count, latent_dim], from (seed, purpose, step) alone."""
-        return Draws(self.seed, step, count, purpose).codes(self.prior)
-
-    def call(self, examples, training=False):
-        """The game as a Keras layer is its encoder, or the network that stands in for one, with noise 0.
-
-        Raises:
-          InputError: a network that takes a label or attributes, too.
-        """
-        network = self.feature_network
-        if asked := conditions_of(network):
-            raise InputError(f"the {network.name} of {self.name} takes a {asked[0]} too; encode and generate take one")
-        return network(self.inputs_of(network, [examples], {}), training=training)
-
-    @property
-    def feature_network(self) -> keras.Model:
-        """The network whose layers `features` returns: the encoder; without one, the discriminator."""
-        return self.discriminator if self.encoder is None else self.encoder
 
     def encode(self, examples, batch_size=512, sample=False, seed=0, **conditions):
         """E(x), as the posterior makes codes of it: float examples [N, ...] -> float32 [N, latent_dim].
@@ -216,7 +60,7 @@ class PairModel(keras.Model):
         self._require("encoder", "encode")
         self.domain.check(examples)
         examples = np.asarray(examples)
-        draws = Draws(_seed(seed), 0, len(examples), GENERATION) if sample else None
+        draws = Draws(checked_seed(seed), 0, len(examples), GENERATION) if sample else None
         # Published models with an implicit posterior have drawn their encoder's noise by the posterior's name.
         name = "posterior" if isinstance(self.posterior, Implicit) else "encoder/noise"
         noise = _normal(draws, name, len(examples), noise_shape(self.encoder))
@@ -281,7 +125,7 @@ class PairModel(keras.Model):
         name = penultimate(self.feature_network) if layer == "penultimate" else layer
         if name not in self.layer_names:
             raise InputError(
-                f"unknown layer {layer!r}.{nearest(str(layer), ['penultimate', 'code', *self.layer_names])}"
+                f"unknown layer {layer!r}.{did_you_mean(str(layer), ['penultimate', 'code', *self.layer_names])}"
             )
         return name
 
@@ -307,7 +151,7 @@ class PairModel(keras.Model):
         self._require("generator", "generate")
         if (count is None) == (z is None):
             raise InputError("generate takes either a count or z")
-        seed = _seed(seed)
+        seed = checked_seed(seed)
         if z is None:
             z = self.noise(whole_number(count, "count", 0), seed, GENERATION)
         z = numbers(z, "z").astype(np.float32)
@@ -335,30 +179,6 @@ class PairModel(keras.Model):
             raise InputError(f"the encoder and the generator of {self.name} take no {unknown[0]}")
         codes = self.encode(examples, batch_size, sample, seed, **_taken(self.encoder, conditions))
         return self.generate(z=codes, seed=seed, batch_size=batch_size, **_taken(self.generator, conditions))
-
-    def reduced(self, images):
-        """Images as D and G have them: where these are smaller than E's, resized by Lanczos' filter, antialiased.
-
-        The paper's g_X. Float32 [N, H, W, C] in [0, 1] -> the same, perhaps at another size; tensors or arrays.
-        """
-        if not self.reduces:
-            return images
-        height, width, _ = _shape(self.generator, "outputs")
-        small = tf.image.resize(images, (height, width), "lanczos3", antialias=True)
-        small = tf.clip_by_value(small, 0.0, 1.0)
-        return small.numpy() if isinstance(images, np.ndarray) else small
-
-    def inputs_of(self, network, main, conditions, noise=None):
-        """A network's inputs: `main`, then those that it asks for by name; noise that is not given is 0."""
-        names = input_names(network)[len(main) :]
-        if NOISE in names and noise is None:
-            noise = tf.zeros((tf.shape(main[0])[0], *noise_shape(network, len(main))))
-        # What is not asked for by a name of ours goes to the network's own call, which says that it is missing.
-        named = {NOISE: noise, **conditions}
-        inputs = [*main, *(named[name] for name in names if named.get(name) is not None)]
-        if len(inputs) > 1:  # of which Keras does not take arrays beside tensors
-            inputs = [tf.convert_to_tensor(each) if isinstance(each, np.ndarray) else each for each in inputs]
-        return inputs if len(inputs) > 1 else inputs[0]
 
     def _extra_inputs(self, role, count, conditions):
         """The label and attributes of `count` examples as arrays, of width 0 where the network takes none."""
@@ -401,28 +221,6 @@ class PairModel(keras.Model):
             raise InputError(f"{self.name} has no {role}, so it cannot {what}")
 
 
-def fits(found, wanted) -> bool:
-    """Whether a shape is the one that is wanted, where None stands for any size."""
-    return len(found) == len(wanted) and all(each in (size, None) for each, size in zip(wanted, found, strict=True))
-
-
-def _posterior(posterior):
-    """A posterior that may be given by its name."""
-    if isinstance(posterior, str):
-        return make_posterior(posterior)
-    wanted = ("stochastic", "units", "mean", "sample")
-    if isinstance(posterior, type) or not all(hasattr(posterior, each) for each in wanted):
-        raise InputError(f"posterior must be one of tf_bigan.priors or its name, found {shown(posterior)}")
-    return posterior
-
-
-def _seed(seed):
-    number = whole_number(seed, "seed")
-    if not -(2**63) <= number < 2**63:
-        raise InputError(f"seed must fit into 64 bits, found {number}")
-    return number
-
-
 def _normal(draws, name, count, shape):
     """Noise: float32 [count, *shape] from N(0, 1); 0 without `draws`; of width 0 without a shape."""
     if draws is None or shape is None:
@@ -432,11 +230,3 @@ def _normal(draws, name, count, shape):
 
 def _taken(network, conditions):
     return {name: value for name, value in conditions.items() if name in conditions_of(network)}
-
-
-def _shape(network, side):
-    """The shape of a network's first input or output without the batch; None if it has no network, or none is known."""
-    try:
-        return tuple(getattr(network, side)[0].shape[1:])
-    except (AttributeError, IndexError, TypeError, ValueError):
-        return None

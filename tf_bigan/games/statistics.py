@@ -21,7 +21,8 @@ def estimate_statistics(game, dataset, steps, networks):
     """Averages batch statistics over `steps` batches; see `Game.estimate_statistics`.
 
     Args:
-      game: whose `observe` shows its networks what their statistics are to describe, and whose terms show theirs.
+      game: whose `run_for_statistics` shows its networks what their statistics are to describe, as those of its terms
+        show theirs.
       dataset: batches as for `Game.fit`.
       steps: how many to take, at most.
       networks: those whose norms are meant. Norms that keep running averages are left as they are.
@@ -32,31 +33,31 @@ def estimate_statistics(game, dataset, steps, networks):
     with contextlib.ExitStack() as stack:
         for norm in norms:
             stack.enter_context(_estimating(norm))
-        _observe(game, dataset, steps)
+        _run_on_batches(game, dataset, steps)
 
 
 def follow_statistics(game, dataset, steps):
     """Lets running averages follow `steps` batches; see `Game.follow_statistics`."""
-    _observe(game, dataset, steps, tracking_statistics)
+    _run_on_batches(game, dataset, steps, tracking_statistics)
 
 
-def _observe(game, dataset, steps, context=contextlib.nullcontext):
+def _run_on_batches(game, dataset, steps, context=contextlib.nullcontext):
     """Shows a game's networks, and its terms', what their statistics are to describe, within `context` each time."""
 
-    def observe(batch, step):
+    def run(batch, step):
         draws = Draws(game.seed, step, tf.shape(batch["x"])[0], STATISTICS)
         with draws.active(), context():
-            tensors = game.observe(batch, draws.codes(game.prior), draws)
+            tensors = game.run_for_statistics(batch, draws.codes(game.prior), draws)
             for term in game.terms:
                 with draws.scope(term.name):
-                    term.observe(game, tensors, draws)
+                    term.run_for_statistics(game, tensors, draws)
 
     compiled = {}
     for step, batch in enumerate(itertools.islice(dataset, steps)):
         inputs = game.record(_whole(batch, game.distribute_strategy)), tf.constant(step, tf.int64)
         size = inputs[0]["x"].shape[0]
         if size not in compiled:  # a function for each size, of which a data set's end may have another
-            compiled[size] = traced_once(observe, *inputs)
+            compiled[size] = traced_once(run, *inputs)
         compiled[size](*inputs)
 
 

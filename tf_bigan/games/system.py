@@ -1,4 +1,4 @@
-"""What a system is: networks by role, a forward pass with named tensors, losses of those, and terms beside them."""
+"""What a system is: a forward pass with named tensors, losses of those, and terms beside them."""
 
 from collections.abc import Mapping
 
@@ -6,9 +6,10 @@ import keras
 import tensorflow as tf
 
 from tf_bigan.domains import shown
-from tf_bigan.errors import InputError, nearest
+from tf_bigan.errors import InputError, did_you_mean
+from tf_bigan.games.inspection import check_networks, feature_model, noise_shape, penultimate
 from tf_bigan.games.objectives import RELATIVISTIC, Objective
-from tf_bigan.games.pair_model import PairModel, check_networks, feature_model, noise_shape, penultimate
+from tf_bigan.games.pair_model import PairModel
 from tf_bigan.games.shared_gradient import SharedGradient
 from tf_bigan.games.terms.term import Term
 from tf_bigan.networks.layers import BatchNorm
@@ -83,8 +84,8 @@ class System(PairModel):
         """One shared forward pass in training mode.
 
         Args:
-          batch: a record: "x", float32 [N, ...] examples; "reduced" where `reduces`, the smaller images of D and G;
-            "label" int [N] and "attributes" float32 [N, k] where the data has them.
+          batch: a record: "x", float32 [N, ...] examples; "reduced", the smaller images of D and G, where
+            `encoder_is_larger`; "label" int [N] and "attributes" float32 [N, k] where the data has them.
           z: float32 [N, latent_dim] prior samples.
           draws: the step's `Draws`.
 
@@ -105,7 +106,7 @@ class System(PairModel):
             opponent: self.objective.deceive(real, generated),
         }
 
-    def observe(self, batch, z, draws) -> dict:
+    def run_for_statistics(self, batch, z, draws) -> dict:
         """Runs each network in training mode on what its inference statistics are to describe.
 
         That is the real data for E and D and the prior for G, whatever they see in training (Donahue et al.'s code).
@@ -260,7 +261,7 @@ def _objective(objective):
     """An objective that may be given by its name; None = the system's own."""
     if isinstance(objective, str):
         if objective not in OBJECTIVES:
-            raise InputError(f"unknown objective {objective!r}.{nearest(objective, OBJECTIVES)}")
+            raise InputError(f"unknown objective {objective!r}.{did_you_mean(objective, OBJECTIVES)}")
         return OBJECTIVES[objective]
     if not isinstance(objective, Objective | None):
         raise InputError(f"objective must be one of tf_bigan.games.objectives or its name, found {shown(objective)}")

@@ -5,7 +5,7 @@ from keras import layers, ops
 
 from tf_bigan.errors import InputError
 from tf_bigan.networks.conv import ALEXNET, SLOPE, STDDEV, WIDTH
-from tf_bigan.networks.convolutions import Convolution
+from tf_bigan.networks.kernels import Convolution
 from tf_bigan.networks.layers import Network, layer_seed, normal_initializer
 
 CONVOLUTIONS = tuple(name for name, *_ in ALEXNET)
@@ -76,19 +76,7 @@ class AlexNet(Network):
             h = layers.Dropout(dropout, seed=layer_seed(seed, f"{name}/{dropped}"), name=dropped, dtype=policy)(h)
         h = layers.Dense(classes, dtype=policy, **settings("fc8"))(h)
         logits = layers.Activation("linear", name="fc8", dtype="float32")(h)
-        super().__init__(
-            images,
-            logits,
-            image_shape=tuple(image_shape),
-            classes=classes,
-            width=width,
-            units=units,
-            dropout=dropout,
-            l2=l2,
-            seed=seed,
-            dtype=policy.name,
-            name=name,
-        )
+        super().__init__(images, logits)
 
 
 @keras.saving.register_keras_serializable("tf_bigan")

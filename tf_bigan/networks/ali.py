@@ -11,9 +11,9 @@ Kernels have the layout of Keras' layers, (rows, columns, channels in, channels 
 import keras
 from keras import layers
 
-from tf_bigan.errors import InputError, nearest
+from tf_bigan.errors import InputError, did_you_mean
 from tf_bigan.networks.ali_architectures import ARCHITECTURES
-from tf_bigan.networks.convolutions import Convolution, TransposedConvolution
+from tf_bigan.networks.kernels import Convolution, TransposedConvolution
 from tf_bigan.networks.layers import BatchNorm, Maxout, Network, OutputBias, normal_initializer, settings_of
 from tf_bigan.networks.noise import Dropout
 
@@ -69,14 +69,7 @@ class ALIEncoder(Network):
             h = build.rectifier(build.norm(h, f"conv{n}"), f"conv{n}")
         units = latent_dim * (2 if gaussian else 1)
         outputs = build.outputs(h, units, zero=zero_output)
-        super().__init__(
-            images,
-            outputs,
-            latent_dim=latent_dim,
-            gaussian=gaussian,
-            zero_output=zero_output,
-            **build.config,
-        )
+        super().__init__(images, outputs, latent_dim=latent_dim)
         self.penultimate = f"conv{len(build.table.encoder)}"
 
     def image_filters(self):
@@ -116,7 +109,7 @@ class ALIGenerator(Network):
         # In float32: log-odds of dark and bright pixels are large, and half precision would round them coarsely.
         h = OutputBias(name="outputs", dtype="float32")(h)
         images = layers.Activation("sigmoid", name="images", dtype="float32")(h)
-        super().__init__(z, images, latent_dim=latent_dim, **build.config)
+        super().__init__(z, images, latent_dim=latent_dim)
 
     def set_mean(self, images):
         """Sets the output bias from images, float [N, edge, edge, channels] in [0, 1]; see `OutputBias.set_mean`."""
@@ -190,7 +183,7 @@ class ALIDiscriminator(Network):
             h = build.convolution(build.dropout(h, rest, f"joint{n}_dropout"), row, f"joint{n}", use_bias=True)
             h = build.activation(h, f"joint{n}")
         logits = build.outputs(build.dropout(h, rest, "outputs_dropout"), 1)
-        super().__init__(inputs, logits, latent_dim=latent_dim, dropout=dropout, **build.config)
+        super().__init__(inputs, logits, latent_dim=latent_dim)
         self.penultimate = f"joint{len(table.joint)}"
 
     def image_filters(self):
@@ -203,7 +196,7 @@ class _Builder:
 
     def __init__(self, architecture, image_shape, width, stddev, sync_batch_norm, seed, dtype, name):
         if architecture not in ARCHITECTURES:
-            raise InputError(f"unknown architecture {architecture!r}.{nearest(architecture, ARCHITECTURES)}")
+            raise InputError(f"unknown architecture {architecture!r}.{did_you_mean(architecture, ARCHITECTURES)}")
         self.table = ARCHITECTURES[architecture]
         edge, (height, breadth, _) = self.table.edge, image_shape
         if (height, breadth) != (edge, edge):
@@ -214,16 +207,6 @@ class _Builder:
         self._width = width or self._own_width
         self.policy = keras.dtype_policies.get(dtype)
         self._stddev, self._sync, self._seed, self._network = stddev or STDDEV, sync_batch_norm, seed, name
-        self.config = {
-            "image_shape": tuple(image_shape),
-            "architecture": architecture,
-            "width": width,
-            "stddev": stddev,
-            "sync_batch_norm": sync_batch_norm,
-            "seed": seed,
-            "dtype": self.policy.name,
-            "name": name,
-        }
 
     def _settings(self, name, zero=False, dtype=None):
         normal = normal_initializer(self._stddev, self._seed, f"{self._network}/{name}")

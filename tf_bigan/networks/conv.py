@@ -9,7 +9,7 @@ import keras
 from keras import layers, ops
 
 from tf_bigan.errors import InputError
-from tf_bigan.networks.convolutions import Convolution, TransposedConvolution
+from tf_bigan.networks.kernels import Convolution, TransposedConvolution
 from tf_bigan.networks.layers import BatchNorm, Network, normal_initializer, settings_of
 
 SLOPE = 0.2  # of the leaky rectifiers in D and E
@@ -63,18 +63,7 @@ class ConvEncoder(Network):
         policy = keras.dtype_policies.get(dtype)
         images, h = _alexnet(image_shape, width, sync_batch_norm, seed, policy, name)
         outputs = _linear(latent_dim, "outputs", name, seed, policy, zero=zero_output)(h)
-        super().__init__(
-            images,
-            outputs,
-            image_shape=tuple(image_shape),
-            latent_dim=latent_dim,
-            width=width,
-            zero_output=zero_output,
-            sync_batch_norm=sync_batch_norm,
-            seed=seed,
-            dtype=policy.name,
-            name=name,
-        )
+        super().__init__(images, outputs)
         self.penultimate = "conv5"
 
     def image_filters(self):
@@ -100,16 +89,7 @@ class AlexNetDiscriminator(Network):
     ):
         policy = keras.dtype_policies.get(dtype)
         images, h = _alexnet(image_shape, width, sync_batch_norm, seed, policy, name)
-        super().__init__(
-            images,
-            _logit(h),
-            image_shape=tuple(image_shape),
-            width=width,
-            sync_batch_norm=sync_batch_norm,
-            seed=seed,
-            dtype=policy.name,
-            name=name,
-        )
+        super().__init__(images, _logit(h))
         self.penultimate = "conv5"
 
     def image_filters(self):
@@ -160,18 +140,7 @@ class ConvGenerator(Network):
             h = layers.ReLU(name=f"deconv{n}", dtype=policy)(h)
         h = _deconvolution(h, image_shape[-1], "outputs", name, seed, policy)
         images = layers.Activation("sigmoid", name="images", dtype=policy)(h)
-        super().__init__(
-            z,
-            images,
-            image_shape=tuple(image_shape),
-            latent_dim=latent_dim,
-            width=width,
-            skip=skip,
-            sync_batch_norm=sync_batch_norm,
-            seed=seed,
-            dtype=policy.name,
-            name=name,
-        )
+        super().__init__(z, images)
 
     def image_filters(self):
         """The last layer's weights as images: float32 [width, 5, 5, C]."""
@@ -210,17 +179,7 @@ class ConvDiscriminator(Network):
                 h = BatchNorm(affine=True, synchronized=sync_batch_norm, name=f"conv{n}_norm", dtype=policy)(h)
             h = layers.LeakyReLU(SLOPE, name=f"conv{n}", dtype=policy)(h)
         h = layers.Flatten(name="flat", dtype=policy)(h)
-        super().__init__(
-            [images, z] if latent_dim else images,
-            _logit(h),
-            image_shape=tuple(image_shape),
-            latent_dim=latent_dim,
-            width=width,
-            sync_batch_norm=sync_batch_norm,
-            seed=seed,
-            dtype=policy.name,
-            name=name,
-        )
+        super().__init__([images, z] if latent_dim else images, _logit(h))
         self.penultimate = "conv4"
 
     def image_filters(self):

@@ -35,5 +35,4 @@ class Denoiser(Network):
         initializer = normal_initializer(STDDEV, seed, f"{name}/outputs")
         outputs = layers.Dense(features, kernel_initializer=initializer, name="outputs", dtype=policy)(h)
         outputs = layers.Activation("linear", name="features_out", dtype="float32")(outputs)
-        config = {"features": features, "depth": depth, "width": width, "seed": seed}
-        super().__init__(inputs, outputs, **config, dtype=policy.name, name=name)
+        super().__init__(inputs, outputs)

@@ -1,13 +1,15 @@
 """What the network families share."""
 
 import contextlib
+import inspect
 import threading
 import zlib
 
 import keras
 import numpy as np
-import tensorflow as tf
 from keras import ops
+
+from tf_bigan.networks.kernels import fused_batch_norm, maxout
 
 _tracking = threading.local()
 
@@ -57,16 +59,28 @@ def layer_seed(seed: int, name: str) -> int:
 
 
 class Network(keras.Model):
-    """A functional model that the arguments it was made with describe.
+    """A functional model that the arguments it was made with describe: `get_config` returns them, defaults included.
 
     Args:
       inputs, outputs: as of `keras.Model`.
-      **config: what `get_config` returns; "name" among it.
+      **resolved: values of arguments of the subclass that stood for others, as None for the paper's.
     """
 
-    def __init__(self, inputs, outputs, **config):
+    def __new__(cls, *args, **kwargs):
+        network = super().__new__(cls, *args, **kwargs)
+        # Partial: Keras also calls this without arguments, and throws away what it gets.
+        given = inspect.signature(cls.__init__).bind_partial(network, *args, **kwargs)
+        given.apply_defaults()
+        arguments = dict(given.arguments)
+        del arguments["self"]
+        object.__setattr__(network, "_arguments", arguments)  # Keras' own wants its constructor to have run
+        return network
+
+    def __init__(self, inputs, outputs, **resolved):
+        config = {**self._arguments, **resolved}
         super().__init__(inputs=inputs, outputs=outputs, name=config["name"])
-        self._config = config
+        shapes = {name: tuple(value) for name, value in config.items() if name.endswith("_shape")}
+        self._config = {**config, **shapes, "dtype": keras.dtype_policies.get(config["dtype"]).name}
 
     def get_config(self):
         return dict(self._config)
@@ -136,10 +150,10 @@ class BatchNorm(keras.layers.Layer):
         if training:
             axes = list(range(len(x.shape) - 1))
             mean, variance = ops.moments(x32, axes=axes, synchronized=self.synchronized)
-            if self._observes():
+            if self._updates_statistics():
                 count = _count(x)
                 unbiased = variance * count / ops.maximum(count - 1.0, 1.0)  # a lone image has variance 0
-                self._observe(mean, variance, unbiased)
+                self._update_statistics(mean, variance, unbiased)
             inverse_stdev = ops.rsqrt(variance + self.epsilon)
         else:
             mean, inverse_stdev = self.mean, self.inverse_stdev
@@ -149,23 +163,21 @@ class BatchNorm(keras.layers.Layer):
         return ops.cast(x32, self.compute_dtype)
 
     def _fused(self, x):
-        """For maps in training mode: TensorFlow's fused kernel, 4 times as fast, for which Keras has no name."""
+        """The batch statistics' part of `call`, for maps."""
         channels = x.shape[-1]
         gain = self.gain if self.affine else ops.ones((channels,))
         bias = self.bias if self.affine else ops.zeros((channels,))
-        y, mean, unbiased, *_ = tf.raw_ops.FusedBatchNormV3(
-            x=x, scale=gain, offset=bias, mean=[], variance=[], epsilon=self.epsilon, is_training=True
-        )
-        if self._observes():
+        y, mean, unbiased = fused_batch_norm(x, gain, bias, self.epsilon)
+        if self._updates_statistics():
             count = _count(x)
-            self._observe(mean, unbiased * (count - 1.0) / count, unbiased)
+            self._update_statistics(mean, unbiased * (count - 1.0) / count, unbiased)
         return y
 
-    def _observes(self):
+    def _updates_statistics(self):
         """Whether the statistics of this training-mode call join the inference statistics."""
         return self.estimating if self.estimated else getattr(_tracking, "active", False)
 
-    def _observe(self, mean, biased, unbiased):
+    def _update_statistics(self, mean, biased, unbiased):
         if self.estimated:
             batches = self.batches + 1.0
             self.batches.assign(batches)
@@ -219,7 +231,7 @@ class Maxout(keras.layers.Layer):
         self.pieces = pieces
 
     def call(self, x):
-        return _maxout(x, self.pieces)
+        return maxout(x, self.pieces)
 
     def compute_output_shape(self, shape):
         return (*shape[:-1], shape[-1] // self.pieces)
@@ -232,27 +244,6 @@ class Maxout(keras.layers.Layer):
         weights = np.asarray(weights)
         units = weights.shape[-1] // self.pieces
         return weights.reshape(*weights.shape[:-1], units, self.pieces).swapaxes(-1, -2).reshape(weights.shape)
-
-
-def _maxout(x, pieces):
-    @tf.custom_gradient
-    def maxout(x):
-        parts = tf.split(x, pieces, axis=-1)
-        largest = parts[0]
-        for part in parts[1:]:
-            largest = tf.maximum(largest, part)
-
-        def gradient(dy):
-            gradients, rest = [], dy  # `rest`: the gradient where no piece has been the largest yet, else 0
-            for part in parts[:-1]:
-                # Products and differences with 0 and 1 are exact, and faster than selecting.
-                gradients.append(rest * tf.cast(part >= largest, dy.dtype))
-                rest = rest - gradients[-1]
-            return tf.concat([*gradients, rest], -1)
-
-        return largest, gradient
-
-    return maxout(x)
 
 
 @keras.saving.register_keras_serializable("tf_bigan")

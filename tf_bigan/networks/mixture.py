@@ -66,21 +66,7 @@ class MixtureEncoder(Network):
             h = _hidden(h, width, n, name, stddev, sync_batch_norm, seed, policy)
         units = latent_dim * (2 if gaussian else 1)
         outputs = _linear(units, "outputs", name, stddev, seed, "float32", zero=zero_output)(h)
-        super().__init__(
-            inputs,
-            outputs,
-            point_shape=tuple(point_shape),
-            latent_dim=latent_dim,
-            width=width,
-            noise=noise,
-            gaussian=gaussian,
-            zero_output=zero_output,
-            stddev=stddev,
-            sync_batch_norm=sync_batch_norm,
-            seed=seed,
-            dtype=policy.name,
-            name=name,
-        )
+        super().__init__(inputs, outputs)
         self.penultimate = "h2"
 
 
@@ -115,19 +101,7 @@ class MixtureGenerator(Network):
         for n in range(1, depth + 1):
             h = _hidden(h, width, n, name, stddev, sync_batch_norm, seed, policy)
         points = _linear(math.prod(point_shape), "outputs", name, stddev, seed, "float32")(h)
-        super().__init__(
-            z,
-            points,
-            point_shape=tuple(point_shape),
-            latent_dim=latent_dim,
-            width=width,
-            depth=depth,
-            stddev=stddev,
-            sync_batch_norm=sync_batch_norm,
-            seed=seed,
-            dtype=policy.name,
-            name=name,
-        )
+        super().__init__(z, points)
 
 
 @keras.saving.register_keras_serializable("tf_bigan")
@@ -164,17 +138,7 @@ class MixtureDiscriminator(Network):
             h = _linear(PIECES * width, f"h{n}_linear", name, stddev, seed, "float32" if n == 1 else policy)(h)
             h = Maxout(PIECES, name=f"h{n}", dtype=policy)(h)
         logits = _linear(1, "outputs", name, stddev, seed, "float32")(h)
-        super().__init__(
-            inputs,
-            logits,
-            point_shape=tuple(point_shape),
-            latent_dim=latent_dim,
-            width=width,
-            stddev=stddev,
-            seed=seed,
-            dtype=policy.name,
-            name=name,
-        )
+        super().__init__(inputs, logits)
         self.penultimate = "h3"
 
 

@@ -54,18 +54,7 @@ class MLPEncoder(Network):
         h = BatchNorm(synchronized=sync_batch_norm, name="h2_norm", dtype=policy)(h)
         h = layers.LeakyReLU(SLOPE, name="h2", dtype=policy)(h)
         outputs = _linear(latent_dim, "outputs", name, seed, policy, zero=zero_output)(h)
-        super().__init__(
-            images,
-            outputs,
-            image_shape=tuple(image_shape),
-            latent_dim=latent_dim,
-            width=width,
-            zero_output=zero_output,
-            sync_batch_norm=sync_batch_norm,
-            seed=seed,
-            dtype=policy.name,
-            name=name,
-        )
+        super().__init__(images, outputs)
         self.penultimate = "h2"
 
     def image_filters(self):
@@ -109,18 +98,7 @@ class MLPGenerator(Network):
         h = _linear(math.prod(image_shape), "outputs", name, seed, policy)(h)
         h = layers.Activation("sigmoid", name="pixels", dtype=policy)(h)
         images = layers.Reshape(image_shape, name="images", dtype=policy)(h)
-        super().__init__(
-            z,
-            images,
-            image_shape=tuple(image_shape),
-            latent_dim=latent_dim,
-            width=width,
-            skip=skip,
-            sync_batch_norm=sync_batch_norm,
-            seed=seed,
-            dtype=policy.name,
-            name=name,
-        )
+        super().__init__(z, images)
 
     def image_filters(self):
         """The last layer's weights as images: float32 [width, H, W, C]."""
@@ -160,17 +138,7 @@ class MLPDiscriminator(Network):
         h = BatchNorm(synchronized=sync_batch_norm, name="h2_norm", dtype=policy)(h)
         h = layers.LeakyReLU(SLOPE, name="h2", dtype=policy)(h)
         logits = layers.Dense(1, use_bias=False, kernel_initializer="zeros", name="outputs", dtype="float32")(h)
-        super().__init__(
-            inputs,
-            logits,
-            image_shape=tuple(image_shape),
-            latent_dim=latent_dim,
-            width=width,
-            sync_batch_norm=sync_batch_norm,
-            seed=seed,
-            dtype=policy.name,
-            name=name,
-        )
+        super().__init__(inputs, logits)
         self.penultimate = "h2"
 
     def image_filters(self):

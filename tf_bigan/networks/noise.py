@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from tf_bigan import draws
+from tf_bigan.networks.kernels import masked
 
 # Random bits for each value, and the type of the numbers that they make. A layer takes the first with which its rate is
 # exact, or else the last.
@@ -48,20 +49,10 @@ class Dropout(keras.layers.Layer):
         numbers = tf.bitcast(drawn_bits, _NUMBERS[self._bits])
         numbers = tf.reshape(numbers, (-1, words * 32 // self._bits))[:, :size]
         kept = tf.reshape(numbers >= self._dropped, (-1, *x.shape[1:]))
-        return _masked(x, tf.cast(kept, x.dtype) * tf.cast(1.0 / (1.0 - self._dropped / 2**self._bits), x.dtype))
+        return masked(x, tf.cast(kept, x.dtype) * tf.cast(1.0 / (1.0 - self._dropped / 2**self._bits), x.dtype))
 
     def compute_output_shape(self, shape):
         return shape
 
     def get_config(self):
         return {**super().get_config(), "rate": self.rate, "stream": self.stream}
-
-
-def _masked(x, mask):
-    """The product, with a gradient in x alone. TensorFlow's own costs more, as it allows for shapes that differ."""
-
-    @tf.custom_gradient
-    def masked(x):
-        return x * mask, lambda dy: _masked(dy, mask)
-
-    return masked(x)

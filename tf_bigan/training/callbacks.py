@@ -113,13 +113,13 @@ class Pictures(keras.callbacks.Callback):
       dataset: training batches, for the inference statistics.
       images: float32 [N, H, W, C], the fixed x.
       every: epochs between pictures.
-      keep: the `Checkpoint`. Weights are not written where nothing could go on to later ones.
+      checkpoint: the `Checkpoint`. Weights are not written where nothing could go on to later ones.
     """
 
-    def __init__(self, game, run, dataset, images, every, keep):
+    def __init__(self, game, run, dataset, images, every, checkpoint):
         super().__init__()
         self._game, self._run, self._dataset, self._images, self._every = game, run, dataset, images, every
-        self._keep = keep
+        self._checkpoint = checkpoint
 
     def on_epoch_end(self, epoch, logs=None):
         if (epoch + 1) % self._every or self._game.stop_training:
@@ -135,7 +135,7 @@ class Pictures(keras.callbacks.Callback):
             with writer.as_default(step=game.steps_done):
                 tf.summary.image(name, sheet[None])
         writer.close()
-        self._keep.save()
+        self._checkpoint.save()
         self._run.save_weights(game.networks, epochs, statistics_steps)
 
 

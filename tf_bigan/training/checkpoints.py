@@ -18,20 +18,20 @@ class Checkpoints:
     Args:
       folder: where they lie.
       game: a compiled `Game`.
-      keep: how many to keep.
+      max_to_keep: checkpoints; older ones are deleted.
       chief: whether this process writes; others only read.
     """
 
-    def __init__(self, folder, game, keep=2, chief=True):
+    def __init__(self, folder, game, max_to_keep=2, chief=True):
         self._folder = pathlib.Path(folder)
         self._game = game
-        self._keep = keep
+        self._max_to_keep = max_to_keep
         self._chief = chief
         # Not the game itself: its metrics are summed over workers when read, which only all can do together.
         self._checkpoint = tf.train.Checkpoint(step=game.step.value, optimizer=game.optimizer, **game.networks)
 
     def save(self):
-        """Writes the state as it is now and drops the oldest beyond `keep`.
+        """Writes the state as it is now and drops the oldest beyond `max_to_keep`.
 
         Raises:
           InputError: the folder cannot be written.
@@ -46,7 +46,7 @@ class Checkpoints:
             except tf.errors.OpError as error:
                 raise InputError(f"cannot write {path}: {error.message}") from None
             write_checksums(temporary, [file.name for file in temporary.iterdir()])
-        for old in self._paths()[: -self._keep]:
+        for old in self._paths()[: -self._max_to_keep]:
             shutil.rmtree(old, ignore_errors=True)  # as a file that another machine still has open
 
     def restore_latest(self, say=print) -> bool:

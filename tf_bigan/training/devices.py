@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tf_bigan.errors import InputError
 from tf_bigan.experiment import AUTO
-from tf_bigan.games.game import MIRRORED
+from tf_bigan.games.fitting import MIRRORED
 from tf_bigan.registry import FAMILIES
 
 _XLA_ON_CPUS = ("mlp", "mixture")

@@ -122,7 +122,7 @@ class RunDirectory:
             raise InputError(f"{self.path} has no weights to begin from")
         own = {
             "weights": self.weights_digest(),
-            "epochs": self.weights_are()["epochs"],
+            "epochs": self.weights_state()["epochs"],
             "flags": self.experiment().to_flagfile(),
         }
         return [*self.initial(), own]
@@ -245,7 +245,7 @@ class RunDirectory:
             reason = str(error).splitlines()[0]
             raise InputError(f"{path} does not fit the {role} that the flags describe: {reason}") from None
 
-    def weights_are(self) -> dict:
+    def weights_state(self) -> dict:
         """What the weights are of: {"epochs": trained, "statistics_steps": batches behind their statistics}.
 
         Weights that another program trained have a "trainer" too, a record of it.
@@ -263,7 +263,7 @@ class RunDirectory:
         """Whether the weights of the whole run are here, undamaged."""
         try:
             experiment = self.experiment()
-            state = self.weights_are()
+            state = self.weights_state()
             # 0: networks that keep running averages, or have no batch norm.
             estimated = state.get("statistics_steps") in (experiment.statistics_steps, 0)
             return state.get("epochs") == experiment.epochs and estimated

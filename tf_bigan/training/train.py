@@ -223,17 +223,17 @@ def _fit(game, experiment, data, run, checkpoints, schedule, chief):
     total_steps = steps_per_epoch * experiment.epochs
     progress = Progress(game, experiment, steps_per_epoch, chief)
     nonfinite = StopOnNonfinite(game)
-    keep = Checkpoint(game, checkpoints, nonfinite, experiment.checkpoint_every)
-    callbacks = [nonfinite, progress, keep]
+    checkpoint = Checkpoint(game, checkpoints, nonfinite, experiment.checkpoint_every)
+    callbacks = [nonfinite, progress, checkpoint]
     if chief:
         callbacks.append(Log(game, run, progress, schedule))
     if chief and experiment.images_every:
         batches = _batches(experiment, data)
         images, _ = data.arrays(limit=figures.POINTS if data.domain.name == "points" else _PICTURED)
-        callbacks.append(Pictures(game, run, batches, images, experiment.images_every, keep))
+        callbacks.append(Pictures(game, run, batches, images, experiment.images_every, checkpoint))
 
     # fit begins at whole epochs only: what is left of an interrupted one is a fit of its own.
-    with keep.on_signals():
+    with checkpoint.on_signals():
         while (step := game.steps_done) < total_steps:
             epoch, done = divmod(step, steps_per_epoch)
             game.fit(
@@ -245,11 +245,11 @@ def _fit(game, experiment, data, run, checkpoints, schedule, chief):
                 statistics_steps=0,
                 verbose=1 if sys.stdout.isatty() else 2,
             )
-            if keep.stopped():
+            if checkpoint.stopped():
                 raise Terminated(
-                    f"stopped after step {game.steps_done} of {total_steps}; start again to go on", keep.signal
+                    f"stopped after step {game.steps_done} of {total_steps}; start again to go on", checkpoint.signal
                 )
-    keep.save()
+    checkpoint.save()
 
 
 def _finish(game, experiment, data, run, chief, say):

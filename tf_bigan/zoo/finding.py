@@ -3,7 +3,7 @@
 import fnmatch
 import pathlib
 
-from tf_bigan.errors import InputError, nearest
+from tf_bigan.errors import InputError, did_you_mean
 from tf_bigan.training.run_directory import FLAGFILE
 
 REPORT = "metrics.json"  # the evaluation report of a run or an entry
@@ -43,7 +43,7 @@ def run_path(name) -> pathlib.Path:
     if path.is_dir():
         raise InputError(f"{path} is no run directory: it has no {FLAGFILE}")
     raise InputError(
-        f"unknown model {str(name)!r}.{nearest(str(name), list_models())} A run directory's path works too"
+        f"unknown model {str(name)!r}.{did_you_mean(str(name), list_models())} A run directory's path works too"
     )
 
 

@@ -39,7 +39,7 @@ def publish(run, name, terms, weights=True, zoo=None, notes="", interim=False):
     experiment = run.experiment()
     if not run.has_weights():
         raise InputError(f"{run.path} has no weights; train it to the end first")
-    state = run.weights_are()
+    state = run.weights_state()
     if not run.is_finished() and not interim:
         raise InputError(
             f"{run.path} has weights of epoch {state['epochs']} of {experiment.epochs}; finish it, or publish it as "

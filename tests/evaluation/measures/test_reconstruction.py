@@ -8,7 +8,7 @@ from tf_bigan.evaluation.measures.reconstruction import reconstruction
 class ConstantModel:
     """Generates the images it is given, and reconstructs every image as its own negative."""
 
-    reduces = False
+    encoder_is_larger = False
 
     def __init__(self, samples):
         self.samples, self.domain = samples, domain_of(samples.shape[1:])

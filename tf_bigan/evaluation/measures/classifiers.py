@@ -6,7 +6,7 @@ Each classifier is a part of its own, as its training can take hours.
 import abc
 import dataclasses
 
-from tf_bigan.errors import InputError, nearest
+from tf_bigan.errors import InputError, did_you_mean
 from tf_bigan.evaluation.measure import Measure, Part
 from tf_bigan.evaluation.report import describe_setting, setting, spread, values
 from tf_bigan.evaluation.settings import VOCSettings
@@ -80,7 +80,7 @@ class FrozenPrefix(ClassifierMeasure):
 
         for layer in self.layers(context.settings):
             if layer not in CONVOLUTIONS:
-                raise InputError(f"unknown layer {layer!r} for transfer.{nearest(layer, CONVOLUTIONS)}")
+                raise InputError(f"unknown layer {layer!r} for transfer.{did_you_mean(layer, CONVOLUTIONS)}")
         super().check(context)
 
     def layers(self, settings):

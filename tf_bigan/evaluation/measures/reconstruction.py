@@ -39,7 +39,7 @@ def reconstruction(model, examples, seed=0):
       E's, x is reduced to theirs, and samples, which E cannot take, are left out.
     """
     seen = {"EGr": examples}
-    if not model.reduces:
+    if not model.encoder_is_larger:
         samples = model.generate(len(examples), seed=seed)
         seen["EGg"] = np.round(samples * 255.0) / 255.0 if model.domain.name == "images" else samples
     errors = {}

@@ -4,7 +4,7 @@ import math
 
 import tensorflow as tf
 
-from tf_bigan.games.pair_model import penultimate
+from tf_bigan.games.inspection import penultimate
 from tf_bigan.games.terms.term import Term
 from tf_bigan.networks.denoiser import Denoiser
 
@@ -54,7 +54,7 @@ class DenoisingFeatureMatching(Term):
             ("generator",): self.weight / generated.shape[1] * _distance(generated, target),
         }
 
-    def observe(self, game, tensors, draws):
+    def run_for_statistics(self, game, tensors, draws):
         self._denoised(game, _flat(tensors["real_features"]), draws)
 
     def _denoised(self, game, real, draws):

@@ -1,6 +1,6 @@
 """Reconstruction beside the game (Li et al.: ALICE, NeurIPS 2017, section 3)."""
 
-from tf_bigan.errors import InputError, nearest
+from tf_bigan.errors import InputError, did_you_mean
 from tf_bigan.games import objectives
 from tf_bigan.games.terms.term import Term
 
@@ -23,7 +23,7 @@ class _Reconstruction(Term):
     def __init__(self, weight, error="l2"):
         super().__init__(weight)
         if error not in ERRORS:
-            raise InputError(f"unknown error {error!r}.{nearest(error, ERRORS)}")
+            raise InputError(f"unknown error {error!r}.{did_you_mean(error, ERRORS)}")
         self.error = ERRORS[error]
 
     @classmethod

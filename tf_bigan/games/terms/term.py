@@ -71,11 +71,11 @@ class Term:
         """
         raise NotImplementedError
 
-    def observe(self, game, tensors, draws):
+    def run_for_statistics(self, game, tensors, draws):
         """Runs the term's own networks in training mode on what their inference statistics are to describe.
 
         Args:
           game, draws: as for `losses`.
-          tensors: what the game's `observe` gave.
+          tensors: what the game's `run_for_statistics` gave.
         """
         del game, tensors, draws  # AutoGraph warns of a body that is a docstring alone

@@ -4,8 +4,7 @@ import pytest
 import tensorflow as tf
 from helpers import assert_same_layer, images, padded, trimmed
 
-from tf_bigan.networks import convolutions, winograd
-from tf_bigan.networks.convolutions import Convolution, TransposedConvolution
+from tf_bigan.networks.kernels import Convolution, TransposedConvolution, convolutions, winograd
 
 
 @pytest.fixture

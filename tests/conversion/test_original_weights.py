@@ -6,10 +6,10 @@ import stored_networks as stored
 from helpers import run_tool
 
 import tf_bigan
+from tf_bigan.conversion.joblib_files import read_arrays
+from tf_bigan.conversion.original_weights import convert, convert_run
 from tf_bigan.errors import InputError
-from tf_bigan.games.pair_model import feature_model
-from tf_bigan.joblib_files import read_arrays
-from tf_bigan.original_weights import convert, convert_run
+from tf_bigan.games.inspection import feature_model
 
 FILES = {
     "encoder": "100_encode_params.jl",

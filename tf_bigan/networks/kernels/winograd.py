@@ -9,6 +9,9 @@ convolution of stride 1, and the outputs the sum of these: for a pair of channel
 
 The transposed convolution is the same sum read from the outputs to the inputs: A and B are transposed and exchanged.
 TensorFlow derives the gradients, which are of this form as well.
+
+In float32 alone: half precision has no digits to spare for the transforms, so that bf16 convolutions stay as they are.
+Small batches, large maps and few channels win nothing either (benchmarks/README.md has the measurements).
 """
 
 import functools
@@ -34,7 +37,7 @@ def pays(images, kernel_shape, stride, edges, dtype):
       kernel_shape: (a, b, I, O).
       stride: of the convolution.
       edges: height and width of its output, which is a transposed one's input; None where unknown.
-      dtype: of maps and kernel. Half precision has no digits to spare for the transforms.
+      dtype: of maps and kernel.
     """
     if dtype != tf.float32 or images is None or any(n is None or n % _TILE or not 0 < n <= _LARGEST_MAP for n in edges):
         return False

@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 from helpers import assert_same_layer, images, padded, trimmed
 
-from tf_bigan.networks import convolutions
-from tf_bigan.networks.convolutions import Convolution, TransposedConvolution, kernel_gradient
+from tf_bigan.networks.kernels import Convolution, TransposedConvolution, convolutions
+from tf_bigan.networks.kernels.convolutions import kernel_gradient
 
 
 @pytest.fixture(params=["as convolutions", "as matrix products", "as TensorFlow has it"])

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from helpers import ROOT
 
+from tf_bigan.conversion.joblib_files import read_arrays
 from tf_bigan.errors import InputError
-from tf_bigan.joblib_files import read_arrays
 
 FIXTURES = ROOT / "tests" / "fixtures" / "joblib"
 FILES = sorted(FIXTURES.glob("*.jl"))

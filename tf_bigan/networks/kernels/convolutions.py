@@ -13,6 +13,8 @@ slow, in Keras' layers or in TensorFlow's kernels:
 
 On GPUs, where these are the libraries' business, all but the first is left to them.
 
+In bf16 these gain, too; `winograd` leaves half precision alone (benchmarks/README.md has the measurements).
+
 Everywhere, a convolution with 1x1 kernels or with a kernel as large as its map, and a transposed one with 1x1 kernels
 or from a map of one pixel, is computed as the product of matrices that it is, and so are its gradients.
 """
@@ -21,77 +23,15 @@ import itertools
 import math
 from typing import NamedTuple
 
-import keras
 import numpy as np
 import tensorflow as tf
-from keras import ops
 
-from tf_bigan.networks import winograd
+from tf_bigan.networks.kernels import winograd
 
 _FEW_CHANNELS = 16  # of the output, up to which a transposed convolution's phases share one convolution
 _SMALL_MAP, _LARGE_KERNEL = 4 * 4, 2**18  # outputs an image up to which, and weights from which, it is a matrix product
 # The same for a kernel's gradient, by outputs and channels of the input; for small maps fewer channels are enough.
 _MEDIUM_MAP, _MANY_CHANNELS, _SOME_CHANNELS = 8 * 8, 128, 64
-
-
-@keras.saving.register_keras_serializable("tf_bigan")
-class Convolution(keras.layers.Conv2D):
-    """`keras.layers.Conv2D` behind a frame of zeros, its groups as convolutions side by side.
-
-    Args:
-      filters, kernel_size: as of Conv2D.
-      strides: one number.
-      pad: width of the frame, in pixels.
-      **kwargs: as of Conv2D, without dilation and another padding.
-    """
-
-    def __init__(self, filters, kernel_size, strides=1, pad=0, **kwargs):
-        super().__init__(filters, kernel_size, strides, **kwargs)
-        self.pad = pad
-
-    def convolution_op(self, inputs, kernel):
-        kernel = ops.convert_to_tensor(kernel, dtype=self.compute_dtype)
-        parts, kernels = (ops.split(tensor, self.groups, axis=-1) for tensor in (inputs, kernel))
-        pairs = zip(parts, kernels, strict=True)
-        outputs = [_convolution(*pair, self.strides[0], (self.pad, self.pad)) for pair in pairs]
-        return ops.concatenate(outputs, axis=-1) if self.groups > 1 else outputs[0]
-
-    def compute_output_shape(self, shape):
-        edges = (None if n is None else n + 2 * self.pad for n in shape[1:3])
-        return super().compute_output_shape((shape[0], *edges, shape[3]))
-
-    def get_config(self):
-        return {**super().get_config(), "pad": self.pad}
-
-
-@keras.saving.register_keras_serializable("tf_bigan")
-class TransposedConvolution(keras.layers.Conv2DTranspose):
-    """`keras.layers.Conv2DTranspose` with rows and columns dropped at its edges.
-
-    Args:
-      filters, kernel_size: as of Conv2DTranspose.
-      strides: one number.
-      trim: how many are dropped in front and behind.
-      **kwargs: as of Conv2DTranspose, without dilation and another padding.
-    """
-
-    def __init__(self, filters, kernel_size, strides=1, trim=(0, 0), **kwargs):
-        super().__init__(filters, kernel_size, strides, **kwargs)
-        self.trim = tuple(trim)
-
-    def call(self, inputs):
-        # A tensor, not the variable: custom gradients want to know of every variable they meet.
-        kernel = tf.convert_to_tensor(ops.convert_to_tensor(self.kernel, dtype=self.compute_dtype))
-        edges = self.compute_output_shape(inputs.shape)[1:3]
-        outputs = _transposed_convolution(inputs, kernel, self.strides[0], self.trim, edges)
-        return self.activation(outputs + ops.cast(self.bias, outputs.dtype) if self.use_bias else outputs)
-
-    def compute_output_shape(self, shape):
-        shape = super().compute_output_shape(shape)
-        return (shape[0], *(n - sum(self.trim) for n in shape[1:3]), shape[3])
-
-    def get_config(self):
-        return {**super().get_config(), "trim": self.trim}
 
 
 def _saves(x, kernel, stride, edges):
@@ -108,7 +48,18 @@ def _product(x, kernel):
     return tf.matmul(tf.reshape(x, (-1, kernel.shape[0])), kernel)
 
 
-def _convolution(x, kernel, stride, pad):
+def convolution(x, kernel, stride, pad):
+    """A convolution behind a frame of zeros.
+
+    Args:
+      x: float [N, H, W, I].
+      kernel: float [a, b, I, O].
+      stride: of rows and columns.
+      pad: rows and columns of zeros before the first of x, and behind the last.
+
+    Returns:
+      float [N, h, w, O].
+    """
     x = _of_channels(x, kernel.shape[2])
     edges = [n and (n + sum(pad) - k) // stride + 1 for n, k in zip(x.shape[1:3], kernel.shape[:2], strict=True)]
     pointwise = kernel.shape[:2] == (1, 1) and stride == 1
@@ -118,16 +69,28 @@ def _convolution(x, kernel, stride, pad):
         return winograd.convolve(x, kernel, stride, pad[0], edges)
 
     @tf.custom_gradient
-    def convolution(x, kernel):
+    def plain(x, kernel):
         def gradients(dy):
             return _transpose(dy, kernel, stride, pad, x.shape[1:3]), kernel_gradient(x, dy, kernel.shape, stride, pad)
 
         return _convolve(x, kernel, stride, pad, pad), gradients
 
-    return convolution(x, kernel)
+    return plain(x, kernel)
 
 
-def _transposed_convolution(x, kernel, stride, trim, edges):
+def transposed_convolution(x, kernel, stride, trim, edges):
+    """The gradient of a convolution in its input, of `edges` (height, width).
+
+    Args:
+      x: float [N, h, w, O].
+      kernel: float [a, b, I, O].
+      stride: of the convolution.
+      trim: rows and columns that are dropped in front and behind.
+      edges: of the output; None where unknown.
+
+    Returns:
+      float [N, *edges, I].
+    """
     x = _of_channels(x, kernel.shape[3])
     pointwise = kernel.shape[:2] == (1, 1) and stride == 1
     from_a_pixel = x.shape[1:3] == (1, 1) and kernel.shape[:2] == tuple(edges)  # Keras fills up to the stride
@@ -138,13 +101,13 @@ def _transposed_convolution(x, kernel, stride, trim, edges):
         return winograd.transpose(x, kernel, stride, trim[0], edges)
 
     @tf.custom_gradient
-    def transposed(x, kernel):
+    def plain(x, kernel):
         def gradients(dy):
             return _convolve(dy, kernel, stride, trim, trim), kernel_gradient(dy, x, kernel.shape, stride, trim)
 
         return _transpose(x, kernel, stride, trim, edges), gradients
 
-    return transposed(x, kernel)
+    return plain(x, kernel)
 
 
 def _convolve(x, kernel, stride, rows, columns):

@@ -9,10 +9,10 @@ import pathlib
 
 import numpy as np
 
+from tf_bigan.conversion.joblib_files import read_arrays
 from tf_bigan.errors import InputError
 from tf_bigan.experiment import Experiment
 from tf_bigan.files import replacing, write_text
-from tf_bigan.joblib_files import read_arrays
 from tf_bigan.networks.conv import ConvDiscriminator, ConvEncoder, ConvGenerator
 from tf_bigan.training.run_directory import RunDirectory
 

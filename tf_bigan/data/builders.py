@@ -1,0 +1,62 @@
+"""TFDS builders by name, those of this project among them, with their files on disk."""
+
+import difflib
+import os
+import sys
+
+from tf_bigan.data import mixture
+from tf_bigan.data.hosts import look_up_hosts
+from tf_bigan.errors import InputError, NoData
+
+
+def prepared_builder(dataset: str, data_dir: str | None):
+    """The TFDS builder called `dataset` with its files on disk, downloaded and prepared if need be.
+
+    Raises InputError in place of TFDS's pages: no such data set, or not on disk and not to be had.
+    """
+    import tensorflow_datasets as tfds
+
+    import tf_bigan.data.digits  # noqa: F401  (registers the builder)
+    import tf_bigan.data.tiny_imagenet  # noqa: F401
+
+    try:
+        builder = tfds.builder(dataset, data_dir=data_dir)
+    except tfds.core.DatasetNotFoundError:
+        folder = f" For a folder of images write ./{dataset}." if os.path.isdir(dataset) else ""
+        raise NoData(f"unknown data set {dataset!r}.{_near_datasets(dataset)}{folder}") from None
+    except (ValueError, AssertionError, FileNotFoundError) as error:
+        raise InputError(f"data set {dataset!r} cannot be opened: {_first_line(error)}") from None
+    if builder.is_prepared():
+        return builder
+    if not sys.stderr.isatty():
+        tfds.disable_progress_bar()
+    try:
+        look_up_hosts(builder.url_infos or ())
+        # datasets#2400: without network the look-up in TFDS's own bucket stalls.
+        config = tfds.download.DownloadConfig(try_download_gcs=False)
+        builder.download_and_prepare(download_config=config)
+    except InputError:  # of a builder of ours
+        raise
+    except Exception as error:  # TFDS, its checksums, requests and the file system all raise their own
+        raise InputError(
+            f"data set {dataset!r} is not under {builder.data_dir_root} and could not be prepared there: "
+            f"{_first_line(error)}\nPoint --data_dir or TFDS_DATA_DIR at prepared data, or connect to a network."
+        ) from None
+    return builder
+
+
+def _near_datasets(dataset):
+    import tensorflow_datasets as tfds
+
+    names = [*tfds.list_builders(with_community_datasets=False), mixture.NAME]
+    close = difflib.get_close_matches(dataset.split(":")[0].split("/")[0], names, n=3, cutoff=0.5)
+    return (
+        f" Did you mean {' or '.join(map(repr, close))}?"
+        if close
+        else " Any TFDS name, 'digits', 'mixture' or a folder."
+    )
+
+
+def _first_line(error):
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0][:200]

@@ -1,0 +1,46 @@
+"""FirstClasses: the part of a source that is of its first classes."""
+
+import numpy as np
+
+from tf_bigan.data.protocol import Source
+from tf_bigan.errors import InputError
+
+
+class FirstClasses(Source):
+    """The examples of another source that are of its first `max_labels` classes."""
+
+    def __init__(self, dataset: str, source, max_labels: int):
+        if max_labels > len(source.class_names):
+            raise InputError(f"{dataset} has {len(source.class_names)} classes, fewer than max_labels {max_labels}")
+        labels = source.labels()
+        self._source, self._numbers = source, np.flatnonzero((labels >= 0) & (labels < max_labels))
+        self.count = len(self._numbers)
+        self.class_names = source.class_names[:max_labels]
+        self.attribute_names = source.attribute_names
+        self.stored_shape, self.varies = source.stored_shape, source.varies
+        self.decode, self.encoded = source.decode, source.encoded
+        self.split, self.origin = source.split, f"{source.origin}, {max_labels} classes"
+
+    def read(self, indices):
+        """int64 [N] -> N serialised examples."""
+        return self._source.read(self._numbers[np.asarray(indices)])
+
+    def columns(self):
+        """The points of these classes and what belongs to them."""
+        return {name: column[self._numbers] for name, column in self._source.columns().items()}
+
+    def labels(self):
+        """int64 [count]."""
+        return self._source.labels()[self._numbers]
+
+    def labelled(self):
+        """True: what has no label is of no class."""
+        return True
+
+    def describe(self, i):
+        """As the other source."""
+        return self._source.describe(self._numbers[i])
+
+    def identities(self, indices):
+        """As the other source."""
+        return self._source.identities(self._numbers[np.asarray(indices)])

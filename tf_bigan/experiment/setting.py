@@ -1,0 +1,49 @@
+"""A setting: one field of an experiment, with its meaning, its unit, its source and what it may be."""
+
+import dataclasses
+from typing import Any
+
+from tf_bigan.errors import InputError, did_you_mean
+
+
+def setting(
+    default, text, unit="", source="", choices=None, minimum=None, maximum=None, operational=False, since=2, term=None
+):
+    """One field: its default, what it means, its unit, where the default comes from, what it may be.
+
+    An operational field does not decide the result: a resumed run may change it. `since` is the version of the settings
+    that has the field first. `term` is the class of `games/terms` that the field turns on where it is not 0.
+    """
+    metadata = {
+        "text": text,
+        "unit": unit,
+        "source": source,
+        "choices": choices,
+        "minimum": minimum,
+        "maximum": maximum,
+        "operational": operational,
+        "since": since,
+        "term": term,
+    }
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def check(field: dataclasses.Field, value: Any):
+    """Raises InputError unless a setting may have this value."""
+    choices, minimum, maximum = (field.metadata[key] for key in ("choices", "minimum", "maximum"))
+    whole_for_float = isinstance(field.default, float) and type(value) is int
+    if type(value) is not type(field.default) and not whole_for_float:
+        raise InputError(f"{field.name} must be {type(field.default).__name__}, found {value!r}")
+    if choices and value not in choices:
+        if isinstance(value, str):
+            raise InputError(f"unknown {field.name} {value!r}.{did_you_mean(value, choices)}")
+        raise InputError(f"{field.name} must be one of {', '.join(map(str, choices))}, found {value}")
+    if minimum is not None and not value >= minimum:  # NaN fails too
+        raise InputError(f"{field.name} must be at least {minimum}, found {value}")
+    if maximum is not None and not value <= maximum:
+        raise InputError(f"{field.name} must be at most {maximum}, found {value}")
+
+
+def line(name, value):
+    """A setting as a line of a flagfile."""
+    return f"--{name}={str(value).lower() if isinstance(value, bool) else value}\n"

@@ -1,0 +1,86 @@
+"""What a network tells of itself: its layers, what it asks for by name, and the shapes of its inputs and outputs."""
+
+from collections.abc import Mapping
+
+import keras
+
+from tf_bigan.errors import InputError
+from tf_bigan.games.records import CONDITIONS
+
+# What a network may take beside its first inputs and conditions, by the name of its input.
+NOISE = "noise"
+
+
+def feature_model(network: keras.Model, *layers: str) -> keras.Model:
+    """The part of a network up to the layers so called, sharing its weights: inputs -> activations.
+
+    "code" stands for the output, of which a posterior makes the code. Of several layers the activations are a list.
+    """
+    outputs = [network.outputs[0] if layer == "code" else network.get_layer(layer).output for layer in layers]
+    return keras.Model(network.inputs[0] if len(network.inputs) == 1 else network.inputs, outputs)
+
+
+def feature_layers(network: keras.Model) -> list[keras.layers.Layer]:
+    """The layers of a network, from the examples up."""
+    return [layer for layer in network.layers if not isinstance(layer, keras.layers.InputLayer)]
+
+
+def input_names(network: keras.Model) -> list[str]:
+    """The names of a network's inputs, in their order."""
+    return [tensor.name for tensor in network.inputs]
+
+
+def asked_inputs(network: keras.Model, first: int = 1) -> dict:
+    """What a network asks for by name, after its first inputs: {"label", "attributes" or "noise": its input}."""
+    asked = {tensor.name: tensor for tensor in network.inputs[first:]}
+    return {name: asked[name] for name in (*CONDITIONS, NOISE) if name in asked}
+
+
+def noise_shape(network: keras.Model, first: int = 1) -> tuple[int, ...] | None:
+    """The shape of the noise that a network takes of an example, after its first inputs; None if it takes none."""
+    tensor = asked_inputs(network, first).get(NOISE)
+    return None if tensor is None else tuple(tensor.shape[1:])
+
+
+def conditions_of(network: keras.Model) -> list[str]:
+    """Which of "label" and "attributes" a network takes beside its first input."""
+    return [name for name in asked_inputs(network) if name != NOISE]
+
+
+def penultimate(network: keras.Model) -> str:
+    """The name of a network's feature layer: what it says itself, or the layer before its last.
+
+    Raises:
+      InputError: a network without a layer before its last.
+    """
+    layers = feature_layers(network)
+    if len(layers) < 2:
+        raise InputError(f"the {network.name} has no layer before its output, so it has no features")
+    return getattr(network, "penultimate", layers[-2].name)
+
+
+def shape_of(network, side):
+    """The shape of a network's first input or output without the batch; None if it has no network, or none is known."""
+    try:
+        return tuple(getattr(network, side)[0].shape[1:])
+    except (AttributeError, IndexError, TypeError, ValueError):
+        return None
+
+
+def fits(found, wanted) -> bool:
+    """Whether a shape is the one that is wanted, where None stands for any size."""
+    return len(found) == len(wanted) and all(each in (size, None) for each, size in zip(wanted, found, strict=True))
+
+
+def check_networks(networks):
+    """Raises InputError unless `networks` is a dictionary, role -> Keras model of known inputs and outputs."""
+    if not isinstance(networks, Mapping):
+        raise InputError(f"networks must be a dictionary, role: Keras model, found {type(networks).__name__}")
+    for role, network in networks.items():
+        if not isinstance(network, keras.Model):
+            raise InputError(f"the {role} among networks must be a Keras model, found {type(network).__name__}")
+        if shape_of(network, "inputs") is None or shape_of(network, "outputs") is None:
+            raise InputError(f"the {role} must be a functional Keras model, or a Sequential one with a keras.Input")
+        noise = noise_shape(network)
+        if noise is not None and None in noise:
+            raise InputError(f"the {role} takes noise of shape {noise}, which must be known")
