@@ -48,7 +48,7 @@ def test_it_is_run_kept_resumed_printed_and_put_into_a_card(registered, digits_d
     run = RunDirectory(tmp_path / "run")
     run.write_experiment(experiment)
     run.save_weights(game.networks, experiment.epochs, 2)
-    run.log.write_text('{"epoch": 2, "encoder_loss": 1.0}\n')
+    run.log.write_text('{"epoch": 2, "step": 20, "encoder_loss": 1.0}\n')
     data = open_evaluation_data(experiment, data_dir=str(digits_dir))
     settings, said = EvaluationSettings(layers=("h1",)), []
     about = {"epochs": 2, "weights": run.weights_digest()}

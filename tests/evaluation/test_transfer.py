@@ -12,9 +12,10 @@ from tf_bigan.evaluation import transfer
 from tf_bigan.evaluation.data import EvaluationData, open_evaluation_data, open_transfer_data
 from tf_bigan.evaluation.evaluate import evaluate
 from tf_bigan.evaluation.measure import Diverged
-from tf_bigan.evaluation.report import newest_setting, table, values
+from tf_bigan.evaluation.report import newest_setting, values
 from tf_bigan.evaluation.report_files import read_report
 from tf_bigan.evaluation.settings import PRECISIONS, EvaluationSettings, TransferSettings
+from tf_bigan.evaluation.table import table
 from tf_bigan.networks import MLPEncoder
 from tf_bigan.networks.alexnet import LAYERS
 from tf_bigan.training.run_directory import RunDirectory
@@ -128,7 +129,7 @@ def test_ten_crops_are_corners_and_centre_each_mirrored(tmp_path):
 
 
 def test_evaluation_goes_on_after_the_last_result(photos, monkeypatch):
-    def trained(network, training, test, **others):
+    def trained(network, training, test, *others, say):
         size = np.abs(network.get_layer("conv1_linear").kernel).mean()
         return {"accuracy": float(size), "accuracy_10_crop": len(others)}
 
@@ -249,7 +250,7 @@ def test_an_image_damaged_meanwhile_is_named(photos, tmp_path, monkeypatch):
 
     shutil.copytree(photos / "train", tmp_path / "train")
 
-    def damaged(network, training, test, **others):
+    def damaged(network, training, test, settings, say):
         (tmp_path / "train" / "a" / "0.png").write_bytes(b"no image")
         next(iter(training.training_batches(40, 0, crop="random")))
 

@@ -3,6 +3,7 @@
 import collections.abc
 import dataclasses
 import functools
+import math
 import os
 
 import numpy as np
@@ -100,8 +101,9 @@ class Context:
     def features(self, index):
         """The features of a space.
 
-        A pass over the data gives, with the features asked for, those expected next of the same encoder, as long as
-        all of them together are not wider than the widest of these layers. Features that are not expected again go.
+        A pass over the data also gives the features that are expected next of the same encoder, as long as an example
+        has not more of them than the widest layer gives. So memory holds no more than that layer needs. Features that
+        are not expected again are dropped.
 
         Args:
           index: of the space in `spaces`.
@@ -126,15 +128,20 @@ class Context:
         indices = [index for index in indices if self.spaces[index].functions is space.functions]
         if len(indices) == 1:
             return indices
-        examples, _ = next(iter(self.data.queries.batches(1)))
-        found = space.functions([self.spaces[index].layer for index in indices])(examples)
-        widths = [int(np.prod(features.shape[1:])) for features in found]
         chosen, total = [], 0
-        for index, width in zip(indices, widths, strict=True):
-            if not chosen or total + width <= max(widths):
+        for index in indices:
+            width = self._widths[self.spaces[index].layer]
+            if not chosen or total + width <= max(self._widths.values()):
                 chosen.append(index)
                 total += width
         return chosen
+
+    @functools.cached_property
+    def _widths(self):
+        """Layer -> how many features it has for an example."""
+        examples, _ = next(iter(self.data.queries.batches(1)))
+        found = self.spaces[0].functions(self._layers())(examples)
+        return {layer: math.prod(features.shape[1:]) for layer, features in zip(self._layers(), found, strict=True)}
 
     def _layers(self):
         return self.settings.layers_or(("penultimate", "outputs"))
