@@ -110,7 +110,7 @@ def main():
     if earlier:
         common.note(f"taking what {target} holds of this data and these settings")
     try:
-        evaluate(model, experiment, data, measures, _settings(), earlier, on_result=keep, say=common.note)
+        latest.update(evaluate(model, experiment, data, measures, _settings(), earlier, keep, common.note))
     finally:  # what was measured before an interruption, too
         print(table(latest), flush=True)
     if target:

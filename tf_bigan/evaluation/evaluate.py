@@ -58,33 +58,32 @@ def evaluate(
     examples = header.get("examples", "images")
     protocols = {name: measure.protocol_for(examples) for name, measure in measures.items()}
     held = _held(earlier, header, protocols)
-    results = {name: [] for name in measures}
+    parts = [(name, part) for name, measure in measures.items() for part in measure.parts(context)]
+    # One feature space after another, whose features all measures share; then the parts that need none.
+    parts.sort(key=lambda each: len(context.spaces) if each[1].space is None else each[1].space)
+    results = [_kept(held, name, part) for name, part in parts]
+    missing = [index for index, rows in enumerate(results) if not rows]
 
     def report():
-        found = {name: rows for name, rows in results.items() if rows}
+        found = {name: [] for name in measures}
+        for (name, part), rows in zip(parts, results, strict=True):
+            found[name] = rows if part.key is None else found[name] + rows
+        found = {name: rows for name, rows in found.items() if rows}
         return {**header, "protocols": {name: protocols[name] for name in found}, "results": found}
 
-    parts = [(name, part) for name, measure in measures.items() for part in measure.parts(context)]
-    # One feature space after another, whose features all measures share; then what needs none.
-    parts.sort(key=lambda each: len(context.spaces) if each[1].space is None else each[1].space)
-    missing = [(name, part) for name, part in parts if not _kept(held, name, part)]
-    begun, done, diverged = time.monotonic(), 0, []
-    for name, part in parts:
-        rows = _kept(held, name, part)
-        if not rows:
-            say(part.title + _progress(done, len(missing), time.monotonic() - begun))
-            done += 1
-            try:
-                with measures[name].data(context).naming_damage():
-                    context.expect(other.space for _, other in missing[done:])
-                    rows = part.measure()
-            except Diverged as error:  # the others need not wait for it
-                diverged.append(f"{part.title}: {error}")
-                say(diverged[-1])
-                continue
-            if part.key is not None:
-                rows = [{**part.key, **row} for row in rows]
-        results[name] = rows if part.key is None else results[name] + rows
+    begun, diverged = time.monotonic(), []
+    for done, index in enumerate(missing):
+        name, part = parts[index]
+        say(part.title + _progress(done, len(missing), time.monotonic() - begun))
+        context.expect(parts[later][1].space for later in missing[done + 1 :])
+        try:
+            with measures[name].data(context).naming_damage():
+                rows = part.measure()
+        except Diverged as error:  # the other parts are still measured
+            diverged.append(f"{part.title}: {error}")
+            say(diverged[-1])
+            continue
+        results[index] = rows if part.key is None else [{**part.key, **row} for row in rows]
         on_result(report())
     if diverged:
         raise InputError(f"{len(diverged)} of {len(parts)} measurements diverged; {diverged[0]}")
