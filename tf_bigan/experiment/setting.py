@@ -9,7 +9,7 @@ from tf_bigan.errors import InputError, did_you_mean
 def setting(
     default, text, unit="", source="", choices=None, minimum=None, maximum=None, operational=False, since=2, term=None
 ):
-    """One field: its default, its meaning, its unit, the source of the default, and the allowed values.
+    """A field of `Settings`, with its default, meaning, unit, the source of the default, and the allowed values.
 
     An operational field does not affect the result, so a resumed run may change it. `since` is the version of the
     settings in which the field first appeared. `term` is the class in `games/terms` that the field turns on unless it

@@ -114,7 +114,10 @@ class Fitting(System):
         return history
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
-        """Does nothing: all is built. Keras' method averages batches over replicas, which fails with workers."""
+        """Does nothing, because the networks and the optimizer are built already.
+
+        Keras' method averages a batch over replicas, which is impossible for a record distributed over workers.
+        """
 
     # -- batches as records
 

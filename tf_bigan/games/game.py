@@ -151,7 +151,7 @@ class Game(Fitting):
         return draws
 
     def _record(self, losses, sums, step=None):
-        """Adds the losses, of which this replica has a share, to their means; notes losses that are not finite."""
+        """Adds the losses, summed over the replicas' shares, to their means; records losses that are not finite."""
         values = tf.stack([losses[player] for player in self.players] + [sums[term.name] for term in self.terms])
         if self.distribute_strategy.num_replicas_in_sync > 1:
             values = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, values)

@@ -100,7 +100,7 @@ class NetworksByRole(keras.Model):
         return Draws(self.seed, step, count, purpose).codes(self.prior)
 
     def call(self, examples, training=False):
-        """Runs the feature network, with noise 0: called as a Keras layer, a system is its encoder.
+        """Runs the feature network with noise 0. So, used as a Keras layer, a system acts as its encoder.
 
         Raises:
           InputError: the network also takes a label or attributes.

@@ -77,9 +77,7 @@ def as_dataset(x, y, batch_size, shuffle, seed):
       InputError: x is none of these, is empty or has fewer examples than a batch, or the labels have another length.
     """
     if y is not None and (isinstance(x, dict) or not hasattr(x, "shape")):
-        raise InputError(
-            "y is only for x that is an array; put labels into the batches, or into the dictionary as 'label'"
-        )
+        raise InputError("y can be given only if x is an array; put labels into the batches, or beside 'x' as 'label'")
     if isinstance(x, tf.distribute.DistributedDataset):
         return x, None
     if isinstance(x, keras.utils.PyDataset):

@@ -110,7 +110,7 @@ class System(PairModel):
         """Runs each network in training mode on the data that its inference statistics are to describe.
 
         E and D get real data and G gets prior samples, whatever they see in training (as in Donahue et al.'s code).
-        Arguments and returned tensors are as for `forward`, but only the tensors of real data are returned.
+        The arguments are as for `forward`, and the returned tensors are those of the real data.
         """
         tensors = self.inferred(batch, draws) if self.encoder is not None else {"x": batch["x"]}
         if self.discriminator is not None:

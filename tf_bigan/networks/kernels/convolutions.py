@@ -141,11 +141,11 @@ def _windows(x, size, stride, frame, outputs):
 
 
 def _transpose(x, kernel, stride, trim, edges):
-    """The gradient of `_convolve` with respect to its input, of `edges` (height, width). `x` is that of its output.
+    """The gradient of `_convolve` with respect to its input, of `edges` (height, width).
 
-    Along each axis, output p is the sum of x[q] kernel[k] over all q and k with p + trim[0] = stride * q + k. So the
-    outputs with the same remainder of p modulo the stride, called a phase, are a convolution of x with every stride-th
-    tap.
+    `x` is the gradient with respect to its output. Along each axis, output p of this function is the sum of
+    x[q] kernel[k] over all q and k with p + trim[0] = stride * q + k. So the outputs with the same remainder of
+    p + trim[0] modulo the stride, called a phase, are a convolution of x with every stride-th tap.
     """
     if stride > min(kernel.shape[:2]) or _on_gpu():
         return _transpose_at_once(x, kernel, stride, trim, edges)
