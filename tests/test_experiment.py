@@ -157,7 +157,7 @@ def test_flags_after_a_flagfile_override_it(tmp_path):
             {"system": "gan", "image_size": 64, "encoder_size": 112},
             "encoder_size is the size of E's images, and gan has",
         ),
-        ({"dimensions": 2, "image_size": 8}, "dimensions are of points and image_size is of images"),
+        ({"dimensions": 2, "image_size": 8}, "dimensions are for points and image_size is for images"),
         ({"posterior": "gausian"}, "unknown posterior 'gausian'. Did you mean 'gaussian'"),
         ({"objective": "relativist"}, "unknown objective 'relativist'. Did you mean 'relativistic'"),
         ({"reconstruction_x": -1.0}, "reconstruction_x must be at least 0.0, found -1.0"),

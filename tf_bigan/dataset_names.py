@@ -5,11 +5,11 @@ import pathlib
 
 
 def folder_of(dataset: str) -> pathlib.Path | None:
-    """The folder that `dataset` names, whether there is one or not; None for any other name.
+    """The folder that `dataset` names, whether or not it exists; None if `dataset` is the name of something else.
 
-    What begins with ".", "~" or "/" is written as a path. Any other name with a "/" in it is a folder if there is such
-    a folder, and else a TFDS name with its configuration, as "voc/2007". A ":" may be part of a folder's name as of a
-    TFDS name, and decides nothing.
+    A name that begins with ".", "~" or "/" is a path. Any other name with a "/" in it is a folder if such a folder
+    exists, and otherwise a TFDS name with its configuration, such as "voc/2007". A ":" may be part of a folder's name
+    as well as of a TFDS name, so it is ignored here.
     """
     path = pathlib.Path(os.path.expanduser(dataset))
     written_as_path = dataset.startswith((".", "~", os.sep))
@@ -17,7 +17,7 @@ def folder_of(dataset: str) -> pathlib.Path | None:
 
 
 def same_dataset(one: str, other: str) -> bool:
-    """Whether two names are of the same folder, or the same TFDS name whatever its version."""
+    """Whether two names mean the same folder, or the same TFDS data set in any version."""
     return _place(one) == _place(other)
 
 

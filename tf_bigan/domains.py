@@ -1,7 +1,7 @@
-"""What an example is: an image or a point, of which shape, and with values in which range; its label and attributes.
+"""What an example is: an image or a point, with a shape, a range of values, a label and attributes.
 
-Labels are whole numbers from 0 on, and `NO_LABEL` for an example without one. Truth values are the labels 0 and 1, and
-floats that are whole, as tables have them, are labels too. Attributes are finite numbers or truth values.
+Labels are whole numbers of at least 0, and `NO_LABEL` for an example without one. Booleans stand for the labels 0 and
+1, and floats with whole values, as tables have them, are accepted, too. Attributes are finite numbers or booleans.
 """
 
 import operator
@@ -35,7 +35,7 @@ class Images:
             raise InputError(f"images must be float in [0, 1], got {images.dtype}; divide uint8 by 255")
         if not images.size:
             return
-        low, high = images.min(), images.max()  # NaN if any is
+        low, high = images.min(), images.max()  # NaN if any pixel is
         if not (np.isfinite(low) and np.isfinite(high)):
             raise InputError("images contain NaN or infinite pixels")
         if low < 0 or high > 1:
@@ -96,7 +96,7 @@ def domain_of(shape) -> Images | Points:
 
 
 def numbers(values, what) -> np.ndarray:
-    """`values` as an array. Raises InputError unless they are numbers or truth values; `what` they are is for it."""
+    """`values` as an array. Raises InputError, which calls them `what`, unless they are numbers or booleans."""
     try:
         array = np.asarray(values)
     except (TypeError, ValueError):  # rows of different lengths
@@ -109,15 +109,15 @@ def numbers(values, what) -> np.ndarray:
 
 
 def checked_labels(labels, what="labels", least=None) -> np.ndarray:
-    """Labels as int64, of the shape they have.
+    """Labels as int64, in the same shape.
 
     Args:
-      labels: an array of whole numbers or truth values.
-      what: they are called in messages.
-      least: the smallest that can be used; None = any.
+      labels: an array of whole numbers or booleans.
+      what: what messages call the labels.
+      least: the smallest label that is allowed; None = any.
 
     Raises:
-      InputError: they are no numbers, not whole, too small, or too large for int64.
+      InputError: the labels are not numbers, not whole, too small, or too large for int64.
     """
     labels = numbers(labels, what)
     if not labels.size:
@@ -137,7 +137,7 @@ def checked_labels(labels, what="labels", least=None) -> np.ndarray:
 
 
 def checked_attributes(attributes, what="attributes") -> np.ndarray:
-    """Attributes as float32, of the shape they have. Raises InputError unless they are finite numbers."""
+    """Attributes as float32, in the same shape. Raises InputError unless they are finite numbers."""
     attributes = numbers(attributes, what)
     with np.errstate(over="ignore"):
         attributes = attributes.astype(np.float32)
@@ -147,7 +147,7 @@ def checked_attributes(attributes, what="attributes") -> np.ndarray:
 
 
 def whole_number(value, what, least=None) -> int:
-    """`value` as an int. Raises InputError for anything but a whole number of at least `least`; `what` it is called."""
+    """`value` as an int. Raises InputError, which calls it `what`, unless it is whole and at least `least`."""
     try:
         number = None if isinstance(value, bool | np.bool_) else operator.index(value)
     except TypeError:
@@ -160,7 +160,7 @@ def whole_number(value, what, least=None) -> int:
 
 
 def shown(value) -> str:
-    """How a message shows a value: as Python writes it, if that is short, else its type."""
+    """A value as messages show it: its `repr` if that is short, else its type."""
     text = repr(value)
     return text if len(text) <= 80 and "\n" not in text else type(value).__name__
 
@@ -177,7 +177,7 @@ def _check_shape(domain, x):
         return
     want = ", ".join(map(str, domain.shape))
     others = [other.name for other in DOMAINS.values() if other is not type(domain) and x.ndim == other.rank + 1]
-    # Rows as long as an example are more likely flattened examples than those of another domain.
+    # Rows with as many values as an example are more likely flattened examples than examples of another domain.
     flattened = np.prod(x.shape[1:]) == np.prod(domain.shape)
     hint = f"; these look like {others[0]}" if others and not flattened else ""
     raise InputError(f"{domain.name} must have shape [N, {want}], got {list(x.shape)}{hint}")

@@ -1,10 +1,11 @@
-"""Everything random in a step, from (seed, step, replica, name) and nothing else.
+"""Everything random in a step is drawn from (seed, step, replica, name) and nothing else.
 
 A `Draws` belongs to one step. Each kind of draw has a name, and the name is hashed into the random key, so that a
-draw that is added later changes no other. The numbers of an example follow from its place in the global batch: two
-replicas of n examples draw what one replica of 2n examples draws, and no two replicas draw the same.
+draw that is added later changes no other. The numbers of an example depend on its place in the global batch: two
+replicas of n examples draw the numbers that one replica of 2n examples draws, and no two replicas draw the same
+numbers.
 
-Layers that draw, such as dropout, take the draws of the step that is being traced from `current()`.
+Layers that draw, such as dropout, get the `Draws` of the step that is being traced from `current()`.
 """
 
 import contextlib
@@ -18,12 +19,13 @@ from tf_bigan.errors import InputError
 
 TRAINING, STATISTICS, GENERATION = "training", "statistics", "generation"
 
-# The codes of published runs were drawn before streams had names, from (seed, 3 * step + number). They repeat.
+# Published runs drew their codes from (seed, 3 * step + number), before draws had names. Codes are still drawn in this
+# way, so that those runs can be repeated.
 _NUMBERED = {TRAINING: 0, STATISTICS: 1, GENERATION: 2}
-_NUMBERS = 3  # a constant of those runs, whatever streams there are now
+_NUMBERS = 3  # fixed by those runs, however many purposes there are now
 
 _PHILOX = 1  # TensorFlow's number for the algorithm
-_BLOCK = 4  # numbers of 32 bits that Philox gives for one value of its counter
+_BLOCK = 4  # numbers of 32 bits that Philox gives per value of its counter
 
 _active = threading.local()
 
@@ -32,17 +34,17 @@ class Draws:
     """The random numbers of one step of one replica.
 
     Args:
-      seed: of the run, 0 ... 2^32 - 1.
-      step: of the training, an int or an int64 scalar.
-      count: examples of this replica, an int or an int32 scalar.
+      seed: seed of the run, 0 ... 2^32 - 1.
+      step: training step, an int or an int64 scalar.
+      count: number of this replica's examples, an int or an int32 scalar.
       purpose: `TRAINING`, `STATISTICS` or `GENERATION`; each draws numbers of its own.
-      replica, replicas: this replica's number, and how many there are; all have `count` examples.
+      replica, replicas: this replica's number, and the number of replicas, which all have `count` examples.
     """
 
     def __init__(self, seed, step, count, purpose=TRAINING, replica=0, replicas=1):
         self.seed, self.step, self.count, self.purpose = seed, tf.cast(step, tf.int64), count, purpose
         self.replica, self.replicas = replica, replicas
-        self.tracks = False  # whether running statistics follow this step
+        self.tracks = False  # whether this step updates running statistics
         self._parts = 1
         self._scope = ""
         self._used = {}
@@ -62,7 +64,7 @@ class Draws:
         return parts[0] if len(parts) == 1 else tf.concat(parts, 0)
 
     def uniform(self, name, shape):
-        """Numbers drawn evenly from [0, 1), multiples of 2^-24: float32 [count, *shape]."""
+        """Numbers drawn uniformly from [0, 1), multiples of 2^-24: float32 [count, *shape]."""
         return tf.cast(tf.bitwise.right_shift(self.bits(name, shape), tf.constant(8, tf.uint32)), tf.float32) * 2.0**-24
 
     def normal(self, name, shape):
@@ -71,9 +73,9 @@ class Draws:
         return tf.math.ndtri((drawn + 0.5) * 2.0**-23)
 
     def once(self, name):
-        """A name of its own for each use of `name` in this step: for layers that run several times in it.
+        """A distinct name for each use of `name` in this step, for layers that run several times in a step.
 
-        Within a scope the uses are counted anew, and the names begin with the scope's.
+        Within a scope the uses are counted separately, and the names begin with the scope's name.
         """
         name = self._scope + name
         self._used[name] = self._used.get(name, 0) + 1
@@ -81,7 +83,7 @@ class Draws:
 
     @contextlib.contextmanager
     def scope(self, name):
-        """While this lasts, `once` gives names of `name`'s own: what a term draws, no other term changes."""
+        """Within this context, `once` gives names that begin with `name`, so that terms do not affect others' draws."""
         self._scope, before = f"{name}/", self._scope
         try:
             yield
@@ -90,7 +92,7 @@ class Draws:
 
     @contextlib.contextmanager
     def parts(self, number):
-        """While this lasts, layers see `number` batches of `count` examples, one after another along the batch axis."""
+        """Within this context, layers get `number` batches of `count` examples, concatenated along the batch axis."""
         self._parts, before = number, self._parts
         try:
             yield
@@ -99,7 +101,7 @@ class Draws:
 
     @contextlib.contextmanager
     def active(self):
-        """While this lasts, `current()` is this one, in this thread."""
+        """Within this context, in this thread, `current()` returns this `Draws`."""
         before = getattr(_active, "draws", None)
         _active.draws = self
         try:
@@ -109,7 +111,7 @@ class Draws:
 
     def _bits(self, name, shape):
         size = math.prod(shape)
-        blocks = -(-size // _BLOCK)  # of an example; whole ones, so that each example begins at a known counter
+        blocks = -(-size // _BLOCK)  # per example; whole blocks, so that each example begins at a known counter
         first = tf.cast(self.replica, tf.int64) * tf.cast(self.count, tf.int64) * blocks
         drawn = tf.raw_ops.StatelessRandomUniformFullIntV2(
             shape=tf.stack([self.count, blocks * _BLOCK]),
@@ -122,7 +124,7 @@ class Draws:
 
 
 def current() -> Draws:
-    """The draws of the step that is running. Raises InputError outside of one."""
+    """The `Draws` of the step that is running. Raises InputError outside of a step."""
     draws = getattr(_active, "draws", None)
     if draws is None:
         raise InputError(

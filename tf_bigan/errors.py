@@ -1,4 +1,4 @@
-"""What a user's input can cause: `InputError` and its kinds."""
+"""The exceptions that a user's input can cause: `InputError` and its subclasses."""
 
 import difflib
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ class InputError(ValueError):
 
 
 class NoData(InputError):
-    """There is no data set of the name that was given."""
+    """There is no data set with the given name."""
 
 
 def did_you_mean(word: str, words: Iterable[str]) -> str:

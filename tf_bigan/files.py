@@ -1,4 +1,4 @@
-"""Files that are whole or absent: written beside their target, flushed, renamed into place."""
+"""Writes files whole or not at all: they are written beside their target, flushed and renamed into place."""
 
 import contextlib
 import hashlib
@@ -15,12 +15,12 @@ CHECKSUMS = "SHA256SUMS"
 
 @contextlib.contextmanager
 def replacing(path):
-    """Yields a temporary path beside `path`; what stands there at the end, file or folder, becomes `path`.
+    """Yields a temporary path beside `path`. The file or folder that is there at the end becomes `path`.
 
-    The temporary name keeps the suffix, which some writers look at. On an error nothing is left.
+    The temporary name keeps the suffix, because some writers depend on it. On an error nothing is left behind.
 
     Raises:
-      InputError: the place cannot be written (no permission, disk full, not a folder).
+      InputError: `path` cannot be written (no permission, disk full, not a folder).
     """
     path = pathlib.Path(path)
     temporary = path.with_name(f".{uuid.uuid4().hex[:8]}.{path.name}")

@@ -1,8 +1,8 @@
-"""Arrays in a folder of small files, each with its SHA-256: what goes from a machine to another, and back.
+"""Arrays in a folder of small files, each with its SHA-256, for copying data between machines.
 
-The arrays' bytes, little-endian and in C order, are written one after another, and what comes of it is cut into files
-of limited size, `piece-00000.bin` and so on. `index.json` tells where each array begins, its dtype and shape, the
-files' SHA-256, and whatever else the writer has to tell. There is no pickle. Imports neither TensorFlow nor PyTorch.
+The arrays' bytes, little-endian and in C order, are concatenated and cut into files of limited size, `piece-00000.bin`
+and so on. `index.json` has the position, dtype and shape of each array, the files' SHA-256, and any further information
+from the writer. Nothing is pickled. Imports neither TensorFlow nor PyTorch.
 """
 
 import hashlib
@@ -24,11 +24,11 @@ def write_pieces(folder, arrays: dict[str, np.ndarray], told: dict, piece_bytes:
     """Writes `folder`, which is replaced if it exists.
 
     Args:
-      folder: where to.
-      arrays: by name; uint8, int64 or float32.
-      told: what else is to be said of them: strings, numbers, lists and dictionaries.
-      piece_bytes: size of a file, at most.
-      compress: write the pieces with LZMA.
+      folder: the folder to write.
+      arrays: name -> array of uint8, int64 or float32.
+      told: further information about them: strings, numbers, lists and dictionaries.
+      piece_bytes: largest size of a file, in bytes.
+      compress: compress the pieces with LZMA.
 
     Raises:
       InputError: the folder cannot be written.
@@ -53,10 +53,10 @@ def write_pieces(folder, arrays: dict[str, np.ndarray], told: dict, piece_bytes:
 
 
 def read_pieces(folder) -> tuple[dict[str, np.ndarray], dict]:
-    """What `write_pieces` wrote: (arrays by name, what else was told).
+    """Reads what `write_pieces` wrote: ({name: array}, `told`).
 
     Raises:
-      InputError: the index or a piece is missing, damaged or of another folder.
+      InputError: the index or a piece is missing, damaged or from another folder.
     """
     folder = pathlib.Path(folder)
     index = _read_index(folder)
@@ -75,13 +75,13 @@ def read_pieces(folder) -> tuple[dict[str, np.ndarray], dict]:
 
 
 def pieces_digest(folder) -> str:
-    """The SHA-256 of the index, which has those of the pieces: what was read, in one number."""
+    """The SHA-256 of the index. As the index has the SHA-256 of each piece, this identifies the whole content."""
     _read_index(pathlib.Path(folder))
     return hashlib.sha256((pathlib.Path(folder) / INDEX).read_bytes()).hexdigest()
 
 
 def _cut(arrays, size):
-    """The bytes of the arrays one after another, `size` at a time."""
+    """Yields the concatenated bytes of the arrays, `size` bytes at a time."""
     pending = bytearray()
     for array in arrays:
         content = memoryview(array.reshape(-1).view(np.uint8))

@@ -1,4 +1,4 @@
-"""What happens to an example between its file and a network, described once for every way that leads there."""
+"""How examples are prepared between their file and a network, described once for all code that does it."""
 
 import dataclasses
 import json
@@ -12,19 +12,19 @@ class Preparation:
     """How examples are prepared for a network: images or points.
 
     An image is decoded and brought to `channels`. Lanczos' filter resizes its shorter edge to `shorter_edge`, and the
-    centre is cropped to a square of `image_size`. Its values are then scaled to [0, 1]. Training may crop elsewhere and
-    mirror; everything else is the same in training, evaluation, feature extraction and exported modules. Points stay as
-    they are.
+    centre is cropped to a square of `image_size`. Its values are then scaled to [0, 1]. Training may crop another part
+    and mirror the image; everything else is the same in training, evaluation, feature extraction and exported modules.
+    Points stay as they are.
 
     Attributes:
       image_size: edge of the crops in pixels; 0 = as stored.
       channels: 1 or 3; 0 = as stored.
       shorter_edge: in pixels, at least `image_size`; 0 = `image_size`.
-      dimensions: of points; 0 = as stored, or images.
+      dimensions: number of coordinates of points; 0 = as stored, or the examples are images.
 
     Raises:
-      InputError: a shorter edge below image_size, dimensions beside what is of images, or anything but whole numbers
-        from 0.
+      InputError: shorter_edge is below image_size, dimensions come with an attribute of images, or a value is not a
+        whole number of at least 0.
     """
 
     image_size: int = 0
@@ -38,14 +38,14 @@ class Preparation:
         if 0 < self.shorter_edge < self.image_size:
             raise InputError(f"shorter_edge {self.shorter_edge} is less than the crops' {self.image_size} pixels")
         if self.dimensions and (self.image_size or self.channels or self.shorter_edge):
-            raise InputError("dimensions are of points, all else is of images; data cannot be both")
+            raise InputError("dimensions are of points, all other values are of images; data cannot be both")
 
     @classmethod
     def of(cls, like) -> "Preparation":
-        """The preparation of a model, or `like` itself if it is one.
+        """The preparation of the model `like`, or `like` itself if it is a `Preparation`.
 
         Raises:
-          InputError: it is neither, or a model of images that are not square.
+          InputError: `like` is neither, or a model of images that are not square.
         """
         found = like if isinstance(like, cls) else getattr(like, "preparation", None)
         if not isinstance(found, cls):
@@ -63,12 +63,12 @@ class Preparation:
             raise InputError(f"this is no preparation of examples: {text!r}") from None
 
     def to_json(self) -> str:
-        """As text, which an exported module carries."""
+        """This preparation as text, which exported modules contain."""
         return json.dumps(dataclasses.asdict(self))
 
     @property
     def domain(self) -> str:
-        """Of what domain the examples are: "images" or "points"; empty if nothing says so."""
+        """The domain of the examples: "images" or "points"; empty if no attribute is set."""
         if self.dimensions:
             return "points"
         return "images" if self.image_size or self.channels or self.shorter_edge else ""

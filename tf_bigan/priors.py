@@ -1,8 +1,8 @@
-"""p(z), and posteriors: how an encoder's output becomes a code.
+"""Priors, p(z), and posteriors, which turn an encoder's output into a code.
 
-A prior has `sample`, which draws z, and `posterior`, the name of the posterior that its codes have if nothing else is
-asked for. A posterior has `units`, the outputs that the encoder needs for a code, `mean` and `sample`, which make codes
-of those outputs, and `regression_loss`, which scores the outputs against the z that they should describe.
+A prior has `sample`, which draws z, and `posterior`, the name of the posterior that is used by default. A posterior has
+`units`, the number of outputs that the encoder needs for a code; `mean` and `sample`, which make codes from these
+outputs; and `regression_loss`, which scores the outputs against the z that they should describe.
 """
 
 import tensorflow as tf
@@ -12,9 +12,10 @@ from tf_bigan.errors import InputError, did_you_mean
 
 
 def _integers(count, latent_dim, seed, bits):
-    """Evenly drawn integers in [0, 2^bits), bits <= 24, exact as floats: float32 [count, latent_dim].
+    """Uniformly drawn integers in [0, 2^bits), bits <= 24, exact as floats: float32 [count, latent_dim].
 
-    XLA and TensorFlow's kernels draw the same bits from a seed but turn them into floats differently; hence ours.
+    From a seed, XLA and TensorFlow's kernels draw the same bits but turn them into floats differently. So this function
+    converts the bits itself.
     """
     drawn = tf.random.stateless_uniform((count, latent_dim), seed, None, None, tf.uint32, alg="philox")
     return tf.cast(tf.bitwise.right_shift(drawn, tf.constant(32 - bits, tf.uint32)), tf.float32)
@@ -81,10 +82,10 @@ class Linear:
 
 
 class Squashed(Linear):
-    """The encoder's output a is a logit, and its code 2 sigmoid(a) - 1, in (-1, 1) (Donahue et al.'s code)."""
+    """The encoder's output a is a logit, and its code is 2 sigmoid(a) - 1, in (-1, 1) (Donahue et al.'s code)."""
 
     def mean(self, outputs):
-        """Float [N, latent_dim] encoder outputs -> float32 [N, latent_dim] codes in (-1, 1), to rounding."""
+        """Float [N, latent_dim] encoder outputs -> float32 [N, latent_dim] codes in (-1, 1), up to rounding."""
         return 2.0 * tf.sigmoid(tf.cast(outputs, tf.float32)) - 1.0
 
     def regression_loss(self, outputs, z):
@@ -123,8 +124,8 @@ class Gaussian(Linear):
 class Implicit(Linear):
     """The encoder's output is the code, and noise is its second input (Dumoulin et al. 2017, section 5.1, code).
 
-    Such an encoder has an input called "noise". The distribution has no mean in closed form: what stands for it is the
-    code at noise 0.
+    Such an encoder has an input called "noise". The distribution has no mean in closed form; the code at noise 0 is
+    used in its place.
     """
 
     stochastic = True

@@ -1,8 +1,8 @@
-"""The names that flags know: systems, families of networks and measures, and where each is defined.
+"""The names of systems, families of networks and measures that flags accept, and where each is defined.
 
-Imports no TensorFlow. Systems and families say which settings they have no use for; `Experiment.check_effects` refuses
-those that are not at their defaults. Another system, family or measure is one line here. Terms are found through the
-settings of `Experiment` that turn them on.
+Imports no TensorFlow. Some settings have no effect in a system or a family; these are listed here, and
+`Experiment.check_effects` refuses them unless they have their defaults. A new system, family or measure is one line
+here. Terms are found through the settings of `Experiment` that turn them on.
 """
 
 import dataclasses
@@ -14,11 +14,11 @@ class Family:
     """A family of networks.
 
     Attributes:
-      module: where its `make(experiment, dtype, system)` is, which gives {role: function that makes the network}.
-      width: the paper's, taken where an experiment's is 0; 0 = its layers are not scaled.
-      latent_dim: the paper's size of the code.
-      domain: what the networks take, "images" or "points".
-      unused: settings of `Experiment` that these networks do not look at.
+      module: the module of `make(experiment, dtype, system)`, which returns {role: function that makes the network}.
+      width: the paper's width, used if the experiment's is 0; 0 = the paper's layers are not scaled.
+      latent_dim: the paper's number of dimensions of the code.
+      domain: the domain of the networks' examples, "images" or "points".
+      unused: settings of `Experiment` that have no effect on these networks.
     """
 
     module: str
@@ -39,7 +39,7 @@ SYSTEMS = {
     "autoencoder_l2": "tf_bigan.games.autoencoder:AutoencoderL2",
 }
 
-# Settings that a system does not look at.
+# Settings that have no effect in a system.
 UNUSED = {
     "bigan": ("latent_weight",),
     "ali": ("latent_weight",),
@@ -79,6 +79,6 @@ MEASURES = {
 
 
 def find(place: str):
-    """The object at "module:name", whose module is imported if need be."""
+    """The object at "module:name"; imports the module."""
     module, _, name = place.partition(":")
     return getattr(importlib.import_module(module), name)

@@ -196,7 +196,7 @@ def test_attributes_of_another_length_are_named():
     game = GAN({"generator": generator, "discriminator": MLPDiscriminator((8, 8, 1), 0, 16)}, Normal(4), name="gan")
     game.compile()
     x = {"x": images(16), "attributes": np.zeros((16, 5), np.float32)}
-    with pytest.raises(InputError, match=r"the generator takes attributes of shape \[3\] an example, got \[5\]"):
+    with pytest.raises(InputError, match=r"the generator takes attributes of shape \[3\] per example, got \[5\]"):
         game.fit(x, batch_size=16)
     with pytest.raises(InputError, match="gan needs attributes, and the data has none"):
         game.fit(images(16), batch_size=16)
@@ -257,7 +257,7 @@ def test_fit_takes_a_pydataset_and_estimates_statistics_from_it():
     "x, y, message",
     [
         (images(8), None, "x has 8 examples, fewer than a batch of 16"),
-        (images(32), np.zeros(31), "must be as many, found {'x': 32, 'label': 31}"),
+        (images(32), np.zeros(31), "must have the same length, found {'x': 32, 'label': 31}"),
         ({"label": np.zeros(32)}, None, "a batch needs its examples as 'x' or 'image', found label"),
         (np.zeros((32, 2), np.float32), None, r"images must have shape \[N, 8, 8, 1\], got \[32, 2\]; these look like"),
         (iter(()), None, "x is empty"),

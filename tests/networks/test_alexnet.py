@@ -26,7 +26,7 @@ def test_smaller_images(size, flat):
 
 
 def test_images_that_the_pools_leave_nothing_of():
-    with pytest.raises(InputError, match="AlexNet takes images from 39x39 on, not 38x64"):
+    with pytest.raises(InputError, match="AlexNet takes images of at least 39x39, not 38x64"):
         AlexNet((38, 64, 3))
 
 

@@ -156,7 +156,7 @@ def test_sizes_that_the_networks_cannot_take_are_refused():
         ConvGenerator((40, 40, 3))
     with pytest.raises(InputError, match="square images of a multiple of 16 pixels, not 32x64"):
         ConvDiscriminator((32, 64, 3))
-    with pytest.raises(InputError, match="takes images from 16x16 on, not 8x64"):
+    with pytest.raises(InputError, match="takes images of at least 16x16, not 8x64"):
         ConvEncoder((8, 64, 3))
     with pytest.raises(InputError, match="width must be a multiple of 4 for the convolutional networks, found 5"):
         ConvEncoder(width=5)

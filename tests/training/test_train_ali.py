@@ -156,9 +156,9 @@ def test_denoising_feature_matching_trains_resumes_evaluates_and_exports(tmp_pat
     [
         (
             ["--networks=mixture", "--dataset=digits"],
-            "networks=mixture take points, and the data has images of shape [8, 8, 1]",
+            "networks=mixture take points, but the data has images of shape [8, 8, 1]",
         ),
-        (["--networks=conv", "--dataset=mixture"], "networks=conv take images, and the data has points of shape [2]"),
+        (["--networks=conv", "--dataset=mixture"], "networks=conv take images, but the data has points of shape [2]"),
         (["--networks=mlp", "--dataset=mixture", "--image_size=8"], "--image_size is for images"),
         (["--networks=mixture", "--dataset=mixture", "--flip"], "mixture has points; --flip is for images"),
         (["--networks=mixture", "--dataset=mixture", "--dimensions=3"], "has points of 2 coordinates, not of 3"),

@@ -1,4 +1,4 @@
-"""What is asked of a run's settings: shapes, terms, what differs, which digest, and the way to and from a flagfile."""
+"""`Experiment`: a run's settings, what follows from them (shapes, terms, differences, a digest), and flagfiles."""
 
 import dataclasses
 import hashlib
@@ -14,7 +14,7 @@ from tf_bigan.experiment.settings import AUTO, Settings
 from tf_bigan.preparation import Preparation
 from tf_bigan.registry import FAMILIES, UNUSED
 
-# What decides of training alone, and nothing of the networks before it.
+# Settings that affect only training, and not the networks before training.
 _OF_TRAINING = (
     *("latent_weight", "constant_epochs", "decay_epochs", "learning_rate", "final_learning_rate"),
     *("beta_1", "beta_2", "epsilon", "l2", "strategy", "precision", "xla", "deterministic", "logical_cpus"),
@@ -22,7 +22,7 @@ _OF_TRAINING = (
     *("objective", "reconstruction_x", "reconstruction_z", "reconstruction_error", "r1_penalty", "r2_penalty"),
     *("penalty_interval", "denoising_feature_matching", "denoiser_layers", "denoiser_width"),
 )
-# What gives the networks' weights their shapes.
+# Settings that determine the shapes of the networks' weights.
 _OF_NETWORKS = (
     *("networks", "width", "latent_dim", "channels", "dimensions", "image_size", "encoder_size", "generator_skip"),
     *("posterior", "denoiser_layers", "denoiser_width"),
@@ -31,7 +31,7 @@ _OF_NETWORKS = (
 
 @dataclasses.dataclass(frozen=True)
 class Experiment(Settings):
-    """Every setting of a run; immutable. `dataclasses.replace` makes a changed one.
+    """Every setting of a run; immutable. `dataclasses.replace` makes a changed copy.
 
     Raises:
       InputError: on construction, for a value outside its field's choices or below its minimum.
@@ -48,7 +48,7 @@ class Experiment(Settings):
 
     @property
     def encoder_shape(self) -> tuple[int, ...]:
-        """The shape of E's examples. Raises InputError as `example_shape`."""
+        """The shape of E's examples. Raises InputError like `example_shape`."""
         return self._shape(self.crop_size)
 
     def _shape(self, size):
@@ -62,10 +62,10 @@ class Experiment(Settings):
         return (size, size, self.channels)
 
     def check_effects(self):
-        """Raises InputError for a setting away from its default that the networks or the system do not look at.
+        """Raises InputError for a setting that differs from its default but that the networks or the system ignore.
 
-        A new run's settings are checked when it begins; those of earlier runs are taken as they are. Details of a term
-        or a schedule that is turned off are left alone: a flagfile may be changed by one flag.
+        A new run's settings are checked when it begins; those of earlier runs are not checked. Details of a term or a
+        schedule that is turned off are accepted, so that a single flag can turn it off in a flagfile.
         """
         for field in dataclasses.fields(self):
             name, value = field.name, getattr(self, field.name)
@@ -80,12 +80,12 @@ class Experiment(Settings):
             raise InputError(f"{why}, so {line(name, value).strip()} has no effect")
 
     def terms(self) -> list[tuple[str, float]]:
-        """The terms that this experiment turns on: where each one's class is, for `registry.find`, and its weight."""
+        """The terms that this experiment turns on: [(the place of the class for `registry.find`, the weight)]."""
         places = ((field.metadata["term"], getattr(self, field.name)) for field in dataclasses.fields(self))
         return [(place, weight) for place, weight in places if place and weight]
 
     def posterior_of(self, prior) -> str:
-        """The name of the posterior, with a prior from `tf_bigan.priors`."""
+        """The name of the posterior; for "auto", that of the given prior from `tf_bigan.priors`."""
         return prior.posterior if self.posterior == AUTO else self.posterior
 
     @property
@@ -94,11 +94,11 @@ class Experiment(Settings):
         return Preparation(self.crop_size, self.channels, self.shorter_edge, self.dimensions)
 
     def max_labels_of(self, dataset: str) -> int:
-        """How many of a data set's classes to use: those trained on of the run's own, 0 = all of another."""
+        """How many classes of a data set to use: `max_labels` of the run's own data set, 0 (all) of any other."""
         return self.max_labels if same_dataset(dataset, self.dataset) else 0
 
     def classes_news(self, dataset: str) -> str:
-        """A line where all classes of a data set are used, but only some were trained on; else empty."""
+        """A message if all classes of `dataset` are used but the model was trained on some only; otherwise empty."""
         if not self.max_labels or self.max_labels_of(dataset):
             return ""
         return f"using all classes of {dataset}; the model was trained on the first {self.max_labels} of {self.dataset}"
@@ -110,10 +110,10 @@ class Experiment(Settings):
 
     @classmethod
     def from_flagfile(cls, path) -> "Experiment":
-        """Reads `--name=value` lines; a field not named keeps its default.
+        """Reads `--name=value` lines; a field that is not named keeps its default.
 
         Raises:
-          InputError: no such file, an unknown flag, or a value that does not fit.
+          InputError: the file does not exist, a flag is unknown, or a value does not fit.
         """
         values = flags.FlagValues()
         define_flags(values)
@@ -121,7 +121,7 @@ class Experiment(Settings):
         return experiment_of(values)
 
     def changed_by(self, arguments: list[str]) -> "Experiment":
-        """Self with flags, as `--seed=1`, applied. Raises InputError as `from_flagfile`."""
+        """This experiment with flags such as `--seed=1` applied. Raises InputError like `from_flagfile`."""
         values = flags.FlagValues()
         define_flags(values)
         parse_flags(values, ["", *self.to_flagfile().splitlines(), *arguments])
@@ -132,23 +132,23 @@ class Experiment(Settings):
         return "".join(line(field.name, getattr(self, field.name)) for field in dataclasses.fields(self))
 
     def sized(self) -> "Experiment":
-        """Self with the family's own width and latent_dim where they are 0."""
+        """This experiment with the family's own width and latent_dim in place of 0."""
         family = FAMILIES[self.networks]
         return dataclasses.replace(
             self, width=self.width or family.width, latent_dim=self.latent_dim or family.latent_dim
         )
 
     def filled_from(self, other: "Experiment") -> "Experiment":
-        """Self with the fields that it leaves open (auto; 0 = as stored) taken from `other`."""
+        """This experiment with the fields that it leaves open (auto, or 0 = as stored) taken from `other`."""
         left_open = {"image_size": 0, "channels": 0, "dimensions": 0, "strategy": AUTO, "precision": AUTO, "xla": AUTO}
         filled = {name: getattr(other, name) for name, value in left_open.items() if getattr(self, name) == value}
         return dataclasses.replace(self, **filled)
 
     def fresh_digest(self) -> str:
-        """The SHA-256 of what an untrained network and its inference statistics follow from.
+        """The SHA-256 of the settings that determine an untrained network and its inference statistics.
 
-        Of settings that came after the first published runs, only those that differ from their defaults count. So a
-        setting that is added leaves the digests of earlier runs as they are.
+        A setting that was added after the first published runs counts only if it differs from its default. So adding a
+        setting does not change the digests of earlier runs.
         """
         fresh = dataclasses.replace(self, **{name: Experiment.default(name) for name in _OF_TRAINING})
         counted = [
@@ -159,12 +159,12 @@ class Experiment(Settings):
         return hashlib.sha256("".join(counted).encode()).hexdigest()
 
     def other_networks(self, other: "Experiment") -> dict[str, tuple]:
-        """What may give the networks other shapes than those of `other`: {name: (here, there)}."""
+        """The differing settings that may give the networks other shapes: {name: (value here, value in `other`)}."""
         pairs = {name: (getattr(self, name), getattr(other, name)) for name in _OF_NETWORKS}
         return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
     def difference(self, other: "Experiment") -> list[str]:
-        """The names of the fields that decide the result and differ."""
+        """The names of the fields that affect the result and differ."""
         return [
             field.name
             for field in dataclasses.fields(self)

@@ -38,8 +38,8 @@ def parse_flags(values: flags.FlagValues, argv: list[str]):
     """Parses `argv` (program name first) into `values`.
 
     Raises:
-      InputError: an unknown flag (naming the nearest), a value of the wrong type, a flagfile that cannot be
-        read, or a word that is no flag.
+      InputError: a flag is unknown (the message names the nearest), a value has the wrong type, a flagfile cannot be
+        read, or a word is not a flag.
     """
     try:
         rest = values(argv)

@@ -1,4 +1,4 @@
-"""A setting: one field of an experiment, with its meaning, its unit, its source and what it may be."""
+"""A setting: one field of an experiment, with its meaning, unit, source and allowed values."""
 
 import dataclasses
 from typing import Any
@@ -9,10 +9,11 @@ from tf_bigan.errors import InputError, did_you_mean
 def setting(
     default, text, unit="", source="", choices=None, minimum=None, maximum=None, operational=False, since=2, term=None
 ):
-    """One field: its default, what it means, its unit, where the default comes from, what it may be.
+    """A field of `Settings`, with its default, meaning, unit, the source of the default, and the allowed values.
 
-    An operational field does not decide the result: a resumed run may change it. `since` is the version of the settings
-    that has the field first. `term` is the class of `games/terms` that the field turns on where it is not 0.
+    An operational field does not affect the result, so a resumed run may change it. `since` is the version of the
+    settings in which the field first appeared. `term` is the class in `games/terms` that the field turns on unless it
+    is 0.
     """
     metadata = {
         "text": text,

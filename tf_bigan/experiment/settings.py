@@ -1,4 +1,4 @@
-"""Every setting of a run, in the order of a flagfile, and which of them go together."""
+"""Every setting of a run, in the order of a flagfile, and checks of which settings go together."""
 
 import dataclasses
 import functools
@@ -15,11 +15,11 @@ _ALI = "Dumoulin et al. 2017, appendix A"
 _DFM = "Warde-Farley and Bengio 2017"
 _TERMS = "tf_bigan.games.terms."
 
-_FIRST = functools.partial(setting, since=1)  # a setting that the first published runs were made with
+_FIRST = functools.partial(setting, since=1)  # a setting that the first published runs had
 
 
 def _sizes(name):
-    """The families' own values of a size, as text."""
+    """The families' own values of a size, as text for a flag's help."""
     found = {}
     for family, made in FAMILIES.items():
         found.setdefault(getattr(made, name), []).append(family)
@@ -34,41 +34,48 @@ class Settings:
       InputError: on construction, for a value outside its field's choices or below its minimum.
     """
 
-    # What is learned, from what.
+    # The system and its data.
     system: str = _FIRST("bigan", "the game that is played", choices=SYSTEMS)
     dataset: str = _FIRST(
         "mnist",
         "a TFDS name, 'digits' (8x8, needs no download), 'tiny_imagenet', a folder of images, or 'mixture' (points of "
         "25 Gaussians)",
     )
-    split: str = _FIRST("train", "the TFDS split to train on, as 'train[:50000]'; ignored for folders")
+    split: str = _FIRST("train", "the TFDS split to train on, such as 'train[:50000]'; ignored for folders")
     max_labels: int = _FIRST(
-        0, "use the examples of the data set's first so many classes; 0 = of all", "classes", _CODE, minimum=0
+        0, "use examples of only this many of the data set's first classes; 0 = all", "classes", _CODE, minimum=0
     )
     image_size: int = _FIRST(
-        0, "edge of the square images; 0 = as stored. Others are resized and centre-cropped", "pixels", minimum=0
+        0,
+        "edge of the square images; 0 = as stored. Images of another size are resized and centre-cropped",
+        "pixels",
+        minimum=0,
     )
     encoder_size: int = _FIRST(
         0, "edge of the images that E takes, if larger than D's and G's; 0 = image_size", "pixels", minimum=0
     )
     shorter_edge: int = _FIRST(
-        0, "resize each image's shorter edge to this before cropping; 0 = to the crop's size", "pixels", minimum=0
+        0, "resize each image's shorter edge to this before cropping; 0 = the crop's size", "pixels", minimum=0
     )
-    crop: str = _FIRST("centre", "where training crops", choices=("centre", "random"))
-    flip: bool = _FIRST(False, "mirror every other training image, at random", source=_PAPER)
+    crop: str = _FIRST("centre", "where training crops images", choices=("centre", "random"))
+    flip: bool = _FIRST(False, "mirror each training image with probability 1/2", source=_PAPER)
     channels: int = _FIRST(0, "colour channels: 1 or 3; 0 = as stored", choices=(0, 1, 3))
-    dimensions: int = setting(0, "of the points, where the data is points; 0 = as stored", "coordinates", minimum=0)
+    dimensions: int = setting(
+        0, "coordinates of each point, if the data is points; 0 = as stored", "coordinates", minimum=0
+    )
     bad_images: str = _FIRST(
-        "refuse", "with images that cannot be decoded: refuse to train, or leave them out", choices=("refuse", "skip")
+        "refuse",
+        "what to do if images cannot be decoded: refuse to train, or leave these images out",
+        choices=("refuse", "skip"),
     )
 
     # The networks.
     networks: str = _FIRST("mlp", "the family of E, G and D", choices=FAMILIES)
     width: int = _FIRST(
         0,
-        "units of each hidden layer of mlp and mixture (its D has half as many), channels of the first layer of conv's "
-        "D and of ali_*'s E, by which all their layers scale; 0 = the paper's: 1024 for mlp; 400 for mixture; 64 for "
-        "conv, ali_celeba, ali_tiny_imagenet; 32 for ali_cifar10, ali_svhn",
+        "units of each hidden layer of mlp and mixture (mixture's D has half as many), or channels of the first layer "
+        "of conv's D and of ali_*'s E, with which all their layers scale; 0 = the paper's: 1024 for mlp; 400 for "
+        "mixture; 64 for conv, ali_celeba, ali_tiny_imagenet; 32 for ali_cifar10, ali_svhn",
         "units or channels",
         _PAPER,
         minimum=0,
@@ -89,11 +96,11 @@ class Settings:
         choices=(AUTO, "squashed", "linear", "gaussian", "implicit"),
     )
     init_stddev: float = setting(
-        0.0, "of the initial weights, where the family lets it be chosen; 0 = the paper's", minimum=0.0
+        0.0, "standard deviation of the initial weights, if the family has a choice; 0 = the paper's", minimum=0.0
     )
     dropout: bool = setting(True, "drop units where the family's paper does", source=_ALI)
     generator_skip: bool = _FIRST(True, "feed z to G's later hidden layers too", source=_CODE)
-    sync_batch_norm: bool = _FIRST(False, "batch statistics over all replicas instead of each replica's own")
+    sync_batch_norm: bool = _FIRST(False, "compute batch statistics over all replicas instead of each replica alone")
 
     # The game.
     latent_weight: float = _FIRST(
@@ -101,8 +108,8 @@ class Settings:
     )
     objective: str = setting(
         "paper",
-        "of D and its opponents: that of the system's paper, or relativistic: softplus(D(generated) - D(real)) for D "
-        "and the opposite sign for the others",
+        "the losses of D and its opponents: those of the system's paper, or relativistic: "
+        "softplus(D(generated) - D(real)) for D, and softplus of the opposite difference for the others",
         choices=("paper", "relativistic"),
     )
     reconstruction_x: float = setting(
@@ -129,27 +136,27 @@ class Settings:
     )
     r2_penalty: float = setting(
         0.0,
-        "the same at the generated pairs",
+        "gamma of the same penalty at the generated pairs; 0 = no such term",
         source="Mescheder et al. 2018",
         minimum=0.0,
         term=_TERMS + "gradient_penalty:R2",
     )
     penalty_interval: int = setting(
-        1, "apply the penalties in every so-many-th step, as many times as strongly", "steps", minimum=1
+        1, "apply the penalties once in this many steps, multiplied by this number", "steps", minimum=1
     )
     denoising_feature_matching: float = setting(
         0.0,
-        "weight of denoising feature matching in G's loss, over the number of features; the paper's: 0.03; 0 = no such "
-        "term",
+        "weight of denoising feature matching in G's loss; it is divided by the number of features; the paper's: 0.03; "
+        "0 = no such term",
         source=_DFM,
         minimum=0.0,
         term=_TERMS + "denoising:DenoisingFeatureMatching",
     )
     denoiser_layers: int = setting(10, "hidden layers of the denoiser", "layers", _DFM, minimum=1)
-    denoiser_width: int = setting(2048, "units in each of them", "units", _DFM, minimum=1)
+    denoiser_width: int = setting(2048, "units in each hidden layer of the denoiser", "units", _DFM, minimum=1)
     batch_size: int = _FIRST(128, "batch over all replicas", "examples", _PAPER, minimum=2)
     constant_epochs: int = _FIRST(200, "epochs at the full learning rate", "epochs", _PAPER, minimum=0)
-    decay_epochs: int = _FIRST(200, "then epochs of exponential decay", "epochs", _PAPER, minimum=0)
+    decay_epochs: int = _FIRST(200, "epochs of exponential decay after constant_epochs", "epochs", _PAPER, minimum=0)
     learning_rate: float = _FIRST(2e-4, "Adam's step size", source=_PAPER, minimum=0.0)
     final_learning_rate: float = _FIRST(
         0.01, "the last epoch's learning rate", "fraction of learning_rate", _PAPER, minimum=0.0
@@ -157,38 +164,51 @@ class Settings:
     beta_1: float = _FIRST(0.5, "Adam's decay of the first moment", source=_PAPER, minimum=0.0)
     beta_2: float = _FIRST(0.999, "Adam's decay of the second moment", source=_PAPER, minimum=0.0)
     epsilon: float = _FIRST(1e-8, "added to the root of Adam's second moment", source=_CODE, minimum=0.0)
-    l2: float = _FIRST(2.5e-5, "weights times this join the gradient", source=_PAPER, minimum=0.0)
-    statistics_steps: int = _FIRST(
-        1000, "batches behind the batch norms' inference statistics", "batches", _CODE, minimum=1
+    l2: float = _FIRST(
+        2.5e-5, "L2 regularisation: this times the weights is added to the gradient", source=_PAPER, minimum=0.0
     )
-    seed: int = _FIRST(42, "of weights, noise and data order", source=_CODE, minimum=0, maximum=2**32 - 1)
+    statistics_steps: int = _FIRST(
+        1000, "batches from which the batch norms' inference statistics are estimated", "batches", _CODE, minimum=1
+    )
+    seed: int = _FIRST(42, "seed of weights, noise and data order", source=_CODE, minimum=0, maximum=2**32 - 1)
 
     # Where and how it runs.
     strategy: str = _FIRST(
         AUTO,
-        "auto: mirrored over several GPUs, else one device",
+        "distribution strategy; auto: mirrored over several GPUs, else one device",
         choices=(AUTO, "one_device", "mirrored", "multi_worker", "tpu"),
     )
     precision: str = _FIRST(
         AUTO,
-        "auto: what the device computes fastest, float32 or mixed_bfloat16",
+        "dtype policy; auto: the faster of float32 and mixed_bfloat16 on the device",
         choices=(AUTO, "float32", "mixed_bfloat16", "mixed_float16"),
     )
-    xla: str = _FIRST(AUTO, "auto: float32 MLPs on CPUs, and one GPU", choices=(AUTO, "on", "off"))
+    xla: str = _FIRST(
+        AUTO,
+        "compile training steps with XLA; auto: for float32 MLPs on CPUs, and on one GPU",
+        choices=(AUTO, "on", "off"),
+    )
     deterministic: bool = _FIRST(False, "bit-identical repeats and resumes, slower")
     logical_cpus: int = _FIRST(
-        0, "split the CPU into so many devices, to try strategy=mirrored without GPUs; 0 = don't", "devices", minimum=0
+        0,
+        "split the CPU into this many devices, to try strategy=mirrored without GPUs; 0 = do not split",
+        "devices",
+        minimum=0,
     )
     inter_op_threads: int = _FIRST(
-        0, "TensorFlow operations side by side; 0 = its default", "threads", minimum=0, operational=True
+        0,
+        "TensorFlow operations that run in parallel; 0 = TensorFlow's default",
+        "threads",
+        minimum=0,
+        operational=True,
     )
     intra_op_threads: int = _FIRST(
         0, "threads within one operation; 0 = TensorFlow's default", "threads", minimum=0, operational=True
     )
-    checkpoint_every: int = _FIRST(2000, "between checkpoints", "steps", minimum=1, operational=True)
+    checkpoint_every: int = _FIRST(2000, "steps between checkpoints", "steps", minimum=1, operational=True)
     keep_checkpoints: int = _FIRST(2, "checkpoints kept", minimum=1, operational=True)
     images_every: int = _FIRST(
-        25, "between sample and reconstruction grids; 0 = none", "epochs", minimum=0, operational=True
+        25, "epochs between sample and reconstruction grids; 0 = none", "epochs", minimum=0, operational=True
     )
 
     def __post_init__(self):
@@ -203,7 +223,7 @@ class Settings:
         if self.encoder_size > self.image_size and self.system == "gan":
             raise InputError("encoder_size is the size of E's images, and gan has no E")
         if self.dimensions and self.image_size:
-            raise InputError("dimensions are of points and image_size is of images; the data cannot be both")
+            raise InputError("dimensions are for points and image_size is for images; the data cannot be both")
         if self.crop == "random" and not self.image_size:
             raise InputError("crop=random needs image_size, the size of the crops")
         if self.shorter_edge and not self.image_size:

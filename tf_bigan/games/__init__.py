@@ -1,4 +1,4 @@
-"""The systems: a game each, made by hand or from an Experiment."""
+"""The systems. Each is a subclass of `Game`; a game is made by hand or from an `Experiment`."""
 
 from tf_bigan import registry
 from tf_bigan.domains import domain_of
@@ -35,14 +35,14 @@ def make_game(experiment, dtype="float32") -> Game:
       dtype: the networks' dtype policy.
 
     Raises:
-      InputError: the experiment does not know its examples' shape, or asks for what does not go together.
+      InputError: the experiment does not know its examples' shape, or its settings do not go together.
     """
     experiment = experiment.sized()
     system = registry.find(registry.SYSTEMS[experiment.system])
     family, domain = registry.FAMILIES[experiment.networks], domain_of(experiment.example_shape)
     if domain.name != family.domain:
         raise InputError(
-            f"networks={experiment.networks} take {family.domain}, and the data has {domain.name} of shape "
+            f"networks={experiment.networks} take {family.domain}, but the data has {domain.name} of shape "
             f"{list(domain.shape)}"
         )
     make = registry.find(family.module + ":make")

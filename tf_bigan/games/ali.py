@@ -5,14 +5,14 @@ from tf_bigan.games.bigan import BiGAN
 
 
 class ALI(BiGAN):
-    """BiGAN's game with a stochastic encoder, as ALI plays it.
+    """BiGAN's game with ALI's stochastic encoder.
 
-    D takes real and generated pairs in one call, so that its batch norms have joint statistics, and the losses are sums
-    rather than means of the two kinds (section 2 and algorithm 1). Inference uses running averages of the batch
-    statistics, as the authors' code does, where the networks' batch norms keep them.
+    D takes real and generated pairs in one call, so that its batch norms have joint statistics. The losses are sums
+    over the two kinds of pairs rather than means (section 2 and algorithm 1). If the networks' batch norms keep running
+    averages of their statistics, inference uses these, as in the authors' code.
 
     Networks and arguments as for `BiGAN`; the posterior is Gaussian for images and implicit for the 2-D mixture. A
-    generator that has `set_mean` begins at the log-odds of the mean image (the authors' code).
+    generator with a `set_mean` method starts from the log-odds of the mean image (as in the authors' code).
     """
 
     objective = objectives.SUMMED

@@ -1,7 +1,7 @@
 """The autoencoder baselines, with l1 or l2 reconstruction (Donahue et al. 2017, Table 1).
 
-Neither the paper nor its code specifies them. Here: the same E and G, E's code through the posterior's squashing,
-the same optimizer and schedule, and the reconstruction error summed over pixels.
+Neither the paper nor its code specifies them. Here they have BiGAN's E and G, its posterior, which squashes E's output,
+its optimizer and its schedule. The reconstruction error is summed over pixels.
 """
 
 from tf_bigan.games import objectives
@@ -11,7 +11,7 @@ from tf_bigan.games.game import Game
 class AutoencoderL2(Game):
     """E and G minimise the squared error of G(E(x)). There is no discriminator, and z is not used in training.
 
-    G's batch norms, in training fed with codes of data, are described by those for inference, too.
+    In training G receives codes of data, so its batch norms' inference statistics describe codes of data, too.
 
     Networks: "encoder" and "generator". Arguments as for `Game`.
     """

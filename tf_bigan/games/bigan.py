@@ -5,14 +5,14 @@ from tf_bigan.games.game import Game
 
 
 class BiGAN(Game):
-    """E and G together against a D that sees pairs: (x, E(x)) or (G(z), z).
+    """E and G play together against D, which sees pairs: (x, E(x)) or (G(z), z).
 
     D takes the two kinds of pairs in two calls, so that its batch norms keep separate statistics for them.
 
     E may take larger images than D and G (section 3.6's generalised BiGAN): D then sees (g_X(x), E(x)), where g_X
     reduces x to G's size.
 
-    Networks: "encoder" (examples -> what the posterior turns into codes), "generator" (codes -> examples) and
+    Networks: "encoder" (examples -> outputs that the posterior turns into codes), "generator" (codes -> examples) and
     "discriminator" ([examples, codes] -> logits). Arguments as for `Game`.
     """
 

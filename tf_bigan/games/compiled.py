@@ -5,10 +5,10 @@ import tensorflow as tf
 
 
 def traced_once(function, *examples, batches=False):
-    """`function` of tensors, or of dictionaries of them, compiled for inputs of the shapes of `examples`.
+    """Compiles `function`, of tensors or of dictionaries of tensors, for inputs with the shapes of `examples`.
 
-    TensorFlow takes the functions of several models for one that is traced too often; this one has a single trace.
-    With `batches`, the first axis of each input may have any length.
+    The result has a single trace: TensorFlow would count the traces of several models' functions as those of one
+    function, and warn that it is traced too often. With `batches`, the first axis of each input may have any length.
     """
 
     def spec(each):
@@ -18,8 +18,8 @@ def traced_once(function, *examples, batches=False):
 
 
 def in_batches(function, inputs, batch_size):
-    """`function` over `inputs`, arrays of as many rows, a batch at a time, as one numpy array."""
-    if not len(inputs[0]):  # which not every kernel takes
+    """The results of `function` on `inputs`, arrays with equally many rows, batch by batch, as one numpy array."""
+    if not len(inputs[0]):  # not every kernel accepts empty tensors
         return function(*(tf.zeros((1, *each.shape[1:]), each.dtype) for each in inputs)).numpy()[:0]
     parts = ([tf.constant(each[i : i + batch_size]) for each in inputs] for i in range(0, len(inputs[0]), batch_size))
     return np.concatenate([function(*part).numpy() for part in parts])

@@ -1,4 +1,4 @@
-"""What Keras is told before training and given for it: `compile`, `fit`, and the batches that become records."""
+"""Training through Keras: `compile`, `fit`, and the conversion of batches to records."""
 
 import keras
 import tensorflow as tf
@@ -11,23 +11,23 @@ from tf_bigan.games.records import CONDITIONS, as_dataset, checked_condition, re
 from tf_bigan.games.statistics import estimate_statistics, estimated_norms, follow_statistics
 from tf_bigan.games.system import System
 
-# Under these, whatever their number of replicas, Keras runs single steps without XLA.
+# Under these strategies Keras runs single steps without XLA, whatever the number of replicas.
 MIRRORED = tf.distribute.MirroredStrategy | tf.distribute.MultiWorkerMirroredStrategy
 
 
 class Fitting(System):
-    """A system that `fit` takes through its training steps; `Game` adds the step itself."""
+    """A system with `compile` and `fit`; `Game` adds the training step."""
 
     def compile(self, optimizer=None, *, steps_per_execution=1, jit_compile=False, **kwargs):
         """Prepares for `fit` and `evaluate`.
 
         Args:
-          optimizer: one Keras optimizer for all players; None = the papers' Adam with L2. float16 networks
-            get it wrapped in a loss scale.
-          steps_per_execution: training steps per call of the compiled function; 1 under mirrored strategies and
-            with several replicas.
+          optimizer: one Keras optimizer for all players; None = the papers' Adam with L2. For float16 networks it is
+            wrapped in a `LossScaleOptimizer`.
+          steps_per_execution: training steps per call of the compiled function; always 1 under mirrored strategies
+            and with several replicas.
           jit_compile: compile the whole step with XLA (one device only).
-          **kwargs: as for `keras.Model.compile`, without losses and metrics, which are the game's own.
+          **kwargs: as for `keras.Model.compile`, without losses and metrics, which the game defines itself.
 
         Raises:
           InputError: an optimizer that accumulates gradients, with several replicas.
@@ -39,7 +39,7 @@ class Fitting(System):
         with self.distribute_strategy.scope():
             optimizer = keras.optimizers.get(optimizer) if optimizer is not None else Adam()
             if tf.distribute.has_strategy() and not optimizer.built:
-                # One that was made outside of the strategy's scope has variables that cannot be used within.
+                # An optimizer made outside of the strategy's scope has variables that cannot be used within it.
                 optimizer = type(optimizer).from_config(optimizer.get_config())
             accumulates = getattr(optimizer, "inner_optimizer", optimizer).gradient_accumulation_steps or 1
             if replicas > 1 and accumulates > 1:
@@ -68,24 +68,24 @@ class Fitting(System):
         """Trains, then estimates the inference statistics of the batch norms.
 
         Args:
-          x: examples in the model's domain, as images float32 [N, H, W, C] in [0, 1]: an array, a dictionary of arrays
-            as {"x": ..., "label": ..., "attributes": ...}, or batches of examples, of (examples, labels) or of such
-            dictionaries, as a `tf.data.Dataset`, a generator or a `keras.utils.PyDataset`. With several replicas, a
-            dataset's batches that they cannot share equally are left out.
-          y: int [N] labels, if x is an array; -1 = none. Truth values and floats that are whole are labels, too.
-          batch_size: examples a step, over all replicas, if x is an array; None = 32.
+          x: examples in the model's domain, for example images float32 [N, H, W, C] in [0, 1]. Either an array, or a
+            dictionary of arrays {"x": ..., "label": ..., "attributes": ...}, or batches from a `tf.data.Dataset`, a
+            generator or a `keras.utils.PyDataset`. Each batch is examples, (examples, labels) or such a dictionary.
+            With several replicas, batches of a dataset that the replicas cannot share equally are left out.
+          y: int [N] labels, if x is an array; -1 = no label. Booleans and floats with whole values are accepted, too.
+          batch_size: examples per step over all replicas, if x is an array; None = 32.
           epochs: passes over x.
-          statistics_steps: batches to estimate the statistics from; 0 = leave them as they are. A generator's are not
-            estimated, as what it gave is gone.
+          statistics_steps: number of batches to estimate the statistics from; 0 = do not estimate them. They are not
+            estimated if x is a generator, because its batches are used up.
           **kwargs: as for `keras.Model.fit`.
 
         Returns:
           A `keras.callbacks.History`.
 
         Raises:
-          InputError: x is none of these or empty, labels come with anything but an array, examples have the wrong
-            shape or range, an array has fewer of them than a batch, batches do not divide by the replicas, or labels
-            or attributes are missing, do not fit or are none. Of batches only the first is looked at.
+          InputError: x is none of these or empty, y is given with anything but an array, examples have the wrong shape
+            or range, an array has fewer examples than a batch, the replicas cannot share batches equally, or labels or
+            attributes are missing, invalid or of the wrong shape. If x comes in batches, only the first is checked.
         """
         if "validation_split" in kwargs:
             raise InputError("validation_split is not supported; give validation_data")
@@ -98,15 +98,15 @@ class Fitting(System):
         if isinstance(x, tf.data.Dataset):
             size = record_of(x.element_spec)["x"].shape[0]
             if size is None and replicas > 1:
-                # Keras splits a remainder so that a replica can get no examples, and its loss is NaN.
+                # Keras may split a smaller last batch so that a replica gets no examples. Its loss would be NaN.
                 x = x.filter(lambda *batch: tf.shape(_examples(batch))[0] % replicas == 0)
             elif size is not None and size % replicas:
                 raise InputError(f"batches of {size} examples cannot be shared equally by {replicas} replicas")
-            # In the input pipeline, beside the steps.
+            # Records are made in the input pipeline, in parallel with the steps.
             x = x.map(lambda *batch: self.record(batch[0] if len(batch) == 1 else batch), tf.data.AUTOTUNE)
         again = isinstance(x, tf.data.Dataset | tf.distribute.DistributedDataset | keras.utils.PyDataset)
         if not isinstance(x, keras.utils.PyDataset):
-            kwargs["shuffle"] = False  # what comes in batches is in its own order; Keras warns of anything else
+            kwargs["shuffle"] = False  # batches keep their own order; Keras warns of any other value
         history = super().fit(x, epochs=epochs, **kwargs)
         if statistics_steps and again:
             batches = (x[i] for i in range(len(x))) if isinstance(x, keras.utils.PyDataset) else x
@@ -114,19 +114,22 @@ class Fitting(System):
         return history
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
-        """Nothing: all is built. Keras' own averages a batch over replicas, which a record over workers cannot be."""
+        """Does nothing, because the networks and the optimizer are built already.
+
+        Keras' method averages a batch over replicas, which is impossible for a record distributed over workers.
+        """
 
     # -- batches as records
 
     def record(self, batch) -> dict:
-        """A batch in any form that `fit` takes as a record, with "reduced" images where E takes larger ones than D."""
+        """The record of a batch in any form that `fit` takes. It has "reduced" images if E takes larger ones than D."""
         record = record_of(batch)
         if self.encoder_is_larger and "reduced" not in record:
             record["reduced"] = self.reduced(record["x"])
         return record
 
     def check_record(self, record):
-        """Raises InputError unless a record of arrays has all that training needs, in the right shapes."""
+        """Raises InputError unless a record of arrays has everything that training needs, in the right shapes."""
         self.domain.check(record["x"])
         for name in dict.fromkeys((*self.needs, *self.conditions)):
             if record.get(name) is None:
@@ -139,7 +142,7 @@ class Fitting(System):
                 self._check_condition(name, record[name], len(record["x"]))
 
     def _check_condition(self, name, values, count):
-        """Raises InputError unless `values` are a label or attributes of `count` examples, as networks take them."""
+        """Raises InputError unless `values` are labels or attributes of `count` examples, in the networks' shape."""
         called = "labels" if name == "label" else name
         taken = [(network.name, asked_inputs(network).get(name)) for network in self.networks.values()]
         shapes = [(network, tuple(tensor.shape[1:])) for network, tensor in taken if tensor is not None]
@@ -150,7 +153,7 @@ class Fitting(System):
         for network, wanted in shapes:
             if not fits(found[1:], wanted):
                 raise InputError(
-                    f"the {network} takes {name} of shape {list(wanted)} an example, got {list(found[1:])}"
+                    f"the {network} takes {name} of shape {list(wanted)} per example, got {list(found[1:])}"
                 )
         if not shapes and len(found) != (1 if name == "label" else 2):
             wanted = "[N]" if name == "label" else "[N, k]"
@@ -164,11 +167,11 @@ class Fitting(System):
         return bool(estimated_norms(self.networks.values()))
 
     def follow_statistics(self, dataset, steps):
-        """Lets the running averages of batch norms follow `steps` training-mode batches, without training.
+        """Updates the running averages of batch norms on `steps` training-mode batches, without training.
 
         Args:
           dataset: batches as for `fit`.
-          steps: how many; fewer if the dataset ends.
+          steps: number of batches; fewer if the dataset ends.
         """
         follow_statistics(self, dataset, steps)
 
@@ -179,11 +182,11 @@ class Fitting(System):
 
         Args:
           dataset: batches as for `fit`; a `tf.data.Dataset`, distributed or not, or any iterable.
-          steps: how many batches to average over (the papers' code: 1000); fewer if the dataset ends.
-          networks: those of the game's whose norms are meant; None = all.
+          steps: number of batches to average over (the papers' code: 1000); fewer if the dataset ends.
+          networks: the networks of the game whose batch norms are re-estimated; None = all.
 
         Returns:
-          `steps`; 0 where no batch norm is estimated.
+          `steps`, or 0 if there is no batch norm to estimate.
         """
         networks = list(networks or self.networks.values())
         if not estimated_norms(networks):

@@ -14,31 +14,31 @@ from tf_bigan.networks.layers import tracking_statistics
 class Game(Fitting):
     """A system in training.
 
-    A training step draws z and runs one shared forward pass (`forward`), which gives named tensors. Each player has a
-    loss of those (`player_losses`, and what terms add) and its gradient in that player's own variables. All updates are
-    applied at once, at the old parameter values. Everything random in step s is drawn from (seed, s) for the whole
-    batch, and every replica takes its own part of it: two replicas never draw the same, and a resumed run draws what it
-    would have drawn.
+    A training step draws z and runs one shared forward pass (`forward`), which gives named tensors. Each player's loss
+    is a function of these tensors (`player_losses`, plus what terms add), and its gradient is taken with respect to the
+    player's own variables. All updates are computed at the old parameter values and applied at once. Everything random
+    in step s is drawn from (seed, s) for the whole batch, and every replica takes its own part of it. So two replicas
+    never draw the same numbers, and a resumed run draws the numbers of an uninterrupted one.
 
     Args:
-      networks: role -> network, made in the scope of the distribution strategy they will train under, as the game
-        itself. Terms bring theirs.
+      networks: role -> network. Like the game itself, they are made in the scope of the distribution strategy under
+        which they will train. Networks of terms are not among them; the terms bring these.
       prior: p(z), from `tf_bigan.priors`.
-      terms: what else players minimise, from `tf_bigan.games.terms`; those of weight 0 are left out.
+      terms: additional losses of players, from `tf_bigan.games.terms`; terms of weight 0 are left out.
       posterior: how E's output becomes a code, from `tf_bigan.priors`, or its name; None = the prior's own.
-      objective: of D and its opponents, from `tf_bigan.games.objectives`, or "relativistic"; None or "paper" = the
-        system's own.
-      seed: of everything random.
+      objective: the objective of D and its opponents, from `tf_bigan.games.objectives`, or "relativistic"; None or
+        "paper" = the system's own.
+      seed: seed of everything random.
 
     Raises:
-      InputError: networks that are missing or do not fit, terms that do not go with the system, or arguments of another
-        type.
+      InputError: networks are missing or do not fit each other, terms do not go with the system, or an argument has
+        another type.
     """
 
     def __init__(self, networks, prior, terms=(), posterior=None, objective=None, seed=0, name=None):
         super().__init__(networks, prior, terms, posterior, objective, seed, name)
         counter = {"shape": (), "dtype": "int64", "trainable": False, "aggregation": "only_first_replica"}
-        # Training steps done: the position in the data and in the noise.
+        # The number of training steps done, which is also the position in the data and in the noise.
         self.step = self.add_weight(name="step", initializer="zeros", **counter)
         # Per player, the first step whose loss was not finite; -1 = none so far.
         self.first_bad_step = {
@@ -58,7 +58,7 @@ class Game(Fitting):
 
     @property
     def bad_steps(self) -> dict[str, int]:
-        """Player -> the first step at which its loss was not finite, for players with one."""
+        """Player -> the first step at which its loss was not finite, for the players that have had such a step."""
         steps = {player: int(first.value.numpy()) for player, first in self.first_bad_step.items()}
         return {player: step for player, step in steps.items() if step >= 0}
 
@@ -81,7 +81,7 @@ class Game(Fitting):
         return {player: loss + sum(added[player]) for player, loss in losses.items()}
 
     def _play(self, batch, z, draws):
-        """({player: loss before terms of others}, {player: [what terms add to it]}, {term: its sum})."""
+        """Returns ({player: its own loss}, {player: [losses that terms add]}, {term: sum of what it adds})."""
         with tracking_statistics() if draws.tracks else contextlib.nullcontext():
             tensors = self.forward(batch, z, draws)
         losses = self.player_losses(tensors)
@@ -107,10 +107,10 @@ class Game(Fitting):
         z = draws.codes(self.prior)
         replicas = self.distribute_strategy.num_replicas_in_sync
         with draws.active(), tf.GradientTape(persistent=True) as tape:
-            # Optimizers sum gradients over replicas; each replica's share of the mean is a 1/replicas of it.
+            # Optimizers sum gradients over replicas, so each replica contributes 1/replicas of its mean.
             losses, added, sums = self._play(batch, z, draws)
             whole = {player: (loss + sum(added[player])) / replicas for player, loss in losses.items()}
-            # What each tuple of players takes its gradients of.
+            # Players -> the loss whose gradients their variables take.
             targets = {(player,): self.optimizer.scale_loss(loss) for player, loss in whole.items()}
             if self.shares_gradient:
                 (opponent,) = type(self).players.keys() - {"discriminator"}
@@ -124,7 +124,8 @@ class Game(Fitting):
         if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer) and replicas > 1:
             updates = _agree_on_overflow(updates)
         self._record(whole, {name: loss / replicas for name, loss in sums.items()}, self.step)
-        # A data set's end is found inside the step: without this the counters would run ahead of the failed read.
+        # The end of a data set is found inside the step: without this dependency the counters would advance although
+        # reading the batch fails.
         with tf.control_dependencies(tf.nest.flatten(batch)):
             self.optimizer.apply(*map(list, zip(*updates, strict=True)))
             self.step.assign_add(1)
@@ -142,7 +143,7 @@ class Game(Fitting):
         return self._logs()
 
     def _draws(self, batch, purpose=TRAINING, tracks=False):
-        """This replica's draws of the step to come."""
+        """This replica's draws of the next step."""
         context = tf.distribute.get_replica_context()
         replica, replicas = context.replica_id_in_sync_group, context.num_replicas_in_sync
         draws = Draws(self.seed, self.step, tf.shape(batch["x"])[0], purpose, replica, replicas)
@@ -150,7 +151,7 @@ class Game(Fitting):
         return draws
 
     def _record(self, losses, sums, step=None):
-        """Adds this replica's shares of the losses to their means; notes bad ones of a training step."""
+        """Adds the losses, summed over the replicas' shares, to their means; records losses that are not finite."""
         values = tf.stack([losses[player] for player in self.players] + [sums[term.name] for term in self.terms])
         if self.distribute_strategy.num_replicas_in_sync > 1:
             values = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, values)
@@ -172,8 +173,8 @@ class Game(Fitting):
 def _agree_on_overflow(updates):
     """Makes every replica skip the step when one replica's float16 gradients overflowed.
 
-    Keras decides before the gradients are summed, and replica 0's verdict wins: an overflow elsewhere
-    would reach the variables. No upstream report was found; keras#18666 is its neighbour.
+    Keras decides before the gradients are summed, and replica 0's decision applies to all: an overflow on another
+    replica would reach the variables. No upstream report was found; keras#18666 is related.
     """
     finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(gradient)) for gradient, _ in updates])
     context = tf.distribute.get_replica_context()

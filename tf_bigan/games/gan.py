@@ -1,13 +1,13 @@
-"""A plain GAN; the baseline "D" takes the features of its discriminator (Donahue et al. 2017, section 4)."""
+"""A plain GAN; the baseline "D" uses the features of its discriminator (Donahue et al. 2017, section 4)."""
 
 from tf_bigan.games import objectives
 from tf_bigan.games.game import Game
 
 
 class GAN(Game):
-    """G against a D that sees examples alone. It has no encoder: `features` are D's.
+    """G plays against D, which sees examples alone. There is no encoder, so `features` returns D's features.
 
-    G's loss is not halved as D's terms are (the authors' code).
+    The two parts of D's loss are halved, but G's loss is not (as in the authors' code).
 
     Networks: "generator" (codes -> examples) and "discriminator" (examples -> logits). Arguments as for `Game`.
     """

@@ -1,4 +1,4 @@
-"""What a network tells of itself: its layers, what it asks for by name, and the shapes of its inputs and outputs."""
+"""Properties of a network: its layers, the inputs that it asks for by name, and the shapes of inputs and outputs."""
 
 from collections.abc import Mapping
 
@@ -7,21 +7,22 @@ import keras
 from tf_bigan.errors import InputError
 from tf_bigan.games.records import CONDITIONS
 
-# What a network may take beside its first inputs and conditions, by the name of its input.
+# The name of the input for noise, which a network may have beside its first inputs and conditions.
 NOISE = "noise"
 
 
 def feature_model(network: keras.Model, *layers: str) -> keras.Model:
-    """The part of a network up to the layers so called, sharing its weights: inputs -> activations.
+    """A model from a network's inputs to the activations of the named layers. It shares the network's weights.
 
-    "code" stands for the output, of which a posterior makes the code. Of several layers the activations are a list.
+    "code" stands for the network's output, from which a posterior makes the code. For several layers the model returns
+    a list of activations.
     """
     outputs = [network.outputs[0] if layer == "code" else network.get_layer(layer).output for layer in layers]
     return keras.Model(network.inputs[0] if len(network.inputs) == 1 else network.inputs, outputs)
 
 
 def feature_layers(network: keras.Model) -> list[keras.layers.Layer]:
-    """The layers of a network, from the examples up."""
+    """The layers of a network in their order, from the input to the output, without input layers."""
     return [layer for layer in network.layers if not isinstance(layer, keras.layers.InputLayer)]
 
 
@@ -31,13 +32,13 @@ def input_names(network: keras.Model) -> list[str]:
 
 
 def asked_inputs(network: keras.Model, first: int = 1) -> dict:
-    """What a network asks for by name, after its first inputs: {"label", "attributes" or "noise": its input}."""
+    """The inputs after the first that a network asks for by name: {"label", "attributes" or "noise": the input}."""
     asked = {tensor.name: tensor for tensor in network.inputs[first:]}
     return {name: asked[name] for name in (*CONDITIONS, NOISE) if name in asked}
 
 
 def noise_shape(network: keras.Model, first: int = 1) -> tuple[int, ...] | None:
-    """The shape of the noise that a network takes of an example, after its first inputs; None if it takes none."""
+    """The shape of the noise that a network takes for each example, after its first inputs; None if it takes none."""
     tensor = asked_inputs(network, first).get(NOISE)
     return None if tensor is None else tuple(tensor.shape[1:])
 
@@ -48,10 +49,10 @@ def conditions_of(network: keras.Model) -> list[str]:
 
 
 def penultimate(network: keras.Model) -> str:
-    """The name of a network's feature layer: what it says itself, or the layer before its last.
+    """The name of a network's feature layer: its `penultimate` attribute, or else the layer before its last.
 
     Raises:
-      InputError: a network without a layer before its last.
+      InputError: the network has no layer before its last.
     """
     layers = feature_layers(network)
     if len(layers) < 2:
@@ -60,7 +61,7 @@ def penultimate(network: keras.Model) -> str:
 
 
 def shape_of(network, side):
-    """The shape of a network's first input or output without the batch; None if it has no network, or none is known."""
+    """The shape of a network's first input or output without the batch; None without a network or a known shape."""
     try:
         return tuple(getattr(network, side)[0].shape[1:])
     except (AttributeError, IndexError, TypeError, ValueError):
@@ -68,12 +69,12 @@ def shape_of(network, side):
 
 
 def fits(found, wanted) -> bool:
-    """Whether a shape is the one that is wanted, where None stands for any size."""
+    """Whether the shape `found` is the one that is wanted. None in `wanted` stands for any size."""
     return len(found) == len(wanted) and all(each in (size, None) for each, size in zip(wanted, found, strict=True))
 
 
 def check_networks(networks):
-    """Raises InputError unless `networks` is a dictionary, role -> Keras model of known inputs and outputs."""
+    """Raises InputError unless `networks` is a dictionary, role -> Keras model with known input and output shapes."""
     if not isinstance(networks, Mapping):
         raise InputError(f"networks must be a dictionary, role: Keras model, found {type(networks).__name__}")
     for role, network in networks.items():

@@ -10,7 +10,7 @@ class LatentRegressor(Game):
     """LR: a plain GAN, and an encoder that regresses z from G(z) without any influence on G.
 
     The encoder trains concurrently with the GAN, as in the authors' code; their paper describes it as trained
-    afterwards. It sees generated examples only, while its inference statistics are those of real ones.
+    afterwards. In training it sees generated examples only, but its inference statistics are those of real examples.
 
     Networks: "encoder" (whose output layer starts at 0), "generator" (codes -> examples) and "discriminator"
     (examples -> logits). Arguments as for `Game`.
@@ -40,7 +40,7 @@ class JointLatentRegressor(LatentRegressor):
     """JLR: as LR, but G shares the encoder's objective: both minimise BCE(D(G(z)), 1) + weight * L_z.
 
     Args:
-      latent_weight: of the latent loss L_z; the authors use 0.25 and call 1 degenerate.
+      latent_weight: weight of the latent loss L_z; the authors use 0.25 and call 1 degenerate.
       **arguments: as for `Game`.
     """
 

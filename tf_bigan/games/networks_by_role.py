@@ -1,4 +1,4 @@
-"""Networks by role, with a prior and a posterior, that fit each other."""
+"""The networks of a system by role, with a prior and a posterior, checked to fit each other."""
 
 from collections.abc import Mapping
 
@@ -16,9 +16,9 @@ from tf_bigan.priors import Implicit, make_posterior
 
 
 class NetworksByRole(keras.Model):
-    """An encoder, a generator and what else a system has, checked to fit each other, the prior and the posterior.
+    """The encoder, generator and other networks of a system, checked to fit each other, the prior and the posterior.
 
-    Arguments, attributes and errors are as of `PairModel`.
+    Arguments, attributes and errors are as for `PairModel`.
     """
 
     # Whether E may take larger images than D and G (the generalised BiGAN of Donahue et al. 2017, section 3.6).
@@ -39,7 +39,7 @@ class NetworksByRole(keras.Model):
         self._compiled = {}
         self._check_networks()
         self.domain = domain_of(self.example_shape)
-        self.preparation = _preparation(self.domain)  # `make_game` replaces it by its experiment's
+        self.preparation = _preparation(self.domain)  # `make_game` replaces it with that of its experiment
 
     def _check_networks(self):
         latent_dim = self.prior.latent_dim
@@ -92,40 +92,41 @@ class NetworksByRole(keras.Model):
 
     @property
     def feature_network(self) -> keras.Model:
-        """The network whose layers `features` returns: the encoder; without one, the discriminator."""
+        """The network whose layers `features` returns: the encoder, or the discriminator if there is no encoder."""
         return self.discriminator if self.encoder is None else self.encoder
 
     def noise(self, count, step, purpose="training"):
-        """The z of a step: float32 [count, latent_dim], from (seed, purpose, step) alone."""
+        """The prior samples z of a step: float32 [count, latent_dim], drawn from (seed, purpose, step) alone."""
         return Draws(self.seed, step, count, purpose).codes(self.prior)
 
     def call(self, examples, training=False):
-        """The game as a Keras layer is its encoder, or the network that stands in for one, with noise 0.
+        """Runs the feature network with noise 0. So, used as a Keras layer, a system acts as its encoder.
 
         Raises:
-          InputError: a network that takes a label or attributes, too.
+          InputError: the network also takes a label or attributes.
         """
         network = self.feature_network
         if asked := conditions_of(network):
-            raise InputError(f"the {network.name} of {self.name} takes a {asked[0]} too; encode and generate take one")
+            raise InputError(f"the {network.name} of {self.name} also takes a {asked[0]}; call encode or generate")
         return network(self.inputs_of(network, [examples], {}), training=training)
 
     def inputs_of(self, network, main, conditions, noise=None):
-        """A network's inputs: `main`, then those that it asks for by name; noise that is not given is 0."""
+        """A network's inputs: `main`, then those that it asks for by name. Noise is 0 if it is not given."""
         names = input_names(network)[len(main) :]
         if NOISE in names and noise is None:
             noise = tf.zeros((tf.shape(main[0])[0], *noise_shape(network, len(main))))
-        # What is not asked for by a name of ours goes to the network's own call, which says that it is missing.
+        # Inputs with names that are not ours are left out; the network's own call reports that they are missing.
         named = {NOISE: noise, **conditions}
         inputs = [*main, *(named[name] for name in names if named.get(name) is not None)]
-        if len(inputs) > 1:  # of which Keras does not take arrays beside tensors
+        if len(inputs) > 1:  # Keras does not accept arrays beside tensors
             inputs = [tf.convert_to_tensor(each) if isinstance(each, np.ndarray) else each for each in inputs]
         return inputs if len(inputs) > 1 else inputs[0]
 
     def reduced(self, images):
-        """Images as D and G have them: where these are smaller than E's, resized by Lanczos' filter, antialiased.
+        """Resizes images to the size of D's and G's, if these are smaller than E's, with an antialiased Lanczos filter.
 
-        The paper's g_X. Float32 [N, H, W, C] in [0, 1] -> the same, perhaps at another size; tensors or arrays.
+        This is the paper's g_X: float32 [N, H, W, C] in [0, 1] -> float32 [N, h, w, C] in [0, 1]. Arrays give arrays,
+        and tensors give tensors.
         """
         if not self.encoder_is_larger:
             return images
@@ -136,7 +137,7 @@ class NetworksByRole(keras.Model):
 
 
 def _preparation(domain):
-    """The preparation that the shape of examples tells; None for images that are not square."""
+    """The preparation that follows from the shape of the examples; None for images that are not square."""
     if domain.name == "points":
         return Preparation(dimensions=domain.shape[0])
     height, width, channels = domain.shape
@@ -144,7 +145,7 @@ def _preparation(domain):
 
 
 def _posterior(posterior):
-    """A posterior that may be given by its name."""
+    """The posterior, which may be given by its name."""
     if isinstance(posterior, str):
         return make_posterior(posterior)
     wanted = ("stochastic", "units", "mean", "sample")
@@ -154,7 +155,7 @@ def _posterior(posterior):
 
 
 def checked_seed(seed) -> int:
-    """A seed as a whole number. Raises InputError for anything that is none, or does not fit into 64 bits."""
+    """`seed` as an int. Raises InputError unless it is a whole number that fits into 64 bits."""
     number = whole_number(seed, "seed")
     if not -(2**63) <= number < 2**63:
         raise InputError(f"seed must fit into 64 bits, found {number}")

@@ -59,18 +59,20 @@ def squared_norm(gradients):
     """Sum of the squares of all entries of an example's gradients, mean over the batch.
 
     Args:
-      gradients: a list of float [N, ...], the gradients in each of D's inputs.
+      gradients: a list of float [N, ...], the gradients with respect to each of D's inputs.
     """
     return _mean(tf.add_n([_sum_example(tf.square(_float(gradient))) for gradient in gradients]))
 
 
 @dataclasses.dataclass(frozen=True)
 class Objective:
-    """What D and those who deceive it minimise.
+    """The losses that D and its opponents minimise.
 
     Attributes:
-      discriminate, deceive: functions of the logits of real and of generated pairs, float [N, 1] each.
-      ratio: function of the same, which gives d deceive / d discriminate by each logit: two float32 [N, 1].
+      discriminate, deceive: D's loss and its opponents', functions of the logits of real and of generated pairs, float
+        [N, 1] each.
+      ratio: function of the same logits. It returns two float32 [N, 1], for the real and the generated logits: the
+        derivative of `deceive` with respect to each logit, divided by that of `discriminate`.
     """
 
     discriminate: Callable
@@ -92,7 +94,7 @@ def _relativistic_ratio(real, generated):
 
 
 def _exp(x):
-    """exp(x) that stays finite: beyond 80 the other factor of a gradient, D's own, is 0 in float32."""
+    """exp(x), clipped to stay finite. Beyond 80, D's own gradient, which this is multiplied with, is 0 in float32."""
     return tf.exp(tf.clip_by_value(x, -80.0, 80.0))
 
 

@@ -17,14 +17,14 @@ class Adam(keras.optimizers.Adam):
     Args:
       learning_rate: a float or a `keras.optimizers.schedules.LearningRateSchedule`.
       beta_1, beta_2: decay rates of the moments.
-      epsilon: added to the root of the second moment, corrected (Kingma and Ba's algorithm 1).
+      epsilon: added to the root of the bias-corrected second moment (Kingma and Ba's algorithm 1).
       l2: coefficient of the weights in the gradient. Gains and biases (rank below 2) are exempt
         (paper, appendix; the released scripts decay biases, with no visible effect).
-      **kwargs: as for `keras.optimizers.Adam`, without amsgrad. Clipping by a global norm takes all players' gradients
-        together.
+      **kwargs: as for `keras.optimizers.Adam`, without amsgrad. Clipping by a global norm takes the norm over the
+        gradients of all players together.
 
     Raises:
-      InputError: amsgrad, which the kernel lacks.
+      InputError: amsgrad is asked for, which the kernel lacks.
     """
 
     def __init__(self, learning_rate=2e-4, beta_1=0.5, beta_2=0.999, epsilon=1e-8, l2=2.5e-5, **kwargs):
@@ -48,7 +48,7 @@ class Adam(keras.optimizers.Adam):
             lr=tf.cast(learning_rate, tf.float32),
             beta1=self.beta_1,
             beta2=self.beta_2,
-            # The kernel adds it before the second moment's correction, the papers after.
+            # The kernel adds epsilon before the second moment's bias correction, the papers after it.
             epsilon=self.epsilon * tf.sqrt(1.0 - beta_2_power),
             grad=gradient,
         )

@@ -1,4 +1,4 @@
-"""A model in use: what its networks, once trained, are asked for."""
+"""A model in use: codes and features of examples, and generated examples, from its networks."""
 
 import numpy as np
 import tensorflow as tf
@@ -22,46 +22,49 @@ from tf_bigan.priors import Implicit
 
 
 class PairModel(NetworksByRole):
-    """Networks, a prior and a posterior: codes and features of examples, and examples of codes.
+    """Networks with a prior and a posterior. They turn examples into codes and features, and codes into examples.
 
     Examples are images, float32 [N, H, W, C] in [0, 1], or points, float32 [N, d], as the networks take them.
 
     Args:
-      networks: role -> `keras.Model`, functional, or Sequential with a `keras.Input`. The encoder takes examples, the
-        generator codes. Inputs called "label", "attributes" and "noise" follow those and are filled by name.
+      networks: role -> `keras.Model`, functional, or Sequential with a `keras.Input`. The encoder's first input is
+        examples, and the generator's is codes. Inputs called "label", "attributes" and "noise" follow these and are
+        filled by name.
       prior: p(z), from `tf_bigan.priors`.
       posterior: how E's output becomes a code, from `tf_bigan.priors`, or its name; None = the prior's own.
-      seed: of everything random.
+      seed: seed of everything random.
 
     Attributes:
-      preparation: a `Preparation`, what happens to examples before `encode` and `features`: what
-        `open_data(..., like=model)` and exported modules do. None for images that are not square.
+      preparation: the `Preparation` of examples for `encode` and `features`. `open_data(..., like=model)` and exported
+        modules apply it. None for images that are not square.
 
     Raises:
-      InputError: networks whose shapes do not fit each other or the prior, or are not known; arguments of another type.
+      InputError: the shapes of networks are not known, or do not fit each other or the prior; or an argument has
+        another type.
     """
 
     def encode(self, examples, batch_size=512, sample=False, seed=0, **conditions):
-        """E(x), as the posterior makes codes of it: float examples [N, ...] -> float32 [N, latent_dim].
+        """The codes that the posterior makes of E(x): float examples [N, ...] -> float32 [N, latent_dim].
 
         Args:
-          examples: in the model's domain, as images in [0, 1].
-          batch_size: examples at a time.
-          sample: draw codes from the posterior, and the encoder's noise if it takes any, from `seed`; else take the
-            posterior's mean, at noise 0. Squashed and linear posteriors have no other code than their mean.
-          seed: of the draws.
+          examples: in the model's domain, for example images in [0, 1].
+          batch_size: examples per batch.
+          sample: True = draw codes from the posterior, and the encoder's noise if it takes any, with `seed`. False =
+            return the posterior's mean, with noise 0. Squashed and linear posteriors have no other code than their
+            mean.
+          seed: seed of the draws.
           **conditions: label=int [N] or attributes=float [N, k], where the encoder takes them. Labels are at least 0;
-            truth values and floats that are whole are labels, too.
+            booleans and floats with whole values are accepted, too.
 
         Raises:
-          InputError: examples of the wrong shape or range, conditions that are missing, of the wrong shape or no labels
-            or attributes, or a system without an encoder.
+          InputError: examples have the wrong shape or range; conditions are missing, invalid or of the wrong shape; or
+            the system has no encoder.
         """
         self._require("encoder", "encode")
         self.domain.check(examples)
         examples = np.asarray(examples)
         draws = Draws(checked_seed(seed), 0, len(examples), GENERATION) if sample else None
-        # Published models with an implicit posterior have drawn their encoder's noise by the posterior's name.
+        # Published models with an implicit posterior drew their encoder's noise under the name "posterior".
         name = "posterior" if isinstance(self.posterior, Implicit) else "encoder/noise"
         noise = _normal(draws, name, len(examples), noise_shape(self.encoder))
         deviation = _normal(draws, "posterior", len(examples), (self.prior.latent_dim,))
@@ -78,16 +81,16 @@ class PairModel(NetworksByRole):
         """A layer's activations in inference mode.
 
         Args:
-          examples: float [N, ...] in the model's domain, as images in [0, 1].
-          layer: "penultimate" (the one before the output: the paper's features), "code" (what `encode`
+          examples: float [N, ...] in the model's domain, for example images in [0, 1].
+          layer: "penultimate" (the layer before the output: the paper's features), "code" (what `encode`
             returns), or a layer's name, as listed by `layer_names`.
-          batch_size: examples at a time.
+          batch_size: examples per batch.
 
         Returns:
           float32 [N, ...].
 
         Raises:
-          InputError: examples of the wrong shape or range, or an unknown layer.
+          InputError: examples have the wrong shape or range, or the layer is unknown.
         """
         function = self.feature_function(layer)
         self.domain.check(examples)
@@ -96,8 +99,8 @@ class PairModel(NetworksByRole):
     def feature_function(self, layer="penultimate"):
         """`features` as a compiled function of one batch: float32 tensor [N, ...] -> float32 [N, ...].
 
-        With a list of layers the function gives a list of theirs, from one pass through the network. A network's noise
-        is 0.
+        For a list of layers, the function returns a list of their activations, from one pass through the network. If
+        the network takes noise, the noise is 0.
         """
         several = isinstance(layer, list | tuple)
         layers = layer if several else [layer]
@@ -107,7 +110,7 @@ class PairModel(NetworksByRole):
         if names not in self._compiled:
             network = self.feature_network
             if asked := conditions_of(network):
-                raise InputError(f"the features of {self.name} depend on a {asked[0]}; encode takes one")
+                raise InputError(f"the features of {self.name} depend on a {asked[0]}, which only encode can take")
             part = feature_model(network, *names)
 
             def features(x):
@@ -131,22 +134,24 @@ class PairModel(NetworksByRole):
 
     @property
     def layer_names(self) -> list[str]:
-        """The layers that `features` can return, from the examples up."""
+        """The names of the layers that `features` can return, from the input to the output."""
         return [layer.name for layer in feature_layers(self.feature_network)]
 
     def generate(self, count=None, seed=0, z=None, batch_size=512, **conditions):
-        """G(z): float32 examples [N, ...] in the model's domain, as images in [0, 1].
+        """G(z): float32 examples [N, ...] in the model's domain, for example images in [0, 1].
+
+        Either `count` or `z` is given.
 
         Args:
-          count: how many to draw from the prior, from `seed`; or
+          count: the number of codes to draw from the prior, with `seed`.
           z: float [N, latent_dim], the codes to decode.
-          seed: the same seed gives the same examples. A generator's noise is drawn from it, too.
-          batch_size: examples at a time.
+          seed: seed of the codes and of the generator's noise. The same seed gives the same examples.
+          batch_size: examples per batch.
           **conditions: label=int [N] or attributes=float [N, k], where the generator takes them, as for `encode`.
 
         Raises:
-          InputError: neither or both of count and z, a count that is no whole number, z of the wrong shape, or
-            conditions that are missing, of the wrong shape or no labels or attributes.
+          InputError: neither or both of count and z are given, count is not a whole number, z has the wrong shape, or
+            conditions are missing, invalid or of the wrong shape.
         """
         self._require("generator", "generate")
         if (count is None) == (z is None):
@@ -168,9 +173,9 @@ class PairModel(NetworksByRole):
         return self._batched("generate", decode, [z, noise, *extra], batch_size)
 
     def reconstruct(self, examples, batch_size=512, sample=False, seed=0, **conditions):
-        """G(E(x)): examples [N, ...] -> float32 of that range, and of that shape unless G's is smaller.
+        """G(E(x)): examples [N, ...] -> float32 in the same range, of the same shape unless G's images are smaller.
 
-        Arguments and errors as of `encode`; a generator's noise is drawn from `seed` whether codes are or not.
+        Arguments and errors are as for `encode`. A generator's noise is drawn with `seed` even if `sample` is False.
         """
         self._require("encoder", "encode")
         self._require("generator", "generate")
@@ -181,15 +186,15 @@ class PairModel(NetworksByRole):
         return self.generate(z=codes, seed=seed, batch_size=batch_size, **_taken(self.generator, conditions))
 
     def _extra_inputs(self, role, count, conditions):
-        """The label and attributes of `count` examples as arrays, of width 0 where the network takes none."""
+        """The label and attributes of `count` examples as arrays. An array has width 0 if the network takes none."""
         network = self.networks[role]
         if unknown := conditions.keys() - set(CONDITIONS):
-            raise InputError(f"unknown condition {sorted(unknown)[0]!r}; there are {' and '.join(CONDITIONS)}")
+            raise InputError(f"unknown condition {sorted(unknown)[0]!r}; the known ones are {' and '.join(CONDITIONS)}")
         taken = asked_inputs(network)
         arrays = []
         for name in CONDITIONS:
             if name in taken and conditions.get(name) is None:
-                raise InputError(f"the {role} of {self.name} takes a {name}; give {name}=, one of each example")
+                raise InputError(f"the {role} of {self.name} takes a {name}; give {name}=, one for each example")
             if name not in taken and name in conditions:
                 raise InputError(f"the {role} of {self.name} takes no {name}")
             if name not in taken:
@@ -207,7 +212,7 @@ class PairModel(NetworksByRole):
         return arrays
 
     def _batched(self, key, function, inputs, batch_size):
-        """`function` of tensors, compiled once a key, over arrays of as many rows, a batch at a time; one array."""
+        """The results of `function`, compiled once per key, on arrays with equally many rows, batch by batch."""
         batch_size = whole_number(batch_size, "batch_size", 1)
         inputs = [np.asarray(each) for each in inputs]
         inputs = [each.astype(np.float32) if np.issubdtype(each.dtype, np.floating) else each for each in inputs]
@@ -222,7 +227,7 @@ class PairModel(NetworksByRole):
 
 
 def _normal(draws, name, count, shape):
-    """Noise: float32 [count, *shape] from N(0, 1); 0 without `draws`; of width 0 without a shape."""
+    """Noise from N(0, 1): float32 [count, *shape]. It is 0 without `draws`, and has width 0 without a shape."""
     if draws is None or shape is None:
         return np.zeros((count, *((0,) if shape is None else shape)), np.float32)
     return draws.normal(name, shape).numpy()

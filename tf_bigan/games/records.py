@@ -8,10 +8,10 @@ import tensorflow as tf
 from tf_bigan.domains import NO_LABEL, checked_attributes, checked_labels, numbers
 from tf_bigan.errors import InputError
 
-# What belongs to an example and what a network may take beside its first inputs, by the names of its inputs.
+# Fields of an example that a network may take beside its first inputs, by the names of these inputs.
 CONDITIONS = ("label", "attributes")
 
-_CALLED = {"image": "x", "images": "x", "points": "x", "labels": "label"}  # as TFDS and others have it
+_CALLED = {"image": "x", "images": "x", "points": "x", "labels": "label"}  # names that TFDS and others use
 _PLURAL = {"label": "labels"}
 
 
@@ -42,17 +42,17 @@ def record_of(batch) -> dict:
 
 
 def checked_condition(name, values, shape=None, needed=True):
-    """A label or attributes of examples as an array: int64 or float32 [N, ...].
+    """The labels or attributes of examples as an array: int64 or float32 [N, ...].
 
     Args:
       name: "label" or "attributes".
-      values: whole numbers or truth values; attributes are any finite numbers or truth values.
-      shape: what a network takes of an example, None in it = any; None = no network takes it. Labels of several entries
-        an example, as one-hot vectors, are any finite numbers.
-      needed: whether each example must have its label, so that -1 (none) is refused.
+      values: for labels, whole numbers or booleans; for attributes, any finite numbers or booleans.
+      shape: the shape that a network takes for each example, with None for any size; None = no network takes it.
+        Labels with several entries per example, such as one-hot vectors, may be any finite numbers.
+      needed: whether each example must have a label, so that -1 (none) is refused.
 
     Raises:
-      InputError: values that are none of these.
+      InputError: the values are none of these.
     """
     if name == "label" and (shape is None or all(size == 1 for size in shape)):
         return checked_labels(values, "labels", 0 if needed else NO_LABEL)
@@ -60,26 +60,24 @@ def checked_condition(name, values, shape=None, needed=True):
 
 
 def as_dataset(x, y, batch_size, shuffle, seed):
-    """What `fit` was given as batches, and a record of arrays to check: of arrays all, else the first batch.
+    """The data that `fit` was given as batches, with a record to check: all examples of arrays, else the first batch.
 
     Args:
       x: an array, a dictionary of arrays, a `tf.data.Dataset`, a distributed one, a generator of batches or a
         `keras.utils.PyDataset`.
-      y: the labels of an array; else None.
-      batch_size: examples a batch of an array.
+      y: the labels, if x is an array; else None.
+      batch_size: examples per batch, if x is an array or a dictionary of arrays.
       shuffle: whether arrays are shuffled in each epoch.
-      seed: of the shuffling.
+      seed: seed of the shuffling.
 
     Returns:
-      (what Keras' `fit` takes, the record to check; None where none can be looked at).
+      (data for Keras' `fit`, a record of arrays to check or None if no batch can be looked at).
 
     Raises:
-      InputError: x is none of these, empty, or has fewer examples than a batch; labels of another length.
+      InputError: x is none of these, is empty or has fewer examples than a batch, or the labels have another length.
     """
     if y is not None and (isinstance(x, dict) or not hasattr(x, "shape")):
-        raise InputError(
-            "labels are given apart only with an array; put them into the batches, or as 'label' beside 'x'"
-        )
+        raise InputError("y can be given only if x is an array; put labels into the batches, or beside 'x' as 'label'")
     if isinstance(x, tf.distribute.DistributedDataset):
         return x, None
     if isinstance(x, keras.utils.PyDataset):
@@ -100,7 +98,7 @@ def as_dataset(x, y, batch_size, shuffle, seed):
 
 
 def _chained(first, rest):
-    """A generator of tuples, as Keras asks for, each of one record."""
+    """Yields tuples of one record each, as Keras requires."""
     for batch in itertools.chain([first], rest):
         yield (record_of(batch),)
 
@@ -117,7 +115,7 @@ def _of_arrays(x, y, batch_size, shuffle, seed):
             numbers(array, _PLURAL.get(name, name))
     counts = {name: len(array) for name, array in arrays.items()}
     if len(set(counts.values())) > 1:
-        raise InputError(f"x, labels and attributes must be as many, found {counts}")
+        raise InputError(f"x, labels and attributes must have the same length, found {counts}")
     if counts["x"] < batch_size:
         raise InputError(f"x has {counts['x']} examples, fewer than a batch of {batch_size}")
     dataset = tf.data.Dataset.from_tensor_slices(arrays)

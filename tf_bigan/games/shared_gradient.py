@@ -1,22 +1,26 @@
 """One backward pass through D for both sides of the game.
 
-Where D treats examples apart, its opponents' gradient at its inputs is D's own times a number for each example: the
-ratio of the two losses' derivatives by its logit. So D's backward pass, rescaled where it leaves D, goes on into E
-and G. Two backward passes give the same to 2e-6. Where logits exceed 80 in size, D's own gradient is 0 in float32, and
-so is what E and G get; the ratio is clipped there and stays finite.
+If D's output for an example does not depend on the other examples, the gradient of its opponents' loss at D's inputs is
+the gradient of D's own loss times one number for each example. This number is the ratio of the derivatives of the two
+losses with respect to the example's logit. So the gradient of D's loss is rescaled at D's inputs and then goes on into
+E and G. Two backward passes give the same result to 2e-6. Where a logit's absolute value exceeds 80, the gradient of
+D's loss is 0 in float32, and so is the gradient that E and G get; there the ratio is clipped to stay finite.
 """
 
 import tensorflow as tf
 
 
 class SharedGradient:
-    """The rescaling at D's inputs. `ratio`, once known, is float32 [N, 1]: opponents' loss by D's, at each logit."""
+    """Rescales gradients at D's inputs by `ratio`, which is set before the backward pass.
+
+    `ratio` is float32 [N, 1]: the derivative of the opponents' loss with respect to each logit over that of D's loss.
+    """
 
     def __init__(self):
         self.ratio = None
 
     def __call__(self, inputs: list) -> list:
-        """Float tensors [N, ...] as they are; their gradients come out multiplied by `ratio`."""
+        """Returns float tensors [N, ...] unchanged; their gradients are multiplied by `ratio`."""
 
         @tf.custom_gradient
         def identity(*inputs):

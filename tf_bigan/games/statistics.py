@@ -12,7 +12,7 @@ from tf_bigan.networks.layers import BatchNorm, tracking_statistics
 
 
 def estimated_norms(networks) -> list[BatchNorm]:
-    """The batch norms of networks whose statistics are estimated, not kept as running averages."""
+    """The batch norms of `networks` whose statistics are estimated after training, not kept as running averages."""
     layers = (layer for network in networks for layer in network._flatten_layers())
     return [layer for layer in layers if isinstance(layer, BatchNorm) and layer.estimated]
 
@@ -21,11 +21,11 @@ def estimate_statistics(game, dataset, steps, networks):
     """Averages batch statistics over `steps` batches; see `Game.estimate_statistics`.
 
     Args:
-      game: whose `run_for_statistics` shows its networks what their statistics are to describe, as those of its terms
-        show theirs.
+      game: its `run_for_statistics` runs its networks on the data that their statistics are to describe, and its terms'
+        `run_for_statistics` run theirs.
       dataset: batches as for `Game.fit`.
-      steps: how many to take, at most.
-      networks: those whose norms are meant. Norms that keep running averages are left as they are.
+      steps: number of batches, at most.
+      networks: the networks whose batch norms are estimated. Those that keep running averages are left as they are.
     """
     norms = estimated_norms(networks)
     for norm in norms:
@@ -37,12 +37,12 @@ def estimate_statistics(game, dataset, steps, networks):
 
 
 def follow_statistics(game, dataset, steps):
-    """Lets running averages follow `steps` batches; see `Game.follow_statistics`."""
+    """Updates running averages on `steps` batches; see `Game.follow_statistics`."""
     _run_on_batches(game, dataset, steps, tracking_statistics)
 
 
 def _run_on_batches(game, dataset, steps, context=contextlib.nullcontext):
-    """Shows a game's networks, and its terms', what their statistics are to describe, within `context` each time."""
+    """Runs a game's and its terms' networks, within `context`, on the data that their statistics are to describe."""
 
     def run(batch, step):
         draws = Draws(game.seed, step, tf.shape(batch["x"])[0], STATISTICS)
@@ -56,13 +56,13 @@ def _run_on_batches(game, dataset, steps, context=contextlib.nullcontext):
     for step, batch in enumerate(itertools.islice(dataset, steps)):
         inputs = game.record(_whole(batch, game.distribute_strategy)), tf.constant(step, tf.int64)
         size = inputs[0]["x"].shape[0]
-        if size not in compiled:  # a function for each size, of which a data set's end may have another
+        if size not in compiled:  # a function for each size: a data set's last batch may be smaller
             compiled[size] = traced_once(run, *inputs)
         compiled[size](*inputs)
 
 
 def _whole(batch, strategy):
-    """A record that may be distributed over replicas as one of this process' tensors."""
+    """The record of a batch, with the parts of this process' replicas put together if it is distributed."""
 
     def whole(value):
         parts = strategy.experimental_local_results(value)

@@ -1,4 +1,4 @@
-"""What a system is: a forward pass with named tensors, losses of those, and terms beside them."""
+"""The base class of systems: a forward pass that gives named tensors, losses computed from them, and added terms."""
 
 from collections.abc import Mapping
 
@@ -14,7 +14,7 @@ from tf_bigan.games.shared_gradient import SharedGradient
 from tf_bigan.games.terms.term import Term
 from tf_bigan.networks.layers import BatchNorm
 
-# Objectives by the names that experiments have for them; None = the system's own.
+# Objectives by their names in experiments; None = the system's own.
 OBJECTIVES = {"paper": None, "relativistic": RELATIVISTIC}
 
 _BATCH_NORMS = (BatchNorm, keras.layers.BatchNormalization)
@@ -23,26 +23,26 @@ _BATCH_NORMS = (BatchNorm, keras.layers.BatchNormalization)
 class System(PairModel):
     """The networks of a game, its forward pass, and its players' losses; `Game` adds the training step.
 
-    Subclasses define `roles`, `players` and `forward`, override `player_losses` where they are not those of two sides
-    with one objective, and declare what they need in the attributes below.
+    Subclasses define `roles`, `players` and `forward`, and declare what they need in the attributes below. They
+    override `player_losses` if the losses are not the two sides of one objective.
     """
 
-    # Networks that the system has, by role.
+    # The roles of the system's networks.
     roles: tuple[str, ...] = ()
-    # Player -> the roles of the networks whose variables it moves.
+    # Player -> the roles of the networks whose variables it trains.
     players: dict[str, tuple[str, ...]] = {}
-    # What D and its opponents minimise; None where there is no D.
+    # The losses of D and its opponents; None if there is no D.
     objective: Objective | None = None
-    # Fields of a record, beside the examples, that training needs. Those that networks take as inputs join them.
+    # Fields of a record, beside the examples, that training needs. The fields that networks take are needed, too.
     needs: tuple[str, ...] = ()
 
-    # D's batch norms take statistics over real and generated pairs together.
+    # Whether D's batch norms compute statistics over real and generated pairs together.
     joint_statistics = False
 
-    # -- what the makers of its networks ask a system
+    # -- attributes that the networks' `make` functions read
     sees_codes = False  # D judges pairs of examples and codes
     zero_encoder = False  # E's output layer starts at 0
-    featured = False  # D's features are what is wanted of the system
+    featured = False  # the system is trained for D's features
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class System(PairModel):
         owned = {role for roles in type(self).players.values() for role in roles}
         if idle := [role for role in networks if role not in owned]:
             raise InputError(
-                f"no player of {type(self).__name__} moves the {idle[0]}; players are {type(self).players}"
+                f"no player of {type(self).__name__} trains the {idle[0]}; players are {type(self).players}"
             )
         super().__init__({**networks, **brought}, prior, posterior, seed, name)
         self.terms = tuple(terms)
@@ -72,8 +72,8 @@ class System(PairModel):
         self.players = {**type(self).players, **{p: roles for term in terms for p, roles in term.players.items()}}
         self._check_terms()
         self._discriminate = self._discriminator_function()
-        # One backward pass through D serves both sides where D treats examples apart and nothing but the objective
-        # reaches E and G through it.
+        # One backward pass through D serves both sides if D's output for an example does not depend on the others and
+        # if no loss except the objective reaches E and G through D.
         apart = self.discriminator is not None and not has_batch_norm(self.discriminator)
         alone = type(self).player_losses is System.player_losses
         self.shares_gradient = apart and alone and not any(term.through_discriminator for term in terms)
@@ -84,20 +84,20 @@ class System(PairModel):
         """One shared forward pass in training mode.
 
         Args:
-          batch: a record: "x", float32 [N, ...] examples; "reduced", the smaller images of D and G, where
-            `encoder_is_larger`; "label" int [N] and "attributes" float32 [N, k] where the data has them.
+          batch: a record: "x", float32 [N, ...] examples; "reduced", the smaller images of D and G, if
+            `encoder_is_larger`; "label" int [N] and "attributes" float32 [N, k] if the data has them.
           z: float32 [N, latent_dim] prior samples.
           draws: the step's `Draws`.
 
         Returns:
-          Named tensors, those that the losses and the terms ask for. `inferred` and `judged` name theirs.
+          Named tensors, at least those that the losses and the terms need. `inferred` and `judged` document theirs.
         """
         raise NotImplementedError
 
     def player_losses(self, tensors) -> dict:
-        """The players' losses, of what `forward` gave: {player: float32 scalar, a mean over the N}.
+        """The players' losses from the tensors of `forward`: {player: float32 scalar, a mean over the N}.
 
-        Here D and one opponent have the two sides of the objective.
+        In this class, D and one opponent minimise the two sides of the objective.
         """
         real, generated = tensors["real"], tensors["generated"]
         (opponent,) = type(self).players.keys() - {"discriminator"}
@@ -107,10 +107,10 @@ class System(PairModel):
         }
 
     def run_for_statistics(self, batch, z, draws) -> dict:
-        """Runs each network in training mode on what its inference statistics are to describe.
+        """Runs each network in training mode on the data that its inference statistics are to describe.
 
-        That is the real data for E and D and the prior for G, whatever they see in training (Donahue et al.'s code).
-        Arguments and returns as of `forward`; the tensors are those of real data.
+        E and D get real data and G gets prior samples, whatever they see in training (as in Donahue et al.'s code).
+        The arguments are as for `forward`, and the returned tensors are those of the real data.
         """
         tensors = self.inferred(batch, draws) if self.encoder is not None else {"x": batch["x"]}
         if self.discriminator is not None:
@@ -119,28 +119,28 @@ class System(PairModel):
         return tensors
 
     def prepare(self, examples):
-        """Sets initial weights that follow from the data; nothing, in most systems.
+        """Sets those initial weights that depend on the data. Most systems have none.
 
-        `train` calls it before the first step of fresh weights; who trains by hand may call it before `fit`.
+        `train` calls it before the first step of fresh weights. Code that calls `fit` itself may call it before.
 
         Args:
-          examples: float32 [N, ...], some hundred training examples.
+          examples: float32 [N, ...], a few hundred training examples.
         """
 
     @classmethod
     def settings(cls, experiment) -> dict:
-        """The arguments of its own that an experiment gives a system."""
+        """The arguments of this system's own constructor, beyond those of `Game`, taken from an experiment."""
         del experiment
         return {}
 
     # -- what the forward passes of systems share
 
     def run(self, role, main, batch, draws):
-        """A network in training mode.
+        """Runs a network in training mode.
 
         Args:
-          role: of the network.
-          main: its first inputs; those that follow, "label", "attributes" and "noise", are filled by name.
+          role: the network's role.
+          main: its first inputs; the inputs after them, "label", "attributes" and "noise", are filled by name.
           batch, draws: as for `forward`.
         """
         return self.networks[role](self._training_inputs(role, main, batch, draws), training=True)
@@ -152,7 +152,7 @@ class System(PairModel):
         return self.inputs_of(network, main, batch, noise)
 
     def infer(self, x, batch, draws):
-        """E on examples, in training mode: {"outputs": float [N, units], "codes": float32 [N, latent_dim]}."""
+        """Runs E in training mode: {"outputs": float [N, units], "codes": float32 [N, latent_dim]}."""
         outputs = self.run("encoder", [x], batch, draws)
         noise = None
         if self.posterior.stochastic:
@@ -160,20 +160,21 @@ class System(PairModel):
         return {"outputs": outputs, "codes": self.posterior.sample(outputs, noise)}
 
     def inferred(self, batch, draws):
-        """As `infer`, of the batch's examples, which are "x" and, at the size of D and G, "reduced"."""
+        """The tensors of `infer` for the batch's examples, with these as "x" and, at the size of D and G, "reduced"."""
         x = batch["x"]
         return {"x": x, "reduced": batch.get("reduced", x), **self.infer(x, batch, draws)}
 
     def judged(self, tensors, batch, z, draws):
-        """`tensors` with D's view of them.
+        """Runs D on the real and the generated pairs.
 
         Args:
-          tensors: "x", "samples", and "reduced" and "codes" where D sees them.
+          tensors: "x", "samples", and "reduced" and "codes" if D sees them.
           batch, z, draws: as for `forward`.
 
         Returns:
-          `tensors` with "z"; D's logits "real" and "generated", float32 [N, 1]; its inputs "real_inputs" and
-          "generated_inputs"; and, where a term needs them, its features "real_features" and "generated_features".
+          `tensors` with the following added: "z"; D's logits "real" and "generated", float32 [N, 1]; its inputs
+          "real_inputs" and "generated_inputs"; and, if a term needs them, its features "real_features" and
+          "generated_features".
         """
         tensors = {"reduced": tensors["x"], "z": z, **tensors}
         pairs = {
@@ -246,7 +247,7 @@ class System(PairModel):
 
 
 def _terms(terms):
-    """The terms that were given, which may be one alone, as a list."""
+    """The given terms as a list; a single term may be given by itself."""
     try:
         found = [terms] if isinstance(terms, Term | str) else list(terms)
     except TypeError:
@@ -258,7 +259,7 @@ def _terms(terms):
 
 
 def _objective(objective):
-    """An objective that may be given by its name; None = the system's own."""
+    """The objective, which may be given by its name; None = the system's own."""
     if isinstance(objective, str):
         if objective not in OBJECTIVES:
             raise InputError(f"unknown objective {objective!r}.{did_you_mean(objective, OBJECTIVES)}")
@@ -269,5 +270,5 @@ def _objective(objective):
 
 
 def has_batch_norm(network: keras.Model) -> bool:
-    """Whether a network has batch norms, so that its output for an example depends on the others of the batch."""
+    """Whether a network has batch norms, so that its output for an example depends on the rest of the batch."""
     return any(isinstance(layer, _BATCH_NORMS) for layer in network._flatten_layers())

@@ -1,4 +1,7 @@
-"""E, G and D of each paper: one file a family, whose `make` gives the networks of an experiment."""
+"""The encoder E, generator G and discriminator D of each paper.
+
+Each family of networks has one file, whose `make` returns functions that make the networks of an experiment.
+"""
 
 from tf_bigan.networks.ali import ALIDiscriminator, ALIEncoder, ALIGenerator
 from tf_bigan.networks.conv import AlexNetDiscriminator, ConvDiscriminator, ConvEncoder, ConvGenerator

@@ -1,4 +1,4 @@
-"""The AlexNet that features are transferred to (Donahue et al. 2017, section 4.3 and their code)."""
+"""The AlexNet classifier to which features are transferred (Donahue et al. 2017, section 4.3 and their code)."""
 
 import keras
 from keras import layers, ops
@@ -9,31 +9,32 @@ from tf_bigan.networks.kernels import Convolution
 from tf_bigan.networks.layers import Network, layer_seed, normal_initializer
 
 CONVOLUTIONS = tuple(name for name, *_ in ALEXNET)
-LAYERS = (*CONVOLUTIONS, "fc6", "fc7", "fc8")  # those with weights, from the images up
+LAYERS = (*CONVOLUTIONS, "fc6", "fc7", "fc8")  # the layers with weights, from input to output
 _POOLED = ("conv1", "conv2", "conv5")
 
 
 @keras.saving.register_keras_serializable("tf_bigan")
 class AlexNet(Network):
-    """Images -> logits of classes: the encoder's convolutions without batch norms, with biases, and three dense layers.
+    """Images -> class logits: the encoder's convolutions, with biases instead of batch norms, and three dense layers.
 
-    Input float32 [N, height, width, channels] in [0, 1]; output float32 [N, classes]. Unlike the encoder, conv1 and the
-    pools are not padded (pools round up, as Caffe's). Leaky rectifiers follow every layer but the last; dropout follows
-    fc6 and fc7. There is no local response normalisation. Layers by name: for each of `LAYERS` "<name>_linear" and
-    "<name>" (after the rectifier; "fc8" is the output), "pool1", "pool2", "pool5".
+    Input float32 [N, height, width, channels] in [0, 1]; output float32 [N, classes]. Unlike in the encoder, conv1 and
+    the pools are not padded; the pools round their output size up, as in Caffe. A leaky rectifier follows every layer
+    except the last, and dropout follows fc6 and fc7. There is no local response normalisation. Layer names: for each
+    name in `LAYERS`, "<name>_linear" and "<name>" (after the rectifier; "fc8" is the output); "pool1", "pool2",
+    "pool5".
 
     Args:
-      image_shape: (height, width, channels); the paper's is (227, 227, 3).
-      classes: how many.
-      width: 64 = the paper's channels, as the encoder's.
-      units: of fc6 and fc7; the paper's are 4096.
-      dropout: rate behind fc6 and fc7.
-      l2: weight decay: l2 / 2 times the squared weights of every layer joins the loss.
-      seed: of initial weights, N(0, 0.02^2), and dropout.
+      image_shape: (height, width, channels); the paper uses (227, 227, 3).
+      classes: number of classes.
+      width: 64 = the paper's channels, as in the encoder.
+      units: units of fc6 and of fc7; the paper uses 4096.
+      dropout: dropout rate after fc6 and fc7.
+      l2: weight decay: l2 / 2 times the sum of every layer's squared weights is added to the loss.
+      seed: seed of the initial weights, which are drawn from N(0, 0.02^2), and of dropout.
       dtype: a dtype policy or its name; None = Keras' global policy.
 
     Raises:
-      InputError: images smaller than 39x39, of which the convolutions and pools leave nothing.
+      InputError: images are smaller than 39x39, so that the convolutions and pools would leave no output.
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class AlexNet(Network):
     ):
         policy = keras.dtype_policies.get(dtype)
         if min(image_shape[:2]) < 39:
-            raise InputError(f"AlexNet takes images from 39x39 on, not {image_shape[0]}x{image_shape[1]}")
+            raise InputError(f"AlexNet takes images of at least 39x39, not {image_shape[0]}x{image_shape[1]}")
 
         def settings(layer):
             return {
@@ -81,10 +82,10 @@ class AlexNet(Network):
 
 @keras.saving.register_keras_serializable("tf_bigan")
 class CeilMaxPool(layers.Layer):
-    """3x3 max pool of stride 2 without padding, whose last window may reach over the border, as Caffe's."""
+    """3x3 max pooling with stride 2 and no padding, whose last window may reach beyond the border, as in Caffe."""
 
     def call(self, x):
-        # A window starts at every even place that leaves one more pixel than the last window has covered.
+        # Caffe rounds the output size up, so an axis on which windows would leave out the last pixel gets one more.
         edges = [[0, 0], *([0, (size - 3) % 2] for size in x.shape[1:3]), [0, 0]]
         return ops.max_pool(ops.pad(x, edges, constant_values=float("-inf")), 3, 2, padding="valid")
 

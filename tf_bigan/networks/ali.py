@@ -1,11 +1,11 @@
 """The convolutional networks of Dumoulin et al. 2017 (ALI), appendix A. `ali_architectures.py` has their layers.
 
-No convolution is padded. E's output is a mean and the logarithm of a standard deviation for each dimension of the code.
-The output bias of the decoder, here G, is one for each pixel and channel. D has three parts: D(x) of images, D(z) of
-codes, and a joint part of their concatenated features. Weights start from N(0, 0.01^2), biases from 0.
+No convolution is padded. E outputs a mean and the logarithm of a standard deviation for each dimension of the code. G,
+the paper's decoder, has an output bias for each pixel and channel. D has three parts: D(x) for images, D(z) for codes,
+and a joint part for the concatenated features of both. Weights are initialised from N(0, 0.01^2), biases with 0.
 
-Kernels have the layout of Keras' layers, (rows, columns, channels in, channels out), those of transposed convolutions
-(rows, columns, channels out, channels in). `Maxout` says how its channels are ordered.
+Kernels have the shapes that Keras' layers use: (rows, columns, channels in, channels out) for convolutions and (rows,
+columns, channels out, channels in) for transposed convolutions. `Maxout` documents the order of its channels.
 """
 
 import keras
@@ -27,23 +27,24 @@ class ALIEncoder(Network):
     """E: images -> the parameters of q(z | x).
 
     Input "images", float32 [N, edge, edge, channels] in [0, 1]. Output float32 [N, 2 * latent_dim]: latent_dim means,
-    then as many logarithms of standard deviations. Layers by name: for each n from 1 "conv<n>_linear" (the
-    convolution), "conv<n>_norm" and "conv<n>" (after the rectifier); "outputs".
+    then as many logarithms of standard deviations. Layer names: for each n from 1, "conv<n>_linear" (the convolution),
+    "conv<n>_norm" (its batch norm) and "conv<n>" (after the rectifier); "outputs".
 
     Args:
       image_shape: (height, width, channels).
       latent_dim: dimensions of the code; None = the paper's.
       architecture: a name in `ARCHITECTURES`.
-      width: channels of the first convolution, which scale those of all others; 0 = the paper's.
-      gaussian: whether there are log standard deviations; without, the output is float32 [N, latent_dim].
-      zero_output: start the output layer at 0.
-      stddev: of the initial weights; 0 = the paper's 0.01.
-      sync_batch_norm: batch statistics over all replicas.
-      seed: of the initial weights.
-      dtype: a dtype policy or its name; None = Keras' global policy. The output layer is float32 in any case.
+      width: channels of the first convolution; the channels of all other layers scale with it. 0 = the paper's.
+      gaussian: whether E outputs log standard deviations; if not, the output is float32 [N, latent_dim].
+      zero_output: initialise the output layer with zeros.
+      stddev: standard deviation of the initial weights; 0 = the paper's 0.01.
+      sync_batch_norm: compute batch statistics over all replicas.
+      seed: seed of the initial weights.
+      dtype: a dtype policy or its name; None = Keras' global policy. The output layer is always float32.
 
     Raises:
-      InputError: an unknown architecture, images of another size than its, or a width that does not scale.
+      InputError: the architecture is unknown, the images do not have the size that it takes, or the width does not give
+        every layer a whole number of channels.
     """
 
     def __init__(
@@ -81,9 +82,9 @@ class ALIEncoder(Network):
 class ALIGenerator(Network):
     """G, the paper's decoder: codes -> images.
 
-    Input "z", float32 [N, latent_dim]; output float32 [N, edge, edge, channels] in [0, 1]. Layers by name: for each n
-    from 1 "deconv<n>_linear", "deconv<n>_norm" and "deconv<n>" (after the rectifier); "outputs_linear", "outputs" (with
-    its bias), "images". Arguments as for `ALIEncoder`.
+    Input "z", float32 [N, latent_dim]; output float32 [N, edge, edge, channels] in [0, 1]. Layer names: for each n from
+    1, "deconv<n>_linear", "deconv<n>_norm" and "deconv<n>" (after the rectifier); "outputs_linear", "outputs" (after
+    the bias), "images" (after the sigmoid). Arguments as for `ALIEncoder`.
     """
 
     def __init__(
@@ -106,7 +107,7 @@ class ALIGenerator(Network):
             h = build.deconvolution(h, row, f"deconv{n}")
             h = build.rectifier(build.norm(h, f"deconv{n}"), f"deconv{n}")
         h = build.deconvolution(h, (1, 1, image_shape[-1]), "outputs", scaled=False)
-        # In float32: log-odds of dark and bright pixels are large, and half precision would round them coarsely.
+        # The bias is float32, as half precision rounds the large log-odds of dark and bright pixels coarsely.
         h = OutputBias(name="outputs", dtype="float32")(h)
         images = layers.Activation("sigmoid", name="images", dtype="float32")(h)
         super().__init__(z, images, latent_dim=latent_dim)
@@ -125,20 +126,24 @@ class ALIDiscriminator(Network):
     """D: (images, codes) -> the logit that the pair is (x, E(x)) rather than (G(z), z).
 
     Inputs "images", float32 [N, edge, edge, channels] in [0, 1], and "z", float32 [N, latent_dim]; output float32
-    [N, 1]. With latent_dim = 0 it judges images alone: it takes them as its only input, and the joint part takes D(x)'s
-    features alone. Layers by name: for each n from 1 "x_conv<n>", "z_conv<n>" and "joint<n>" (after the rectifier or
-    the maximum), and of each, as of "x_conv1", "x_conv1_dropout" (its inputs after dropout), "x_conv1_linear" (the
-    convolution) and, where it has one, "x_conv1_norm"; "joint_inputs" (D(x)'s features, then D(z)'s); "outputs".
+    [N, 1]. With latent_dim = 0, D judges images alone: "images" is the only input, and the joint part receives only the
+    features of D(x).
 
-    Dropout draws its masks from `tf_bigan.draws`, so that a call in training mode must be made within a step. The batch
-    norms take the statistics of the whole batch that they are given: the paper gives D real and generated pairs in one.
+    Layer names: for each n from 1, "x_conv<n>", "z_conv<n>" and "joint<n>" (after the rectifier or maxout). With the
+    same prefix, for example "x_conv1", there are "x_conv1_dropout" (its inputs after dropout), "x_conv1_linear" (the
+    convolution) and, where it has a batch norm, "x_conv1_norm". Also "joint_inputs" (D(x)'s features, then D(z)'s) and
+    "outputs".
+
+    Dropout draws its masks from `tf_bigan.draws`, so D can be called in training mode only within a step. The batch
+    norms compute statistics over the whole batch of a call: the paper passes real and generated pairs in one call.
 
     Args:
-      dropout: True = where the paper's tables mean it: on the inputs of all layers, at one rate for the first layers of
-        D(x) and D(z) and at another for the rest. "as_coded" = where the authors' code has it, which for CIFAR-10
-        leaves out the inputs of D(x)'s third and fourth layers and drops the third's outputs. False = nowhere.
+      dropout: True = as the paper's tables intend it: on the inputs of all layers, with one rate for the first layers
+        of D(x) and D(z) and another rate for the rest. "as_coded" = as in the authors' code. For CIFAR-10 this code has
+        no dropout on the inputs of D(x)'s third and fourth layers, but has dropout on the third layer's outputs.
+        False = no dropout.
 
-    The others are as for `ALIEncoder`.
+    The other arguments are as for `ALIEncoder`.
     """
 
     def __init__(
@@ -229,7 +234,7 @@ class _Builder:
         return TransposedConvolution(channels, kernel, stride, use_bias=False, **self._settings(name))(h)
 
     def outputs(self, h, units, zero=False):
-        """The last layer, of a map of one pixel: float32 [N, units]."""
+        """The output layer, applied to a map of one pixel: float32 [N, units]."""
         h = Convolution(units, 1, **self._settings("outputs", zero, "float32"))(h)
         return layers.Flatten(name="outputs", dtype="float32")(h)
 
@@ -248,7 +253,7 @@ class _Builder:
         return layers.LeakyReLU(self.table.slope, name=name, dtype=self.policy)(h)
 
     def activation(self, h, name):
-        """D's."""
+        """The activation of D's layers: maxout or a leaky rectifier."""
         if self.table.pieces:
             return Maxout(self.table.pieces, name=name, dtype=self.policy)(h)
         return self.rectifier(h, name)

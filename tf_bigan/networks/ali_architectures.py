@@ -1,6 +1,6 @@
 """The layers of the networks of Dumoulin et al. 2017 (ALI), appendix A: one table for each data set.
 
-Where paper and code differ, the tables follow the code, but for CIFAR-10's dropout.
+Where the paper and its code differ, the tables follow the code, except for CIFAR-10's dropout.
 """
 
 import math
@@ -11,22 +11,23 @@ class Architecture(NamedTuple):
     """The layers of a data set's networks, each as (kernel, stride, channels).
 
     Attributes:
-      edge: of the images, in pixels.
+      edge: edge of the images, in pixels.
       latent_dim: dimensions of the code.
-      slope: of the leaky rectifiers.
-      encoder: E's convolutions, each followed by a batch norm and a leaky rectifier. The output layer comes after them:
-        1x1, with a bias.
-      generator: G's transposed convolutions, followed by the same. The output layer comes after them: 1x1, then a bias
-        for each pixel and channel and a sigmoid.
+      slope: slope of the leaky rectifiers for negative inputs.
+      encoder: E's convolutions, each followed by a batch norm and a leaky rectifier. The output layer follows them: a
+        1x1 convolution with a bias.
+      generator: G's transposed convolutions, each followed by a batch norm and a leaky rectifier. The output layer
+        follows them: a 1x1 transposed convolution, then a bias for each pixel and channel, then a sigmoid.
       images: D(x)'s convolutions.
-      codes: D(z)'s.
-      joint: the joint part's, with biases. The output layer comes after them: 1x1, one channel, with a bias.
-      pieces: of D's maxout units, whose channels are counted before the maximum; 0 = leaky rectifiers.
-      normed: whether D(x)'s convolutions after the first have a batch norm; those that have none have a bias.
+      codes: D(z)'s convolutions.
+      joint: the joint part's convolutions, with biases. The output layer follows them: a 1x1 convolution with one
+        channel and a bias.
+      pieces: pieces of D's maxout units; 0 = leaky rectifiers. The tables give the channels before the maximum.
+      normed: whether D(x)'s convolutions after the first have a batch norm. A convolution without one has a bias.
       code_bias: whether D(z)'s convolutions have biases.
-      dropout: rates on the inputs of the first layers of D(x) and D(z), and of all others of D.
-      as_coded: the rates on the inputs and on the outputs (before maxout) of D(x)'s layers, where the authors' code has
-        others; else None.
+      dropout: two rates: on the inputs of the first layers of D(x) and D(z), and on the inputs of D's other layers.
+      as_coded: the rates on the inputs and on the outputs (before maxout) of D(x)'s layers in the authors' code, if
+        they differ from the paper's; else None.
     """
 
     edge: int
@@ -45,12 +46,12 @@ class Architecture(NamedTuple):
 
     @property
     def width(self) -> int:
-        """The channels of E's first convolution, which those of all layers are scaled by."""
+        """The channels of E's first convolution in the paper; other widths scale all layers in proportion."""
         return self.encoder[0][2]
 
     @property
     def width_unit(self) -> int:
-        """The smallest width, of which all others are multiples: those that leave every layer whole channels."""
+        """The smallest width that gives every layer a whole number of channels; all such widths are multiples of it."""
         channels = [row[2] for row in self.encoder + self.generator]
         channels += [row[2] // (self.pieces or 1) for row in self.images + self.codes + self.joint]
         return self.width // math.gcd(self.width, *channels)
@@ -69,7 +70,7 @@ ARCHITECTURES = {
         pieces=2,
         normed=False,
         dropout=(0.2, 0.5),
-        # An index of the code counts in threes, as for layers with batch norms, and so leaves out two inputs.
+        # The authors' code counts layers in threes, as if these had batch norms, and so skips the inputs of two.
         as_coded=((0.2, 0.5, 0.0, 0.0, 0.5), (0.0, 0.0, 0.5, 0.0, 0.0)),
     ),
     "ali_svhn": Architecture(

@@ -1,8 +1,9 @@
 """The convolutional networks of Donahue et al. 2017, section 4.2 and appendix C (ImageNet).
 
-E is an AlexNet up to conv5 with batch norm, padded as the authors' code pads it; G and D are DCGAN's, with z fed to
-their hidden layers too. No convolution has a bias; the batch norms have gain and bias. Inside, images lie in [-1, 1].
-Every convolution and pool is aligned with the authors' code to the pixel, so that their weights give their outputs.
+E is AlexNet up to conv5 with batch norms, padded as in the authors' code. G and D are DCGAN's networks, with z fed to
+their hidden layers too. No convolution has a bias; the batch norms have a gain and a bias. E and D rescale images to
+[-1, 1]. Every convolution and pool is aligned with the authors' code to the pixel, so that the authors' weights give
+the authors' outputs.
 """
 
 import keras
@@ -13,7 +14,7 @@ from tf_bigan.networks.kernels import Convolution, TransposedConvolution
 from tf_bigan.networks.layers import BatchNorm, Network, normal_initializer, settings_of
 
 SLOPE = 0.2  # of the leaky rectifiers in D and E
-STDDEV = 0.02  # of the initial weights; of z's, STDDEV times the kernel's area
+STDDEV = 0.02  # of the initial weights; those that add z to hidden layers have STDDEV times the kernel's area
 KERNEL = 5  # edge of G's and D's kernels
 WIDTH = 64  # the paper's; other widths scale every layer
 
@@ -32,21 +33,21 @@ POOLED = ("conv1", "conv2")  # each followed by a 3x3 max pool of stride 2
 class ConvEncoder(Network):
     """E: images -> the raw outputs a that a posterior turns into codes.
 
-    Input float32 [N, height, width, channels] in [0, 1]; output float [N, latent_dim]. Layers by name: for each n of
-    1 ... 5 "conv<n>_linear" (the convolution), "conv<n>_norm" (its batch norm, which conv1 has not) and "conv<n>"
-    (after the rectifier); "pool1", "pool2", "outputs".
+    Input float32 [N, height, width, channels] in [0, 1]; output float [N, latent_dim]. Layer names: for each n in
+    1 ... 5, "conv<n>_linear" (the convolution), "conv<n>_norm" (its batch norm; conv1 has none) and "conv<n>" (after
+    the rectifier); "pool1", "pool2", "outputs".
 
     Args:
-      image_shape: (height, width, channels); the paper's are (64, 64, 3) and (112, 112, 3).
-      latent_dim: outputs: the dimensions of the code, twice as many for a Gaussian posterior.
-      width: 64 = the paper's channels; others scale them all.
-      zero_output: start the output layer at 0 (the latent regressors) rather than at N(0, 0.02^2).
-      sync_batch_norm: batch statistics over all replicas.
-      seed: of the initial weights.
+      image_shape: (height, width, channels); the paper uses (64, 64, 3) and (112, 112, 3).
+      latent_dim: number of outputs: the dimensions of the code, or twice as many for a Gaussian posterior.
+      width: 64 = the paper's channels; another width scales the channels of all layers.
+      zero_output: initialise the output layer with zeros (for the latent regressors) rather than from N(0, 0.02^2).
+      sync_batch_norm: compute batch statistics over all replicas.
+      seed: seed of the initial weights.
       dtype: a dtype policy or its name; None = Keras' global policy.
 
     Raises:
-      InputError: images smaller than 16x16, or a width that does not scale.
+      InputError: images are smaller than 16x16, or the width is not a multiple of 4.
     """
 
     def __init__(
@@ -75,7 +76,7 @@ class ConvEncoder(Network):
 class AlexNetDiscriminator(Network):
     """D of a plain GAN with E's architecture, the paper's baseline "D": images -> logits, float32 [N, 1].
 
-    Layers by name and arguments as for `ConvEncoder`. The output layer starts at 0.
+    Layer names and arguments as for `ConvEncoder`. The output layer is initialised with zeros.
     """
 
     def __init__(
@@ -104,13 +105,13 @@ class ConvGenerator(Network):
     Input float32 [N, latent_dim]; output float [N, height, width, channels] in [0, 1].
 
     Args:
-      image_shape: (edge, edge, channels); the edge a multiple of 16.
-      skip: feed z to every hidden layer. The authors' code does, the paper is silent.
+      image_shape: (edge, edge, channels), with an edge that is a multiple of 16.
+      skip: feed z to every hidden layer. The authors' code does so; the paper does not say.
 
-    The others are as for `ConvEncoder`.
+    The other arguments are as for `ConvEncoder`.
 
     Raises:
-      InputError: another image shape.
+      InputError: the image shape is another.
     """
 
     def __init__(
@@ -128,7 +129,7 @@ class ConvGenerator(Network):
         edge = _edge(image_shape) // 16
         z = keras.Input((latent_dim,), name="z")
         h = _linear(edge * edge * 8 * width, "fc_linear", name, seed, policy)(z)
-        # One statistic a unit, as the authors' code: before the units become a map.
+        # As in the authors' code, the norm precedes the reshaping, so that each unit has statistics of its own.
         h = BatchNorm(affine=True, synchronized=sync_batch_norm, name="fc_norm", dtype=policy)(h)
         h = layers.ReLU(name="fc", dtype=policy)(h)
         h = layers.Reshape((edge, edge, 8 * width), name="fc_map", dtype=policy)(h)
@@ -152,8 +153,8 @@ class ConvDiscriminator(Network):
     """D: (images, codes) -> the logit that the pair is (x, E(x)) rather than (G(z), z).
 
     Inputs float32 [N, edge, edge, channels] in [0, 1] and float32 [N, latent_dim]; output float32 [N, 1]. With
-    latent_dim = 0 it judges images alone, and takes them as its only input. Layers by name: for each n of 1 ... 4
-    "conv<n>_linear" and "conv<n>" (after the rectifier), "outputs". Arguments as for `ConvGenerator`.
+    latent_dim = 0, D judges images alone and takes them as its only input. Layer names: for each n in 1 ... 4,
+    "conv<n>_linear" and "conv<n>" (after the rectifier); "outputs". Arguments as for `ConvGenerator`.
     """
 
     def __init__(
@@ -189,9 +190,9 @@ class ConvDiscriminator(Network):
 
 @keras.saving.register_keras_serializable("tf_bigan")
 class PaddedMaxPool(layers.Layer):
-    """3x3 max pool of stride 2 over maps padded by one on every side; the padding never wins.
+    """3x3 max pooling with stride 2 over maps padded by one pixel on every side. The padding is never the maximum.
 
-    Padding "same" of a Keras pool lies a pixel elsewhere, and zeros would win over negative activations.
+    Keras' padding "same" would place the windows one pixel off, and zeros would win over negative activations.
     """
 
     def call(self, x):
@@ -200,9 +201,11 @@ class PaddedMaxPool(layers.Layer):
 
 
 def _alexnet(image_shape, width, sync_batch_norm, seed, policy, network):
-    """(input images, conv5 flattened)."""
+    """Returns (the input images, the flattened output of conv5)."""
     if min(image_shape[:2]) < 16:
-        raise InputError(f"the convolutional encoder takes images from 16x16 on, not {image_shape[0]}x{image_shape[1]}")
+        raise InputError(
+            f"the convolutional encoder takes images of at least 16x16, not {image_shape[0]}x{image_shape[1]}"
+        )
     if width % 4:
         raise InputError(f"width must be a multiple of 4 for the convolutional networks, found {width}")
     images = keras.Input(image_shape, name="images")
@@ -227,7 +230,7 @@ def _edge(image_shape):
 
 
 def _convolution(h, channels, kernel, stride, padding, groups, name, network, seed, policy):
-    # Keras' "same" pads strided convolutions by a pixel less in front.
+    # The padding is explicit: Keras' "same" pads strided convolutions with one pixel less in front.
     return Convolution(
         channels,
         kernel,
@@ -242,8 +245,8 @@ def _convolution(h, channels, kernel, stride, padding, groups, name, network, se
 
 
 def _deconvolution(h, channels, name, network, seed, policy):
-    """Doubles the edge: the gradient of a 5x5 convolution of stride 2, padded by 2 on every side."""
-    # Keras' "same" drops a pixel less in front.
+    """Doubles the edge: the gradient of a 5x5 convolution with stride 2, padded by 2 on every side."""
+    # The trim is explicit: Keras' "same" drops one pixel less in front.
     return TransposedConvolution(
         channels,
         KERNEL,
@@ -286,7 +289,7 @@ def make(experiment, dtype, system) -> dict:
       experiment: an `Experiment` whose sizes are all set.
       dtype: the networks' dtype policy.
       system: the game's class, with `sees_codes` (D sees codes, too), `zero_encoder` (E's output layer starts at 0) and
-        `featured` (D's features are what is wanted of it, so that it has E's architecture).
+        `featured` (the system is trained for D's features, so D has E's architecture).
     """
     shape, codes, units, shared = settings_of(experiment, dtype)
 

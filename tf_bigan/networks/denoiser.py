@@ -5,21 +5,21 @@ from keras import layers
 
 from tf_bigan.networks.layers import BatchNorm, Network, normal_initializer
 
-STDDEV = 0.02  # of the initial weights; the paper does not say, DCGAN's
+STDDEV = 0.02  # of the initial weights: DCGAN's, as the paper gives none
 
 
 @keras.saving.register_keras_serializable("tf_bigan")
 class Denoiser(Network):
-    """Corrupted features -> features: fully connected, rectified, batch-normalised in all layers but the output.
+    """Corrupted features -> features, through dense layers. Each hidden layer has a batch norm and a rectifier.
 
-    Input float [N, features]; output float32 [N, features]. Layers by name: "h1" ... (after their rectifiers),
+    Input float [N, features]; output float32 [N, features]. Layer names: "h1", "h2", ... (after the rectifiers),
     "outputs".
 
     Args:
-      features: how many.
-      depth: hidden layers; the paper's ImageNet denoiser has 10.
-      width: units in each; the paper's has 2048, and at least as many as features are advised.
-      seed: of the initial weights.
+      features: number of features.
+      depth: number of hidden layers; the paper's ImageNet denoiser has 10.
+      width: units in each hidden layer; the paper's denoiser has 2048. At least as many units as features are advised.
+      seed: seed of the initial weights.
       dtype: a dtype policy or its name; None = Keras' global policy.
     """
 

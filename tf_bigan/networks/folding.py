@@ -1,4 +1,4 @@
-"""Batch norms folded into the layers before them: the same function in inference mode, at less cost."""
+"""Folds batch norms into the layers before them: inference gives the same results at a lower cost."""
 
 import keras
 
@@ -8,13 +8,14 @@ from tf_bigan.networks.layers import BatchNorm
 def fold_batch_norms(network: keras.Model) -> keras.Model:
     """A copy of `network` in inference mode, its batch norms folded away where the graph allows.
 
-    A convolution or dense layer without activation whose output goes to a batch norm alone takes over the norm's
-    place and name: kernel W g / s, bias (b - m) g / s + beta, from the layer's W and b and the norm's mean m, standard
-    deviation s (with epsilon under the root), gain g and bias beta (Donahue et al.'s transfer, in their code). The
-    layer's own name is gone, as are the values before the norm. Other norms stay.
+    A norm is folded if its input is the output of a convolution or dense layer that has no activation and feeds nothing
+    else. This layer then takes over the norm's place and name. Its kernel becomes W g / s and its bias
+    (b - m) g / s + beta. Here W and b are the layer's kernel and bias, and m, s, g and beta are the norm's mean,
+    standard deviation (with epsilon under the root), gain and bias (Donahue et al.'s transfer, in their code). The copy
+    has neither the layer's own name nor the values before the norm. Other norms stay.
 
     Args:
-      network: a functional Keras model; another is returned as it is.
+      network: a functional Keras model; any other model is returned unchanged.
     """
     if not isinstance(network, keras.Sequential | keras.src.models.functional.Functional):
         return network
@@ -40,10 +41,10 @@ def fold_batch_norms(network: keras.Model) -> keras.Model:
 
 
 def _folds(network):
-    """Name of a layer -> the batch norm that it takes in."""
+    """{name of a layer: the batch norm that is folded into it}."""
     readers = {}
     for layer in network.layers:
-        for node in layer._inbound_nodes:  # `layer.input` is the first call's alone
+        for node in layer._inbound_nodes:  # `layer.input` is only the input of the first call
             for tensor in node.input_tensors:
                 readers.setdefault(id(tensor), []).append(layer)
     outputs = {id(tensor) for tensor in network.outputs}
@@ -58,14 +59,14 @@ def _folds(network):
 
 
 def _once(layer):
-    """Whether the layer stands in one place only."""
+    """Whether the layer is called only once."""
     return len(layer._inbound_nodes) == 1
 
 
 def _folded(layer, norm):
-    """[kernel, bias] of `layer` with `norm` in it."""
+    """[kernel, bias] of `layer` with `norm` folded in."""
     scale = norm.inverse_stdev * (norm.gain if norm.affine else 1.0)
     bias = ((layer.bias if layer.use_bias else 0.0) - norm.mean) * scale + (norm.bias if norm.affine else 0.0)
-    # The kernel's axis of output channels is its last, but one for transposed convolutions.
+    # The output channels are the kernel's last axis, except in transposed convolutions: there, the axis before it.
     along = scale[:, None] if isinstance(layer, keras.layers.Conv2DTranspose) else scale
     return [keras.ops.convert_to_numpy(layer.kernel * along), keras.ops.convert_to_numpy(bias)]

@@ -1,4 +1,4 @@
-"""What the network families share."""
+"""Layers and helpers that the families of networks share."""
 
 import contextlib
 import inspect
@@ -16,10 +16,10 @@ _tracking = threading.local()
 
 @contextlib.contextmanager
 def tracking_statistics():
-    """While this lasts, in this thread, batch norms with a momentum update their running statistics in training mode.
+    """Within this context, in this thread, batch norms with a momentum update their statistics in training mode.
 
-    A training step enters it around the calls that belong to the step's own forward pass, and leaves it for any further
-    calls (of a penalty, say), so that these do not move the statistics.
+    A training step makes the calls of its own forward pass within this context, and any further calls (for example
+    those of a gradient penalty) outside of it, so that these do not change the running statistics.
     """
     before = getattr(_tracking, "active", False)
     _tracking.active = True
@@ -30,13 +30,13 @@ def tracking_statistics():
 
 
 def settings_of(experiment, dtype) -> tuple:
-    """What the networks of all families take from an experiment whose sizes are all set.
+    """The arguments that the networks of every family take from an experiment whose sizes are all set.
 
-    Returns:
+    Returns a tuple of:
       The shape of D's and G's examples: (height, width, channels) of images, (dimensions,) of points.
       The dimensions of the code.
-      How many outputs E has: one for each of them, or two if they are a Gaussian's means and log standard deviations.
-      The arguments that all networks have in common.
+      The number of E's outputs: one per dimension of the code, or two (mean and log standard deviation) for a Gaussian.
+      The keyword arguments that all networks have in common.
     """
     gaussian = experiment.posterior == "gaussian"
     shared = {
@@ -49,31 +49,32 @@ def settings_of(experiment, dtype) -> tuple:
 
 
 def normal_initializer(stddev: float, seed: int, name: str) -> keras.initializers.Initializer:
-    """N(0, stddev^2), drawn from (seed, name) alone: no two layers of a network share their values."""
+    """N(0, stddev^2), drawn from (seed, name) alone, so that no two layers of a network have the same values."""
     return keras.initializers.RandomNormal(0.0, stddev, seed=layer_seed(seed, name))
 
 
 def layer_seed(seed: int, name: str) -> int:
-    """The seed of a layer called `name`, of the network's: no two layers draw alike."""
+    """The seed of the layer called `name`, from the network's seed, so that no two layers draw the same numbers."""
     return zlib.crc32(f"{seed}/{name}".encode())
 
 
 class Network(keras.Model):
-    """A functional model that the arguments it was made with describe: `get_config` returns them, defaults included.
+    """A functional model whose config is the arguments of its constructor, defaults included.
 
     Args:
-      inputs, outputs: as of `keras.Model`.
-      **resolved: values of arguments of the subclass that stood for others, as None for the paper's.
+      inputs, outputs: as for `keras.Model`.
+      **resolved: the actual values of the subclass's arguments that were given as placeholders, such as None for the
+        paper's value.
     """
 
     def __new__(cls, *args, **kwargs):
         network = super().__new__(cls, *args, **kwargs)
-        # Partial: Keras also calls this without arguments, and throws away what it gets.
+        # `bind_partial`, as Keras also calls this method without arguments; it discards the result.
         given = inspect.signature(cls.__init__).bind_partial(network, *args, **kwargs)
         given.apply_defaults()
         arguments = dict(given.arguments)
         del arguments["self"]
-        object.__setattr__(network, "_arguments", arguments)  # Keras' own wants its constructor to have run
+        object.__setattr__(network, "_arguments", arguments)  # Keras' __setattr__ requires that __init__ has run
         return network
 
     def __init__(self, inputs, outputs, **resolved):
@@ -88,24 +89,24 @@ class Network(keras.Model):
 
 @keras.saving.register_keras_serializable("tf_bigan")
 class BatchNorm(keras.layers.Layer):
-    """Batch normalisation whose inference statistics are estimated after training or, with a momentum, tracked in it.
+    """Batch normalisation with inference statistics that are estimated after training or, with a momentum, tracked.
 
-    In training mode it normalises with the batch's mean and biased variance, over all axes but the last,
-    and gradients flow through both. In inference mode it uses statistics of its own:
+    In training mode it normalises with the batch's mean and biased variance, over all axes except the last,
+    and gradients flow through both. In inference mode it uses stored statistics:
 
-    * Without a momentum, `mean` and `variance`. They are the equal-weight averages, over the training-mode calls made
-      while `estimating` is true, of the batch mean and the unbiased batch variance (the "deploy" pass of Donahue et
-      al.'s code). Until then they are 0 and 1.
-    * With a momentum m, `mean` and `stdev`, which start at 0 and 1. Each training-mode call within
-      `tracking_statistics()` replaces them by m times themselves plus 1 - m times the batch's mean and its
+    * Without a momentum, these are `mean` and `variance`: the equal-weight averages of the batch mean and of the
+      unbiased batch variance over the training-mode calls made while `estimating` is true (the "deploy" pass of Donahue
+      et al.'s code). Before any such call they are 0 and 1.
+    * With a momentum m, these are the running averages `mean` and `stdev`, which start at 0 and 1. Each training-mode
+      call within `tracking_statistics()` multiplies them by m and adds 1 - m times the batch's mean and its
       sqrt(biased variance + epsilon), averaged over replicas (Dumoulin et al.'s code, with m = 0.95).
 
     Statistics, gain and bias are float32 whatever the layer's precision.
 
     Args:
-      affine: whether a learned gain (init 1) and bias (init 0) follow.
+      affine: whether a learned gain (init 1) and bias (init 0) follow the normalisation.
       epsilon: added to the variance under the root; Donahue et al.'s code uses 1e-8, Dumoulin et al.'s 1e-4.
-      synchronized: under a distribution strategy, take the training statistics over all replicas.
+      synchronized: under a distribution strategy, compute the training statistics over all replicas.
       momentum: share of the running statistics that a call keeps, from 0 to 1; None = estimate them after training.
     """
 
@@ -128,7 +129,7 @@ class BatchNorm(keras.layers.Layer):
         return ops.rsqrt(self.variance + self.epsilon) if self.estimated else 1.0 / self.stdev
 
     def build(self, input_shape):
-        # Half precision would round a gain near 1 by more than many steps of training change it.
+        # Half precision would round a gain near 1 by more than it changes in many steps of training.
         float32 = {"shape": (input_shape[-1],), "autocast": False, "dtype": "float32"}
         if self.affine:
             self.gain = self.add_weight(name="gain", initializer="ones", **float32)
@@ -140,7 +141,7 @@ class BatchNorm(keras.layers.Layer):
             return
         self.mean = self.add_weight(name="mean", initializer="zeros", **statistic)
         self.variance = self.add_weight(name="variance", initializer="ones", **statistic)
-        # How many batches the two statistics average; 0 = none yet.
+        # The number of batches that the two statistics are averages of; 0 = none yet.
         self.batches = self.add_weight(name="batches", initializer="zeros", **statistic | {"shape": ()})
 
     def call(self, x, training=False):
@@ -152,7 +153,7 @@ class BatchNorm(keras.layers.Layer):
             mean, variance = ops.moments(x32, axes=axes, synchronized=self.synchronized)
             if self._updates_statistics():
                 count = _count(x)
-                unbiased = variance * count / ops.maximum(count - 1.0, 1.0)  # a lone image has variance 0
+                unbiased = variance * count / ops.maximum(count - 1.0, 1.0)  # of one value the variance is 0
                 self._update_statistics(mean, variance, unbiased)
             inverse_stdev = ops.rsqrt(variance + self.epsilon)
         else:
@@ -163,7 +164,7 @@ class BatchNorm(keras.layers.Layer):
         return ops.cast(x32, self.compute_dtype)
 
     def _fused(self, x):
-        """The batch statistics' part of `call`, for maps."""
+        """`call` in training mode for maps, with TensorFlow's fused kernel."""
         channels = x.shape[-1]
         gain = self.gain if self.affine else ops.ones((channels,))
         bias = self.bias if self.affine else ops.zeros((channels,))
@@ -174,7 +175,7 @@ class BatchNorm(keras.layers.Layer):
         return y
 
     def _updates_statistics(self):
-        """Whether the statistics of this training-mode call join the inference statistics."""
+        """Whether this training-mode call updates the inference statistics."""
         return self.estimating if self.estimated else getattr(_tracking, "active", False)
 
     def _update_statistics(self, mean, biased, unbiased):
@@ -189,7 +190,7 @@ class BatchNorm(keras.layers.Layer):
             self.stdev.assign(self.momentum * self.stdev + (1.0 - self.momentum) * stdev)
 
     def reset_statistics(self):
-        """Forgets the estimate; the next one starts from nothing. Leaves running statistics as they are."""
+        """Discards the estimated statistics, so that the next estimate starts anew. Running averages do not change."""
         if self.estimated:
             self.batches.assign(0.0)
             self.mean.assign(ops.zeros_like(self.mean))
@@ -212,18 +213,19 @@ def _count(x):
 
 @keras.saving.register_keras_serializable("tf_bigan")
 class Maxout(keras.layers.Layer):
-    """The largest of several linear pieces, for each unit (Goodfellow et al. 2013).
+    """The maximum of several linear pieces, for each unit (Goodfellow et al. 2013).
 
     float [..., pieces * units] -> float [..., units]. Unit u is the maximum of the channels u, units + u, 2 units + u
     and so on: the input is `pieces` blocks of `units` channels. The papers' code takes the maximum of `pieces` adjacent
     channels: its channel `pieces * u + p` is channel `p * units + u` here, and `from_adjacent` reorders its weights.
-    Networks of either order are equally likely at the start, as initial weights are drawn independently. On CPUs blocks
-    are several times as fast as adjacent channels.
+    Initial weights are drawn independently, so the order does not change the distribution of fresh networks. On CPUs
+    blocks are several times as fast as adjacent channels.
 
-    The gradient goes to the first of several largest pieces. It is differentiable itself, as gradient penalties need.
+    Where several pieces are the largest, the gradient goes to the first of them. The gradient is itself differentiable,
+    as gradient penalties require.
 
     Args:
-      pieces: how many channels share a unit.
+      pieces: number of channels per unit.
     """
 
     def __init__(self, pieces, **kwargs):
@@ -240,7 +242,7 @@ class Maxout(keras.layers.Layer):
         return {**super().get_config(), "pieces": self.pieces}
 
     def from_adjacent(self, weights):
-        """Weights [..., channels] whose pieces are adjacent, as the papers' code has them, in the order used here."""
+        """Reorders weights [..., channels] with adjacent pieces, as in the papers' code, to the order used here."""
         weights = np.asarray(weights)
         units = weights.shape[-1] // self.pieces
         return weights.reshape(*weights.shape[:-1], units, self.pieces).swapaxes(-1, -2).reshape(weights.shape)
@@ -248,10 +250,10 @@ class Maxout(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("tf_bigan")
 class OutputBias(keras.layers.Layer):
-    """Adds a bias to each value of an example: in ALI's decoder, one for each channel and pixel.
+    """Adds a bias to each value of an example: in ALI's decoder, one for each pixel and channel.
 
-    float [N, ...] -> float of the same shape. The bias is float32 and starts at 0; `set_mean` sets it to what the data
-    suggests, as Dumoulin et al.'s code does.
+    float [N, ...] -> float of the same shape. The bias is float32 and starts at 0; `set_mean` sets it from the mean of
+    the data, as Dumoulin et al.'s code does.
     """
 
     def build(self, input_shape):

@@ -1,8 +1,9 @@
 """The permutation-invariant networks of Dumoulin et al. 2017 (ALI), section 5.1 and code, for points of a mixture.
 
-E takes noise beside its points, so that it draws a code without saying from what distribution. Hidden layers of E and G
-are linear without bias, batch-normed, with gain and bias, and rectified; D's are maxout units of five pieces, with
-biases and without batch norm. Output layers are linear, with biases. Biases start from 0.
+E takes noise beside its points, so that it draws codes from a distribution without an explicit density. Each hidden
+layer of E and G is a dense layer without bias, a batch norm with gain and bias, and a rectifier. Each hidden layer of D
+has maxout units of five pieces, with biases and without batch norm. Output layers are linear, with biases. Biases start
+from 0.
 
 Half precision would round coordinates by about as much as the mixture's components are wide. So the first layer, whose
 inputs are coordinates, and the output layer are float32 whatever the precision.
@@ -26,19 +27,19 @@ class MixtureEncoder(Network):
     """E: (points, noise) -> codes.
 
     Inputs "points", float32 [N, *point_shape], and "noise", float32 [N, latent_dim], which the caller draws from
-    N(0, 1); output float32 [N, latent_dim]. Layers by name: for n of 1 and 2 "h<n>_linear", "h<n>_norm" and "h<n>"
-    (after the rectifier); "outputs".
+    N(0, 1); output float32 [N, latent_dim]. Layer names: for n in 1 and 2, "h<n>_linear", "h<n>_norm" and "h<n>" (after
+    the rectifier); "outputs".
 
     Args:
       point_shape: (dimensions,).
       latent_dim: dimensions of the code.
       width: units in each hidden layer.
-      noise: whether there is noise; without, the points are the only input and codes follow from them.
+      noise: whether E takes noise; if not, the points are its only input and determine the codes.
       gaussian: whether the output is float32 [N, 2 * latent_dim]: means, then logarithms of standard deviations.
-      zero_output: start the output layer at 0.
-      stddev: of the initial weights; 0 = the paper's 0.02.
-      sync_batch_norm: batch statistics over all replicas.
-      seed: of the initial weights.
+      zero_output: initialise the output layer with zeros.
+      stddev: standard deviation of the initial weights; 0 = the paper's 0.02.
+      sync_batch_norm: compute batch statistics over all replicas.
+      seed: seed of the initial weights.
       dtype: a dtype policy or its name; None = Keras' global policy.
     """
 
@@ -74,13 +75,13 @@ class MixtureEncoder(Network):
 class MixtureGenerator(Network):
     """G, the paper's decoder: codes -> points.
 
-    Input "z", float32 [N, latent_dim]; output float32 [N, *point_shape], without bounds. Layers by name as of
+    Input "z", float32 [N, latent_dim]; output float32 [N, *point_shape], without bounds. Layer names as for
     `MixtureEncoder`.
 
     Args:
-      depth: how many hidden layers there are.
+      depth: number of hidden layers.
 
-    The others are as for `MixtureEncoder`.
+    The other arguments are as for `MixtureEncoder`.
     """
 
     def __init__(
@@ -109,13 +110,13 @@ class MixtureDiscriminator(Network):
     """D: (points, codes) -> the logit that the pair is (x, E(x)) rather than (G(z), z).
 
     Inputs "points", float32 [N, *point_shape], and "z", float32 [N, latent_dim]; output float32 [N, 1]. With
-    latent_dim = 0 it judges points alone, as a plain GAN's does, and takes them as its only input. Layers by name: for
-    n of 1 ... 3 "h<n>_linear" and "h<n>" (the maximum of the pieces); "outputs".
+    latent_dim = 0, D judges points alone, as in a plain GAN, and takes them as its only input. Layer names: for n in
+    1 ... 3, "h<n>_linear" and "h<n>" (the maximum of the pieces); "outputs".
 
     Args:
       width: units in each hidden layer, after the maximum.
 
-    The others are as for `MixtureEncoder`.
+    The other arguments are as for `MixtureEncoder`.
     """
 
     def __init__(
@@ -143,7 +144,7 @@ class MixtureDiscriminator(Network):
 
 
 def _hidden(h, width, n, network, stddev, sync_batch_norm, seed, policy):
-    # The first layer's norm is float32 as well: what tells near points apart is small beside their coordinates.
+    # The first layer's norm is float32, too: near points differ by little compared with their coordinates.
     precise = "float32" if n == 1 else policy
     h = _linear(width, f"h{n}_linear", network, stddev, seed, precise, use_bias=False)(h)
     h = BatchNorm(
@@ -167,7 +168,7 @@ def make(experiment, dtype, system) -> dict:
     """The networks of an experiment: {role: function without arguments that makes the network}.
 
     Args:
-      experiment: an `Experiment` whose sizes are all set; `width` is E's and G's, D's is half of it.
+      experiment: an `Experiment` whose sizes are all set; `width` is that of E and G, and D has half of it.
       dtype: the networks' dtype policy.
       system: the game's class, with `sees_codes` (D sees codes, too) and `zero_encoder` (E's output layer starts at 0).
     """

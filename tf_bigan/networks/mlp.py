@@ -1,9 +1,9 @@
 """The permutation-invariant networks of Donahue et al. 2017, section 4.1 and appendix C (MNIST).
 
-Two hidden layers each, no biases anywhere. z enters G at its input and again at the second hidden layer,
-and D at its second hidden layer. Batch norm, without gain or bias, stands on both hidden layers of G but
-only on the second of D and of E. Weights start from N(0, 0.02^2); D's output layer starts at exactly 0, so
-at first every pair looks as real as not.
+Each network has two hidden layers, and there are no biases anywhere. z enters G at its input and again at the second
+hidden layer, and D at its second hidden layer. Batch norms have neither gain nor bias; they follow both hidden layers
+of G but only the second of D and of E. Weights are initialised from N(0, 0.02^2), except that D's output layer starts
+at exactly 0, so that D's first logits are all 0.
 """
 
 import math
@@ -22,15 +22,15 @@ class MLPEncoder(Network):
     """E: images -> the raw outputs a that a posterior turns into codes.
 
     Input float32 [N, height, width, channels] in [0, 1]; output float [N, latent_dim].
-    Layers by name: "h1", "h2" (after their rectifiers), "outputs".
+    Layer names: "h1", "h2" (after the rectifiers), "outputs".
 
     Args:
       image_shape: (height, width, channels).
-      latent_dim: outputs: the dimensions of the code, twice as many for a Gaussian posterior.
+      latent_dim: number of outputs: the dimensions of the code, or twice as many for a Gaussian posterior.
       width: units in each hidden layer.
-      zero_output: start the output layer at 0 (the latent regressors) rather than at N(0, 0.02^2).
-      sync_batch_norm: batch statistics over all replicas.
-      seed: of the initial weights.
+      zero_output: initialise the output layer with zeros (for the latent regressors) rather than from N(0, 0.02^2).
+      sync_batch_norm: compute batch statistics over all replicas.
+      seed: seed of the initial weights.
       dtype: a dtype policy or its name; None = Keras' global policy.
     """
 
@@ -69,9 +69,9 @@ class MLPGenerator(Network):
     Input float32 [N, latent_dim]; output float [N, height, width, channels] in [0, 1].
 
     Args:
-      skip: feed z to the second hidden layer as well. The authors' code does, the paper is silent.
+      skip: feed z to the second hidden layer as well. The authors' code does so; the paper does not say.
 
-    The others are as for `MLPEncoder`.
+    The other arguments are as for `MLPEncoder`.
     """
 
     def __init__(
@@ -110,8 +110,8 @@ class MLPDiscriminator(Network):
     """D: (images, codes) -> the logit that the pair is (x, E(x)) rather than (G(z), z).
 
     Inputs float32 [N, height, width, channels] in [0, 1] and float32 [N, latent_dim]; output float32 [N, 1].
-    With latent_dim = 0 it judges images alone, as a plain GAN's does, and takes them as its only input.
-    Layers by name: "h1", "h2" (after their rectifiers), "outputs". Arguments as for `MLPEncoder`.
+    With latent_dim = 0, D judges images alone, as in a plain GAN, and takes them as its only input.
+    Layer names: "h1", "h2" (after the rectifiers), "outputs". Arguments as for `MLPEncoder`.
     """
 
     def __init__(

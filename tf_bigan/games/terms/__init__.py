@@ -1,4 +1,4 @@
-"""Terms: what attaches to any game and adds to its players' losses."""
+"""Terms: additional losses of players that can be attached to any game."""
 
 from tf_bigan.games.terms.denoising import DenoisingFeatureMatching
 from tf_bigan.games.terms.gradient_penalty import R1, R2

@@ -12,18 +12,19 @@ CORRUPTION = 1.0  # standard deviation of the noise on real features (section 3)
 
 
 class DenoisingFeatureMatching(Term):
-    """G moves D's features of its samples towards what a denoiser makes of them (section 3).
+    """G moves D's features of its samples towards the output that a denoiser gives for them (section 3).
 
     The denoiser r is a player of its own. It minimises |f(x) - r(f(x) + n)|^2, n ~ N(0, I), on D's features f of real
-    pairs, which are constants to it. G minimises weight / n_h * |f(G(z)) - r(f(G(z)))|^2, where n_h is the number of
-    features and r's output a constant. The features of samples are not corrupted. Neither loss reaches D.
+    pairs, which it treats as constants. G minimises weight / n_h * |f(G(z)) - r(f(G(z)))|^2, where n_h is the number of
+    features and r's output is treated as a constant. The features of samples are not corrupted. Neither loss trains D.
 
-    The denoiser takes data and samples in separate calls, so that its batch norms have separate statistics for them; D
-    takes them as its system does. The denoiser's inference statistics come from real data.
+    The denoiser takes data and samples in separate calls, so that its batch norms have separate statistics for them.
+    Whether D takes them in separate calls is up to the system. The denoiser's inference statistics are those of real
+    data.
 
     Args:
       weight: lambda_denoise times n_h; the paper's is 0.03.
-      denoiser: float [N, n_h] -> float [N, n_h].
+      denoiser: the network r, float [N, n_h] -> float [N, n_h].
     """
 
     name = "denoising_feature_matching"

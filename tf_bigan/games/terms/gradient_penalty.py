@@ -1,4 +1,4 @@
-"""Penalties of D's gradient at its inputs (Mescheder, Geiger and Nowozin, ICML 2018, eq. 9)."""
+"""Penalties on the gradient of D with respect to its inputs (Mescheder, Geiger and Nowozin, ICML 2018, eq. 9)."""
 
 import tensorflow as tf
 
@@ -8,17 +8,18 @@ from tf_bigan.games.terms.term import Term
 
 
 class _GradientPenalty(Term):
-    """D minimises gamma / 2 times its logit's squared gradient in all its inputs, at one kind of pairs.
+    """D minimises gamma / 2 times the squared norm of its logit's gradient, at one kind of pairs.
 
-    The inputs, examples and codes, are constants to it, so that it moves D alone. In networks of half precision the
-    gradient is taken in that precision and its square in float32.
+    The gradient is that with respect to all of D's inputs, examples and codes. These are constants in the penalty, so
+    that it trains D alone. In networks of half precision the gradient is computed in that precision and squared in
+    float32.
 
     Args:
-      gamma: the strength.
-      interval: apply it in every so-many-th step only, as many times as strongly.
+      gamma: the strength of the penalty.
+      interval: apply the penalty only in every interval-th step, multiplied by the interval.
 
     Raises:
-      InputError: an interval below 1.
+      InputError: the interval is below 1.
     """
 
     roles = ("discriminator",)

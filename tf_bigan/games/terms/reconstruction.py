@@ -1,4 +1,4 @@
-"""Reconstruction beside the game (Li et al.: ALICE, NeurIPS 2017, section 3)."""
+"""Reconstruction errors in addition to the game's losses (Li et al.: ALICE, NeurIPS 2017, section 3)."""
 
 from tf_bigan.errors import InputError, did_you_mean
 from tf_bigan.games import objectives
@@ -8,14 +8,14 @@ ERRORS = {"l1": objectives.reconstruction_l1, "l2": objectives.reconstruction_l2
 
 
 class _Reconstruction(Term):
-    """What both kinds share.
+    """The base class of both reconstruction terms.
 
     Args:
-      weight: of the error, which is summed over an example's entries and averaged over the batch.
+      weight: weight of the error, which is summed over an example's entries and averaged over the batch.
       error: "l2" (squared) or "l1" (absolute).
 
     Raises:
-      InputError: an unknown error.
+      InputError: the error is unknown.
     """
 
     roles = ("encoder", "generator")

@@ -1,4 +1,4 @@
-"""What a term is."""
+"""The base class of terms."""
 
 from collections.abc import Mapping
 
@@ -10,20 +10,20 @@ from tf_bigan.errors import InputError
 class Term:
     """An addition to players' losses, which may bring networks and players of its own.
 
-    A term does not know the system that it stands beside. It says which named tensors of `Game.forward` it needs and
-    which networks' owners minimise what it adds. A game leaves out terms of weight 0.
+    A term does not know the system to which it is attached. It declares which named tensors of `Game.forward` it needs,
+    and which networks' owners minimise the losses that it adds. A game leaves out terms of weight 0.
 
     Args:
-      weight: what the addition is multiplied with.
+      weight: factor of the losses that the term adds.
 
     Attributes:
-      name: of the term, in logs and messages.
-      needs: named tensors that the system must give.
-      roles: networks that the system must have.
-      through_discriminator: whether it adds, to any player's loss, something computed of D's outputs on the game's own
-        pairs, such as "real" or "real_features". D's backward pass cannot serve both sides then.
+      name: name of the term in logs and messages.
+      needs: named tensors that the system's forward pass must return.
+      roles: roles of the networks that the system must have.
+      through_discriminator: whether the term adds, to any player's loss, a value computed from D's outputs on the
+        game's own pairs, such as "real" or "real_features". If so, one backward pass through D cannot serve both sides.
       networks: role -> the networks that the term brings.
-      players: player -> the roles of the networks that it brings and owns.
+      players: players that the term brings -> the roles of the networks that they own.
     """
 
     name = "term"
@@ -44,38 +44,37 @@ class Term:
 
     @classmethod
     def of(cls, experiment, weight, dtype, networks):
-        """The term of an experiment.
+        """Makes the term from an experiment.
 
         Args:
           experiment: the `Experiment`, sized.
           weight: the value of the setting that turns the term on.
           dtype: the networks' dtype policy.
-          networks: role -> those of the system, for their shapes.
+          networks: role -> the networks of the system, whose shapes the term may need.
         """
         del experiment, dtype, networks
         return cls(weight)
 
     def losses(self, game, tensors, batch, draws):
-        """The additions, with the weight in them: roles -> float32 scalar, a mean over the batch.
-
-        The owners of any of these networks minimise what stands under them, each once.
+        """The losses that the term adds, already multiplied by its weight.
 
         Args:
           game: the `Game` that the term is attached to.
-          tensors: what its `forward` gave.
+          tensors: the named tensors that the game's `forward` returned.
           batch: the record: {"x": ..., "label": ...}.
           draws: the step's `Draws`.
 
         Returns:
-          {(role, ...): float32 scalar}.
+          {(role, ...): float32 scalar, a mean over the batch}. Every player that owns any of the networks of a key's
+          roles minimises the loss, counted once.
         """
         raise NotImplementedError
 
     def run_for_statistics(self, game, tensors, draws):
-        """Runs the term's own networks in training mode on what their inference statistics are to describe.
+        """Runs the term's own networks in training mode on the data that their inference statistics are to describe.
 
         Args:
           game, draws: as for `losses`.
-          tensors: what the game's `run_for_statistics` gave.
+          tensors: the named tensors that the game's `run_for_statistics` returned.
         """
-        del game, tensors, draws  # AutoGraph warns of a body that is a docstring alone
+        del game, tensors, draws  # AutoGraph warns of a function whose body is only a docstring

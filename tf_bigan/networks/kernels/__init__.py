@@ -1,6 +1,6 @@
-"""What TensorFlow's CPU kernels do faster than plain Keras layers, behind one door: networks import from here alone.
+"""Functions and layers that are faster on CPUs than plain Keras layers. Networks import them from this package only.
 
-Where a faster way does not apply, each function and layer takes the plain one by itself.
+Where the faster method does not apply, each function or layer uses the plain one by itself.
 """
 
 from tf_bigan.networks.kernels.batch_norm import fused_batch_norm

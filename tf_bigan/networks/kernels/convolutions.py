@@ -1,22 +1,23 @@
-"""Convolutions as fast on CPUs as their arithmetic allows.
+"""Convolutions that run as fast on CPUs as their arithmetic allows.
 
-In float32, where there are many images and channels, they are computed as `winograd` has it. Elsewhere four things are
-slow, in Keras' layers or in TensorFlow's kernels:
+In float32, convolutions with many images and channels are computed by `winograd`. All others avoid four things that are
+slow in Keras' layers or in TensorFlow's kernels:
 
-* Keras compiles convolutions in groups with XLA, whatever the device.
-* Padding is a pass of its own, which TensorFlow's forward convolution takes on the way (its gradients do not: with
-  explicit padding they leave oneDNN and take 30 times as long).
-* Transposed convolutions, and so the gradients in images, take up to twice as long as forward convolutions of as many
-  products: of the whole kernel where the stride is 1, of a part of it for each phase of the outputs otherwise.
-* Where a large kernel meets few pixels a product of matrices is faster, of what each output sees and the kernel; and
-  so it is for the gradient of a kernel with many channels.
+* Keras compiles grouped convolutions with XLA on every device. Here, each group is a convolution of its own.
+* Padding the input first takes a separate pass. TensorFlow's forward convolution pads as it goes, so it is given the
+  padding. Its gradients are not: with explicit padding they leave oneDNN and take 30 times as long.
+* Transposed convolutions, and so the gradients with respect to images, take up to twice as long as forward convolutions
+  with as many multiplications. They are computed as forward convolutions: with the whole kernel if the stride is 1, and
+  otherwise with a part of the kernel for each phase of the outputs.
+* For a large kernel on a small map, a matrix product of the outputs' receptive fields and the kernel is faster. The
+  same holds for the gradient of a kernel with many channels.
 
-On GPUs, where these are the libraries' business, all but the first is left to them.
+On GPUs only the first applies; the rest is left to the GPU libraries.
 
-In bf16 these gain, too; `winograd` leaves half precision alone (benchmarks/README.md has the measurements).
+These methods also help in bfloat16, which `winograd` does not support (benchmarks/README.md has the measurements).
 
-Everywhere, a convolution with 1x1 kernels or with a kernel as large as its map, and a transposed one with 1x1 kernels
-or from a map of one pixel, is computed as the product of matrices that it is, and so are its gradients.
+On every device, some convolutions are plain matrix products and are computed as such, as are their gradients: those
+with a 1x1 kernel or a kernel as large as the map, and transposed ones with a 1x1 kernel or an input map of one pixel.
 """
 
 import itertools
@@ -28,9 +29,13 @@ import tensorflow as tf
 
 from tf_bigan.networks.kernels import winograd
 
-_FEW_CHANNELS = 16  # of the output, up to which a transposed convolution's phases share one convolution
-_SMALL_MAP, _LARGE_KERNEL = 4 * 4, 2**18  # outputs an image up to which, and weights from which, it is a matrix product
-# The same for a kernel's gradient, by outputs and channels of the input; for small maps fewer channels are enough.
+# The phases of a transposed convolution with at most this many output channels share one convolution.
+_FEW_CHANNELS = 16
+# A convolution is a matrix product if its output map has at most _SMALL_MAP pixels and its kernel at least
+# _LARGE_KERNEL weights.
+_SMALL_MAP, _LARGE_KERNEL = 4 * 4, 2**18
+# A kernel's gradient is a matrix product if the output map has at most _MEDIUM_MAP pixels and the input at least
+# _MANY_CHANNELS channels. For output maps of at most _SMALL_MAP pixels, _SOME_CHANNELS channels are enough.
 _MEDIUM_MAP, _MANY_CHANNELS, _SOME_CHANNELS = 8 * 8, 128, 64
 
 
@@ -39,23 +44,23 @@ def _saves(x, kernel, stride, edges):
 
 
 def _of_channels(x, channels):
-    """Maps whose shape tells how many channels they have."""
+    """`x` with the number of channels in its static shape."""
     return x if x.shape[3] else tf.ensure_shape(x, (*x.shape[:3], channels))
 
 
 def _product(x, kernel):
-    """[N, ..., channels in] and a kernel [channels in, channels out] -> [rows, channels out], a product of matrices."""
+    """The matrix product of `x`, reshaped to as many columns as `kernel` has rows, and `kernel`, [k, channels out]."""
     return tf.matmul(tf.reshape(x, (-1, kernel.shape[0])), kernel)
 
 
 def convolution(x, kernel, stride, pad):
-    """A convolution behind a frame of zeros.
+    """A convolution with explicit zero padding.
 
     Args:
       x: float [N, H, W, I].
       kernel: float [a, b, I, O].
-      stride: of rows and columns.
-      pad: rows and columns of zeros before the first of x, and behind the last.
+      stride: the stride of both rows and columns.
+      pad: (before, after): the number of rows, and of columns, of zeros that are added before and after those of x.
 
     Returns:
       float [N, h, w, O].
@@ -79,21 +84,21 @@ def convolution(x, kernel, stride, pad):
 
 
 def transposed_convolution(x, kernel, stride, trim, edges):
-    """The gradient of a convolution in its input, of `edges` (height, width).
+    """The gradient of a convolution with respect to its input, which has the size `edges`.
 
     Args:
       x: float [N, h, w, O].
       kernel: float [a, b, I, O].
-      stride: of the convolution.
-      trim: rows and columns that are dropped in front and behind.
-      edges: of the output; None where unknown.
+      stride: stride of the convolution.
+      trim: (before, after): the number of rows, and of columns, that are dropped at the start and at the end.
+      edges: (height, width) of the output; None where unknown.
 
     Returns:
       float [N, *edges, I].
     """
     x = _of_channels(x, kernel.shape[3])
     pointwise = kernel.shape[:2] == (1, 1) and stride == 1
-    from_a_pixel = x.shape[1:3] == (1, 1) and kernel.shape[:2] == tuple(edges)  # Keras fills up to the stride
+    from_a_pixel = x.shape[1:3] == (1, 1) and kernel.shape[:2] == tuple(edges)  # a larger stride makes Keras add zeros
     if not any(trim) and None not in edges and (pointwise or from_a_pixel):
         matrix = tf.transpose(tf.reshape(kernel, (-1, kernel.shape[3])))
         return tf.reshape(_product(x, matrix), (-1, *edges, kernel.shape[2]))
@@ -111,8 +116,8 @@ def transposed_convolution(x, kernel, stride, trim, edges):
 
 
 def _convolve(x, kernel, stride, rows, columns):
-    """The convolution of x behind a frame of zeros, or without the rows and columns of which there are less than 0."""
-    if None in x.shape[1:3] or _on_gpu():  # where there are never less than 0
+    """The convolution of x with zero padding (before, after) of rows and columns. Negative padding crops x instead."""
+    if None in x.shape[1:3] or _on_gpu():  # the padding is never negative here
         return tf.nn.conv2d(x, kernel, stride, _frame(rows, columns))
     x = x[:, max(-rows[0], 0) : x.shape[1] + min(rows[1], 0), max(-columns[0], 0) : x.shape[2] + min(columns[1], 0)]
     frame = _frame(*([max(n, 0) for n in axis] for axis in (rows, columns)))
@@ -128,7 +133,7 @@ def _convolve(x, kernel, stride, rows, columns):
 
 
 def _windows(x, size, stride, frame, outputs):
-    """What each output sees: [N, outputs and taps, channels], the taps counted fastest."""
+    """The receptive field of each output: [N, outputs * taps, channels], with the taps varying fastest."""
     x = tf.pad(x, frame)
     rows, columns = ((stride * np.arange(n)[:, None] + np.arange(k)) for n, k in zip(outputs, size, strict=True))
     pixels = rows[:, None, :, None] * x.shape[2] + columns[:, None, :]
@@ -136,10 +141,11 @@ def _windows(x, size, stride, frame, outputs):
 
 
 def _transpose(x, kernel, stride, trim, edges):
-    """The gradient of `_convolve` in its input, of `edges` (height, width), from that of its output.
+    """The gradient of `_convolve` with respect to its input, of `edges` (height, width).
 
-    Output p is the sum over q and k with p + trim[0] = stride q + k of x[q] kernel[k]: the outputs of one remainder
-    mod stride, a phase, are a convolution of x with every stride-th tap.
+    `x` is the gradient with respect to its output. Along each axis, output p of this function is the sum of
+    x[q] kernel[k] over all q and k with p + trim[0] = stride * q + k. So the outputs with the same remainder of
+    p + trim[0] modulo the stride, called a phase, are a convolution of x with every stride-th tap.
     """
     if stride > min(kernel.shape[:2]) or _on_gpu():
         return _transpose_at_once(x, kernel, stride, trim, edges)
@@ -148,7 +154,7 @@ def _transpose(x, kernel, stride, trim, edges):
     phases = list(itertools.product(*axes))
     kernels = _take(tf.transpose(kernel, (0, 1, 3, 2)), [(rows.taps, columns.taps) for rows, columns in phases])
     frames = np.array([(rows.frame, columns.frame) for rows, columns in phases])
-    if kernel.shape[2] <= _FEW_CHANNELS:  # one convolution with all phases' channels, so that they fill a vector
+    if kernel.shape[2] <= _FEW_CHANNELS:  # one convolution for the channels of all phases, to fill SIMD vectors
         widest = frames.max(axis=0)
         padded = [tf.pad(k, np.pad(widest - frame, [(0, 2), (0, 0)])) for k, frame in zip(kernels, frames, strict=True)]
         kernels, frames = [tf.concat(padded, -1)], [widest]
@@ -158,7 +164,7 @@ def _transpose(x, kernel, stride, trim, edges):
 
 
 class _Phase(NamedTuple):
-    """Along an axis: the taps that outputs of one remainder see, last first, and zeros before and behind the inputs."""
+    """A phase along one axis: the taps that its outputs use, last first, and the inputs' padding (before, after)."""
 
     taps: range
     frame: tuple
@@ -171,7 +177,7 @@ def _phase(remainder, stride, trim, inputs, taps, outputs):
 
 
 def _take(kernel, taps):
-    """The kernels of these (rows, columns)."""
+    """The parts of a kernel that consist of the given taps: a list of kernels for a list of (rows, columns)."""
     flat = [[i * kernel.shape[1] + j for i in rows for j in columns] for rows, columns in taps]
     kernel = tf.gather(tf.reshape(kernel, (-1, *kernel.shape[2:])), sum(flat, []))
     parts = tf.split(kernel, [len(each) for each in flat])
@@ -180,7 +186,7 @@ def _take(kernel, taps):
 
 def _transpose_at_once(x, kernel, stride, trim, edges):
     full = [stride * (n - 1) + k for n, k in zip(x.shape[1:3], kernel.shape[:2], strict=True)]
-    # Where the last window ends before the images do.
+    # Rows and columns of the output that follow the last window.
     missing = [max(edge + trim[0] - n, 0) for n, edge in zip(full, edges, strict=True)]
     shape = (tf.shape(x)[0], full[0] + missing[0], full[1] + missing[1], kernel.shape[2])
     y = tf.nn.conv2d_transpose(x, kernel, shape, stride, "VALID")
@@ -189,17 +195,18 @@ def _transpose_at_once(x, kernel, stride, trim, edges):
 
 
 def kernel_gradient(x, dy, kernel_shape, stride, pad):
-    """The gradient of a convolution's kernel.
+    """The gradient of a convolution with respect to its kernel.
 
     Args:
-      x: float [N, H, W, I], what was convolved.
-      dy: float [N, h, w, O], the gradient of the output.
+      x: float [N, H, W, I], the input of the convolution.
+      dy: float [N, h, w, O], the gradient with respect to its output.
       kernel_shape: (a, b, I, O).
-      stride: of the convolution.
-      pad: rows and columns of zeros before the first of x, and behind the last.
+      stride: stride of the convolution.
+      pad: (before, after), as for `convolution`.
 
     Returns:
-      float [a, b, I, O]: the sum over n, y, x of x[n, stride y + i - pad[0], stride x + j - pad[0]] dy[n, y, x].
+      float [a, b, I, O]. Entry [i, j, k, l] is the sum over n, r and c of
+      x[n, stride * r + i - pad[0], stride * c + j - pad[0], k] * dy[n, r, c, l].
     """
     outputs = dy.shape[1:3]
     enough = _SOME_CHANNELS if math.prod(outputs) <= _SMALL_MAP else _MANY_CHANNELS

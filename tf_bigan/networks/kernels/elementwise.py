@@ -1,12 +1,13 @@
-"""Elementwise functions whose gradients TensorFlow derives at a higher cost than they need."""
+"""Elementwise functions with cheaper gradients than those that TensorFlow derives."""
 
 import tensorflow as tf
 
 
 def maxout(x, pieces):
-    """The largest of `pieces` blocks of channels, unit by unit: float [..., pieces * units] -> float [..., units].
+    """The maximum over `pieces` blocks of channels, for each unit: float [..., pieces * units] -> float [..., units].
 
-    The gradient goes to the first of several largest pieces. It is differentiable itself, as gradient penalties need.
+    Where several pieces are the largest, the gradient goes to the first of them. The gradient is itself differentiable,
+    as gradient penalties require.
     """
 
     @tf.custom_gradient
@@ -19,7 +20,7 @@ def maxout(x, pieces):
         def gradient(dy):
             gradients, rest = [], dy  # `rest`: the gradient where no piece has been the largest yet, else 0
             for part in parts[:-1]:
-                # Products and differences with 0 and 1 are exact, and faster than selecting.
+                # Multiplying by 0 or 1 and subtracting are exact here, and faster than `tf.where`.
                 gradients.append(rest * tf.cast(part >= largest, dy.dtype))
                 rest = rest - gradients[-1]
             return tf.concat([*gradients, rest], -1)

@@ -1,4 +1,4 @@
-"""Keras' two convolutional layers, computed as `convolutions` has it."""
+"""Keras' convolution and transposed convolution layers, computed by the functions of `convolutions`."""
 
 import keras
 import tensorflow as tf
@@ -9,13 +9,13 @@ from tf_bigan.networks.kernels.convolutions import convolution, transposed_convo
 
 @keras.saving.register_keras_serializable("tf_bigan")
 class Convolution(keras.layers.Conv2D):
-    """`keras.layers.Conv2D` behind a frame of zeros, its groups as convolutions side by side.
+    """`keras.layers.Conv2D` with explicit zero padding. Each group is computed as a convolution of its own.
 
     Args:
-      filters, kernel_size: as of Conv2D.
+      filters, kernel_size: as for Conv2D.
       strides: one number.
-      pad: width of the frame, in pixels.
-      **kwargs: as of Conv2D, without dilation and another padding.
+      pad: pixels of zeros on every side.
+      **kwargs: as for Conv2D, without dilation and padding.
     """
 
     def __init__(self, filters, kernel_size, strides=1, pad=0, **kwargs):
@@ -42,10 +42,10 @@ class TransposedConvolution(keras.layers.Conv2DTranspose):
     """`keras.layers.Conv2DTranspose` with rows and columns dropped at its edges.
 
     Args:
-      filters, kernel_size: as of Conv2DTranspose.
+      filters, kernel_size: as for Conv2DTranspose.
       strides: one number.
-      trim: how many are dropped in front and behind.
-      **kwargs: as of Conv2DTranspose, without dilation and another padding.
+      trim: (before, after): the number of rows, and of columns, that are dropped at the start and at the end.
+      **kwargs: as for Conv2DTranspose, without dilation and padding.
     """
 
     def __init__(self, filters, kernel_size, strides=1, trim=(0, 0), **kwargs):
@@ -53,7 +53,7 @@ class TransposedConvolution(keras.layers.Conv2DTranspose):
         self.trim = tuple(trim)
 
     def call(self, inputs):
-        # A tensor, not the variable: custom gradients want to know of every variable they meet.
+        # The kernel becomes a tensor because custom gradients must declare every variable that they use.
         kernel = tf.convert_to_tensor(ops.convert_to_tensor(self.kernel, dtype=self.compute_dtype))
         edges = self.compute_output_shape(inputs.shape)[1:3]
         outputs = transposed_convolution(inputs, kernel, self.strides[0], self.trim, edges)

@@ -1,17 +1,21 @@
 """Convolutions with fewer multiplications than their definition has (Winograd 1980; Lavin & Gray 2016).
 
-Along an axis, four outputs of a kernel of three taps see six inputs x. As two polynomials can be multiplied at points
-instead of by coefficients, the outputs can be had as A (B x * C w), * by entries: with six multiplications instead of
-twelve, the fixed matrices A, B, C apart. In two dimensions the axes go one after the other, and what is multiplied at
-an entry is a matrix over the channels. Under a stride, the inputs of each remainder and the taps that meet them are a
-convolution of stride 1, and the outputs the sum of these: for a pair of channels, 16 outputs of a 5x5 kernel of stride
-2 take (6 + 5)^2 = 121 multiplications instead of 400.
+Along an axis, four neighbouring outputs of a kernel of three taps w depend on six inputs x. Polynomials can be
+multiplied through their values at some points instead of through their coefficients. In the same way, the outputs are
+A (B x * C w), where * multiplies entry by entry and A, B and C are fixed matrices. Apart from these matrices, this
+takes six multiplications instead of twelve. In two dimensions, the matrices are applied along one axis after the other,
+and each entry's multiplication is a matrix product over the channels.
 
-The transposed convolution is the same sum read from the outputs to the inputs: A and B are transposed and exchanged.
-TensorFlow derives the gradients, which are of this form as well.
+With a stride, the inputs of each remainder modulo the stride, with the taps that they meet, form a convolution of
+stride 1, and the outputs are the sum of these convolutions. For a pair of an input and an output channel, 16 outputs of
+a 5x5 kernel with stride 2 then take (6 + 5)^2 = 121 multiplications instead of 400.
 
-In float32 alone: half precision has no digits to spare for the transforms, so that bf16 convolutions stay as they are.
-Small batches, large maps and few channels win nothing either (benchmarks/README.md has the measurements).
+The transposed convolution is the same sum in the direction from outputs to inputs: A and B are transposed and
+exchanged. TensorFlow derives the gradients, which have this form as well.
+
+Only float32 is supported: half precision has no digits to spare for the transforms, so bfloat16 convolutions are
+computed otherwise. Small batches, large maps and few channels gain nothing either (benchmarks/README.md has the
+measurements).
 """
 
 import functools
@@ -22,22 +26,25 @@ import numpy as np
 import tensorflow as tf
 
 _TILE = 4  # outputs along an axis that share multiplications
-# Next to infinity. Of those tried they round least for four outputs, as Barabasz et al. (2018) found, too.
+# The interpolation points, beside the point at infinity. Of the points tried, these give the smallest rounding errors
+# for four outputs, as Barabasz et al. (2018) also found.
 _POINTS = (0, 1, -1, 1 / 2, -2)
-_TAPS = (2, 3)  # of the remainder with the most: one saves nothing, and for more these points are too few
-# Where the transforms cost less than they save: up to this edge of a map, from so many pairs of channels and tiles on.
+# The remainder with the most taps must have this many: one tap saves nothing, and more than three need more points.
+_TAPS = (2, 3)
+# The transforms cost less than they save for output maps with edges of at most _LARGEST_MAP, at least _MANY_PAIRS pairs
+# of channels and at least _MANY_TILES tiles.
 _LARGEST_MAP, _MANY_PAIRS, _MANY_TILES = 8, 2**14, 64
 
 
 def pays(images, kernel_shape, stride, edges, dtype):
-    """Whether a convolution is faster in this way, on a CPU.
+    """Whether a convolution is faster with this method, on a CPU.
 
     Args:
-      images: how many there are, None where that is unknown and may be few: the kernel is transformed for all at once.
+      images: the number of images that share the cost of transforming the kernel. None = unknown, so possibly few.
       kernel_shape: (a, b, I, O).
-      stride: of the convolution.
-      edges: height and width of its output, which is a transposed one's input; None where unknown.
-      dtype: of maps and kernel.
+      stride: stride of the convolution.
+      edges: (height, width) of the convolution's output, or of a transposed one's input; None where unknown.
+      dtype: dtype of the maps and the kernel.
     """
     if dtype != tf.float32 or images is None or any(n is None or n % _TILE or not 0 < n <= _LARGEST_MAP for n in edges):
         return False
@@ -47,24 +54,29 @@ def pays(images, kernel_shape, stride, edges, dtype):
 
 
 def convolve(x, kernel, stride, pad, edges):
-    """A convolution behind a frame of zeros.
+    """A convolution with explicit zero padding.
 
     Args:
       x: float32 [N, H, W, I], of known shape.
       kernel: float32 [a, b, I, O].
-      stride: at least a third of the kernel's longer edge, at most its shorter.
-      pad: rows and columns of zeros in front of x; behind it are as many as the outputs see.
-      edges: height and width of the output, multiples of 4.
+      stride: at least a third of the kernel's longer edge, at most its shorter edge.
+      pad: the number of rows, and of columns, of zeros before those of x; after them there are as many as the outputs
+        need.
+      edges: (height, width) of the output, multiples of 4.
 
     Returns:
-      float32 [N, *edges, O], typically to within 2e-6 to 7e-6 of the largest, the more the more channels there are.
+      float32 [N, *edges, O]. The error is typically 2e-6 to 7e-6 of the largest output and grows with the number of
+      channels.
     """
     axes = [_axis(n, k, stride, pad, edge) for n, k, edge in zip(x.shape[1:3], kernel.shape, edges, strict=False)]
     return _filter(x, kernel, [a.inputs for a in axes], [a.taps for a in axes], [a.outputs for a in axes])
 
 
 def transpose(x, kernel, stride, pad, edges):
-    """The gradient of `convolve` in its input, of `edges` (height, width), from that of its output, [N, h, w, O]."""
+    """The gradient of `convolve` with respect to its input, of `edges` (height, width).
+
+    `x` is the gradient with respect to its output, [N, h, w, O]; the other arguments are as for `convolve`.
+    """
     axes = [_axis(edge, k, stride, pad, n) for n, k, edge in zip(x.shape[1:3], kernel.shape, edges, strict=False)]
     kernel = tf.transpose(kernel, (0, 1, 3, 2))
     return _filter(x, kernel, [a.outputs.T for a in axes], [a.taps for a in axes], [a.inputs.T for a in axes])
@@ -80,7 +92,7 @@ def _filter(x, kernel, into, taps, out_of):
 
 
 def _transform(x, matrices):
-    """[a, b, c, d] -> [A, B, c, d] by two matrices, [A, a] and [B, b]."""
+    """Applies two matrices, [A, a] and [B, b], to the first two axes: [a, b, c, d] -> [A, B, c, d]."""
     rows, columns = (tf.constant(matrix, tf.float32) for matrix in matrices)
     a, b, c, d = x.shape
     x = tf.reshape(tf.matmul(rows, tf.reshape(x, (a, -1))), (-1, b, c * d))
@@ -88,10 +100,10 @@ def _transform(x, matrices):
 
 
 class _Axis(NamedTuple):
-    """An axis' transforms. Multiplication m of tile t has row or column `m * tiles + t` of A and B."""
+    """The transforms along one axis. Multiplication m of tile t uses column `m * tiles + t` of A and that row of B."""
 
-    outputs: np.ndarray  # A: [outputs, p tiles]
-    inputs: np.ndarray  # B: [p tiles, inputs]
+    outputs: np.ndarray  # A: [outputs, p * tiles]
+    inputs: np.ndarray  # B: [p * tiles, inputs]
     taps: np.ndarray  # C: [p, taps]
 
 
@@ -103,7 +115,7 @@ def _axis(inputs, taps, stride, pad, outputs):
 
 
 def _remainder(inputs, taps, stride, pad, outputs, first):
-    """The part of `_axis` of every stride-th tap from the first on."""
+    """The part of `_axis` for every stride-th tap, beginning with tap `first`."""
     own = range(first, taps, stride)
     a, b, c = _minimal(len(own))
     tiles = np.eye(outputs // _TILE)
@@ -114,13 +126,14 @@ def _remainder(inputs, taps, stride, pad, outputs, first):
 
 
 def _minimal(taps):
-    """A [4, p], B [p, p] and C [p, taps]: output i, the sum over k of x[i + k] w[k], is entry i of A (B x * C w)."""
+    """A [4, p], B [p, p] and C [p, taps]: entry i of A (B x * C w) is output i, the sum of x[i + k] w[k] over k."""
     points = np.array(_POINTS[: _TILE + taps - 2])[:, None]
 
     def values(coefficients):
-        """A polynomial's at the points; its last coefficient for that at infinity."""
+        """The matrix from a polynomial's coefficients to its values; at infinity this is its last coefficient."""
         return np.vstack([points ** np.arange(coefficients), np.eye(coefficients)[-1]])
 
-    # The product of the polynomials with coefficients w and y, four of them, is interpolated from the products of their
-    # values. The sum of its coefficients, each times x, is the sum of y times the outputs, for every y.
+    # The product of two polynomials, with coefficients w and four coefficients y, is interpolated from the products of
+    # their values. The sum of x times the coefficients of this product equals the sum of y times the outputs. This
+    # holds for every y, so it gives the outputs.
     return values(_TILE).T, np.linalg.inv(values(len(points) + 1)).T, values(taps)
