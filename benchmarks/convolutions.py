@@ -4,8 +4,8 @@ python benchmarks/convolutions.py
 
 gradient            one training-mode forward and backward pass of the paper's E, G and D at 64 pixels
 keras / ours        E's conv2 in two groups, D's conv4 and G's deconv1: Keras' layers against networks.kernels; and
-                    batch norm of a [batch, 32, 32, 64] map: Keras' operations against the fused kernel. The time is
-                    that of the forward and the backward pass
+                    batch norm of a [batch, 32, 32, 64] map: Keras' operations against the fused kernel. Each is timed
+                    for a forward and a backward pass
 """
 
 import argparse

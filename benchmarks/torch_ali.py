@@ -177,8 +177,8 @@ class ALI(Game):
         found = (experiment.networks, experiment.example_shape, experiment.latent_dim, experiment.prior)
         if found != ("ali_cifar10", (32, 32, 3), LATENT, "normal") or experiment.crop_size != 32:
             raise InputError(
-                "system=ali has networks=ali_cifar10, image_size=32, channels=3, latent_dim=64 and prior=normal here, "
-                f"found {found[0]}, {found[1]}, {found[2]} and {found[3]}"
+                "system=ali needs networks=ali_cifar10, image_size=32, channels=3, latent_dim=64 and prior=normal "
+                f"here, found {found[0]}, {found[1]}, {found[2]} and {found[3]}"
             )
         seed = experiment.seed
         networks = {"encoder": Encoder(seed), "generator": Decoder(seed), "discriminator": Discriminator(seed)}

@@ -176,8 +176,7 @@ def drop(h, bits, threshold=128):
 def maxout(h):
     """The larger of channels c and c + C, for every c < C: [N, 2 C, ...] -> [N, C, ...].
 
-    It is computed by a rectified difference: PyTorch takes four times fewer passes for its gradient than for that of a
-    maximum.
+    It is computed by a rectified difference, as PyTorch takes four times more passes for the gradient of a maximum.
     """
     first, second = h.chunk(2, 1)
     return second + F.relu_(first - second)

@@ -35,7 +35,7 @@ class Game:
 
     def __init__(self, experiment, networks=None):
         if experiment.crop_size != experiment.image_size and not self.two_sizes:
-            raise InputError(f"encoder_size is for bigan alone; {experiment.system} has images of one size")
+            raise InputError(f"encoder_size is only for bigan; {experiment.system} has images of one size")
         self.experiment = experiment
         self.networks = networks or make_networks(experiment)
 
@@ -137,7 +137,7 @@ class LatentRegressor(GAN):
 
 
 class JointLatentRegressor(LatentRegressor):
-    """Like the latent regressor, but E's loss, weighted, is also added to G's."""
+    """Like the latent regressor, but E and G are one player. Its loss is G's loss plus E's loss, weighted."""
 
     players = BiGAN.players
 
@@ -180,7 +180,7 @@ def make_game(experiment) -> Game:
       InputError: settings that do not fit the system or its networks.
     """
     if experiment.terms() or experiment.objective != "paper":
-        raise InputError("the PyTorch trainer has the papers' objectives without terms; tools/train.py has the others")
+        raise InputError("the PyTorch trainer has only the papers' objectives, without terms; tools/train.py has more")
     if experiment.system == "ali":
         from torch_ali import ALI
 

@@ -116,7 +116,7 @@ class Norm(nn.Module):
 
     def _accumulate(self, h):
         axes = [0, *range(2, h.ndim)]
-        # If a batch has a single value per channel, the correction is 0, and so is the variance.
+        # If a channel has a single value, its unbiased variance is undefined; it counts as 0 here.
         variance, mean = torch.var_mean(h, axes, correction=min(1, h.numel() // h.shape[1] - 1))
         self.batches += 1
         self.mean += (mean - self.mean) / self.batches

@@ -109,7 +109,7 @@ class Training:
         if precision == AUTO:
             return "mixed_bfloat16" if self.device.type == "cuda" else "float32"
         if precision == "mixed_float16":
-            raise InputError("the trainer has precision=float32 and mixed_bfloat16")
+            raise InputError("the trainer supports only precision=float32 and mixed_bfloat16")
         return precision
 
     # -- training
@@ -269,7 +269,7 @@ def pick_device(name) -> torch.device:
     if name not in (AUTO, "cuda", "cpu"):
         raise InputError(f"unknown device {name!r}.{did_you_mean(name, (AUTO, 'cuda', 'cpu'))}")
     if name == "cuda" and not torch.cuda.is_available():
-        raise InputError("there is no CUDA device; --device=cpu trains without")
+        raise InputError("there is no CUDA device; --device=cpu trains without one")
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 

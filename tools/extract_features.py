@@ -35,7 +35,7 @@ _BAD_IMAGES = flags.DEFINE_enum(
 )
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "the TFDS directory; default TFDS_DATA_DIR or TFDS's own")
 _OUTPUT = flags.DEFINE_string("output", None, "a .npz file, or the prefix of TFRecord shards; required")
-_SHARD = flags.DEFINE_integer("shard", 10_000, "examples per shard; a run resumes after whole shards", lower_bound=1)
+_SHARD = flags.DEFINE_integer("shard", 10_000, "examples per shard; only whole shards are resumed from", lower_bound=1)
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 256, "examples per batch", lower_bound=1)
 
 

@@ -9,7 +9,7 @@ from tf_bigan.data.protocol import NO_LABEL, Source
 from tf_bigan.domains import checked_attributes, checked_labels, domain_of, numbers, shown
 from tf_bigan.errors import InputError
 
-_CLASSES = 1_000_000  # larger labels without class names are rather times or identities than classes
+_CLASSES = 1_000_000  # labels from here on, without class names, are more likely times or identities than classes
 
 
 class ArraySource(Source):

@@ -151,8 +151,8 @@ class ImageData(Data):
             try:
                 return np.array(self._source.read(self._numbers_of(indices)), dtype=object)
             except OSError as error:
-                # In a graph, TensorFlow turns the OSError into this error. Raising it in eager mode too lets
-                # `naming_damage` leave OSErrors alone, which can come from something else than the images.
+                # In a graph, TensorFlow turns an OSError into an UnknownError. In eager mode it is raised here, as
+                # `naming_damage` must not catch every OSError: some do not come from the images.
                 raise tf.errors.UnknownError(None, None, str(error)) from None
 
         examples = tf.ensure_shape(tf.numpy_function(read, [indices], tf.string, stateful=False), (None,))

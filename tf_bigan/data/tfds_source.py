@@ -88,7 +88,7 @@ class TFDSSource(Source):
         return record
 
     def labelled(self):
-        """Whether every example has a label. Only the first record of each file is read: the others are like it."""
+        """Whether every example has a label. All examples of a file have labels or none has: its first record tells."""
         return self._label is not None and NO_LABEL not in self._labels(np.unique(self._file_of, return_index=True)[1])
 
     def labels(self):

@@ -182,7 +182,7 @@ class StopOnNonfinite(keras.callbacks.Callback):
 class Checkpoint(keras.callbacks.Callback):
     """Saves a checkpoint every `every` steps, and on SIGTERM or SIGINT (Ctrl-C), after which training stops.
 
-    If any of several workers gets such a signal, all of them stop together, at the next step that is a multiple of 10.
+    If any of several workers gets such a signal, all stop together, when callbacks next run at a multiple of 10 steps.
 
     Args:
       game: the game in training.

@@ -141,7 +141,7 @@ def _train(experiment, run, initial, strategy, data_dir, say):
         elif run.has_weights():
             raise InputError(
                 f"{run.path} has weights but no checkpoint that can be read, so it cannot go on.\n"
-                "Give another --workdir, or delete its weights to train anew"
+                "Give another --workdir, or delete its weights to train from the start"
             )
         else:
             if begun:
