@@ -1,11 +1,11 @@
-"""What the convolutional networks' layers cost on this machine.
+"""Measures the cost of the convolutional networks' layers on this machine.
 
 python benchmarks/convolutions.py
 
 gradient            one training-mode forward and backward pass of the paper's E, G and D at 64 pixels
 keras / ours        E's conv2 in two groups, D's conv4 and G's deconv1: Keras' layers against networks.kernels; and
-                    batch norm of a [batch, 32, 32, 64] map: Keras' operations against the fused kernel. Forward and
-                    backward
+                    batch norm of a [batch, 32, 32, 64] map: Keras' operations against the fused kernel. Each is timed
+                    for a forward and a backward pass
 """
 
 import argparse
@@ -60,7 +60,7 @@ def contenders(batch_size, policy):
         "conv4, ours": (Convolution(pad=2, **strided), (8, 8, 256)),
         "deconv1, keras": (keras.layers.Conv2DTranspose(padding="same", **doubling), (4, 4, 512)),
         "deconv1, ours": (TransposedConvolution(trim=(2, 1), **doubling), (4, 4, 512)),
-        # Synchronised statistics take the formula in Keras' operations.
+        # With synchronised statistics, BatchNorm computes with Keras' operations.
         "batch norm, keras": (BatchNorm(affine=True, synchronized=True, dtype=policy), (32, 32, 64)),
         "batch norm, ours": (BatchNorm(affine=True, dtype=policy), (32, 32, 64)),
     }
@@ -71,7 +71,7 @@ def contenders(batch_size, policy):
 
 
 def main():
-    """Runs all in rounds and prints a table a precision."""
+    """Runs all contenders in rounds and prints a table per precision."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )

@@ -1,13 +1,13 @@
-"""An exported encoder against the Keras model that it was exported from: images per second of inference.
+"""Compares an exported encoder with the Keras model that it was exported from: images per second of inference.
 
 python benchmarks/exported_encoder.py
 
 keras               model.feature_function(), the compiled function behind `model.features`, of one batch
 module              tf_bigan.export(model), loaded by hub.load
-module, unfolded    the same exported with fold=False, its batch norms apart
+module, unfolded    the same module, exported with fold=False, which keeps its batch norms
 
-Published weights, penultimate features, float32. All in one process, in rounds; each call's outputs are fetched. That
-they agree is checked first.
+All contenders have the published weights, and compute penultimate features in float32. They run in one process, in
+rounds, and the outputs of each call are fetched. Before that, it is checked that the outputs agree.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from timing import calls_per_second, note, print_table, write_json
 import tf_bigan
 from tf_bigan.exporting import TOLERANCE
 
-EXPORTS = {"module": {}, "module, unfolded": {"fold": False}}  # contender -> its arguments of `tf_bigan.export`
+EXPORTS = {"module": {}, "module, unfolded": {"fold": False}}  # contender -> its arguments for `tf_bigan.export`
 
 
 def contenders(name, batch_size, folder):
@@ -46,14 +46,14 @@ def contenders(name, batch_size, folder):
 
 
 def main():
-    """Runs all in rounds and prints a table of rates and one of ratios."""
+    """Runs all contenders in rounds, and prints a table of rates and one of ratios."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     parser.add_argument("--model", default="bigan_imagenet", help="a zoo model's name or a run directory")
     parser.add_argument("--batch_size", type=int, default=128)
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--seconds", type=float, default=5, help="measured of each contender in each round")
+    parser.add_argument("--seconds", type=float, default=5, help="seconds measured per contender and round")
     parser.add_argument("--json", metavar="FILE", help="write every measurement there")
     options = parser.parse_args()
 

@@ -1,14 +1,14 @@
-"""The exact nearest-neighbour search against the matrix product that it cannot do without.
+"""Compares the exact nearest-neighbour search with the matrix product, which is the least that it needs.
 
 python benchmarks/nearest_neighbour.py
 
 10,000 queries in a gallery of 60,000 features of 1,024 dimensions, float32, as for MNIST's penultimate layer.
 
 nearest         tf_bigan.evaluation.neighbours.nearest, k = 1, euclidean
-product         queries times gallery in the same chunks, each product thrown away
+product         queries times gallery in the same chunks; each product is discarded
 
 Both run in one process, in rounds. The memory that a search takes beyond its inputs and TensorFlow itself is
-measured in processes of their own, as the growth of the peak resident size.
+measured in separate processes, as the growth of the peak resident size.
 """
 
 import argparse
@@ -30,7 +30,7 @@ def make_features(options):
 
 
 def bare_product(queries, gallery):
-    """A function that does the matrix products of a search on chunks that are TensorFlow's already."""
+    """A function that computes the matrix products of a search, from chunks that are TensorFlow tensors already."""
     import tensorflow as tf
 
     from tf_bigan.evaluation import neighbours

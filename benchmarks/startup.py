@@ -1,4 +1,4 @@
-"""How long a user waits: for the import and the list of models, and for a run's first finished step.
+"""Measures how long a user waits for the import and the list of models, and for the first finished step of a run.
 
 TFDS_DATA_DIR=/path/to/tfds python benchmarks/startup.py
 
@@ -35,7 +35,7 @@ def first_step_seconds(flags):
             while PROGRESS not in output:
                 output += os.read(terminal, 4096)
             return time.perf_counter() - start
-        except OSError:  # the other side is closed
+        except OSError:  # the process has ended, which closes its side of the terminal
             sys.exit(f"{' '.join(command)}\nended before its first step:\n{output.decode(errors='replace')}")
         finally:
             process.kill()
@@ -44,7 +44,7 @@ def first_step_seconds(flags):
 
 
 def main():
-    """Runs all in rounds and prints a table."""
+    """Runs all measurements in rounds and prints a table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )

@@ -24,7 +24,7 @@ def calls_per_second(function, seconds: float, warmup: int = 20) -> float:
 
 
 def best_seconds(function, repeats: int) -> float:
-    """The shortest of `repeats` calls: what the machine can do, whatever else it does."""
+    """The shortest time of `repeats` calls: other work on the machine disturbs it least."""
     seconds = []
     for _ in range(repeats):
         start = time.perf_counter()
@@ -34,7 +34,7 @@ def best_seconds(function, repeats: int) -> float:
 
 
 def environment(**changes: str) -> dict:
-    """This process' environment on the CPU only, with the checkout's tf_bigan importable."""
+    """This process' environment, without GPUs, and with the checkout's tf_bigan importable."""
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     ours = {"CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONPATH": path}
     return {**os.environ, **ours, **changes}
@@ -65,7 +65,7 @@ def run(command: list, watch=None, **changes: str) -> str:
 
 
 def resident_mebibytes(pid="self") -> float:
-    """A process' resident memory now; 0 where /proc does not tell."""
+    """The resident memory of a process now, in MiB; 0 if /proc does not tell it."""
     with contextlib.suppress(OSError):
         for line in pathlib.Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines():
             if line.startswith("VmRSS:"):
@@ -74,7 +74,7 @@ def resident_mebibytes(pid="self") -> float:
 
 
 def run_json(command: list, **changes: str) -> dict:
-    """As `run`, for a command whose last line of stdout is a JSON object."""
+    """Like `run`, but returns the JSON object that the command prints as its last line of stdout."""
     return json.loads(run(command, **changes).splitlines()[-1])
 
 
@@ -84,7 +84,7 @@ def print_table(title: str, unit: str, rows: dict, digits: int = 0):
     Args:
       title, unit: heads of the columns.
       rows: name -> list of numbers.
-      digits: after the point.
+      digits: number of digits after the decimal point.
     """
     width = max(map(len, [title, *rows]))
     print(f"\n| {title:{width}} | {unit}, median | min - max |")

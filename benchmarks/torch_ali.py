@@ -1,8 +1,8 @@
 """ALI on CIFAR-10 (Dumoulin et al. 2017) in PyTorch: networks and game.
 
-E is stochastic: its first half of outputs is mu, the second log sigma. D sees real and generated pairs in one batch,
-has no batch norm, but maxout and dropout on the inputs of its layers. Layers have the names and the layouts of
-tf_bigan/networks/ali.py, whose maxout takes the larger of a channel and the one half the channels further.
+E is stochastic: the first half of its outputs is mu, the second half is log sigma. D sees real and generated pairs in
+one batch. It has no batch norm; it has maxout units, and dropout on the inputs of its layers. Layers have the names and
+layouts of tf_bigan/networks/ali.py, where maxout takes the larger of channels c and c + C of 2 C channels.
 """
 
 import math
@@ -17,7 +17,7 @@ from tf_bigan.errors import InputError
 
 LATENT = 64
 _SLOPE, _STDDEV, _KEPT = 0.1, 0.01, 0.95
-# Name, kernel, stride, channels out; E's are followed by 1x1 layers, which are products of matrices.
+# Name, kernel, stride, output channels. E's convolutions are followed by 1x1 layers, which are matrix products.
 _ENCODER = (("conv1", 5, 1, 32), ("conv2", 4, 2, 64), ("conv3", 4, 1, 128), ("conv4", 4, 2, 256), ("conv5", 4, 1, 512))
 _DECODER = (("deconv1", 4, 1, 256), ("deconv2", 4, 2, 128), ("deconv3", 4, 1, 64), ("deconv4", 4, 2, 32))
 _DECODER += (("deconv5", 5, 1, 32),)
@@ -39,8 +39,8 @@ _DROPOUT = {
 class RunningNorm(nn.Module):
     """Batch norm with scale and shift; inference uses running averages of the batches' means and deviations.
 
-    Each training step keeps 0.95 of an average and takes 0.05 of the batch's mean, or of its deviation: the root of
-    the biased variance + epsilon.
+    Each training step keeps 0.95 of an average, and adds 0.05 of the batch's mean or deviation. The deviation is the
+    square root of the biased variance + epsilon.
     """
 
     def __init__(self, channels, epsilon=1e-4):
@@ -62,7 +62,7 @@ class RunningNorm(nn.Module):
         return (h - self.mean.view(shape)) * factor.view(shape) + self.bias.view(shape)
 
     def variables(self):
-        """As of `torch_layers.Linear`."""
+        """See `torch_layers.Linear.variables`."""
         return {name: (getattr(self, name), None) for name in ("gain", "bias", "mean", "stdev")}
 
 
@@ -77,7 +77,7 @@ class OutputBias(nn.Module):
         return h.float() + self.bias
 
     def variables(self):
-        """As of `torch_layers.Linear`; Keras has the bias as [H, W, channels]."""
+        """See `torch_layers.Linear.variables`. In Keras, the bias is [H, W, channels]."""
         return {"bias": (self.bias, (1, 2, 0))}
 
 
@@ -86,7 +86,7 @@ def _leaky(h):
 
 
 def maxout(h):
-    """The larger of each channel and the one C further: [N, 2 C, ...] -> [N, C, ...]."""
+    """The larger of channels c and c + C, for every c < C: [N, 2 C, ...] -> [N, C, ...]."""
     return torch.maximum(*h.chunk(2, 1))
 
 
@@ -135,7 +135,7 @@ class Decoder(Network):
 class Discriminator(Network):
     """D: images [N, 3, 32, 32], codes [N, LATENT] -> logits, float32 [N, 1], that the pairs are real.
 
-    In training mode it needs the numbers that say what drops out, `draws`: by layer, float32 [N, ...] in [0, 1).
+    In training mode it needs `draws`, the random numbers for dropout: layer -> float32 [N, ...] in [0, 1).
     """
 
     def __init__(self, seed):
@@ -169,7 +169,7 @@ class Discriminator(Network):
 
 
 class ALI(Game):
-    """E and the decoder against D: sums of the two losses, not their means, and one call of D."""
+    """E and the decoder against D. A loss is the sum over real and generated pairs, not the mean; D is called once."""
 
     players = {"discriminator": ("discriminator",), "encoder_generator": ("encoder", "generator")}
 
@@ -177,8 +177,8 @@ class ALI(Game):
         found = (experiment.networks, experiment.example_shape, experiment.latent_dim, experiment.prior)
         if found != ("ali_cifar10", (32, 32, 3), LATENT, "normal") or experiment.crop_size != 32:
             raise InputError(
-                "system=ali has networks=ali_cifar10, image_size=32, channels=3, latent_dim=64 and prior=normal here, "
-                f"found {found[0]}, {found[1]}, {found[2]} and {found[3]}"
+                "system=ali needs networks=ali_cifar10, image_size=32, channels=3, latent_dim=64 and prior=normal "
+                f"here, found {found[0]}, {found[1]}, {found[2]} and {found[3]}"
             )
         seed = experiment.seed
         networks = {"encoder": Encoder(seed), "generator": Decoder(seed), "discriminator": Discriminator(seed)}

@@ -1,12 +1,12 @@
 """ALI's E, G and D in PyTorch, written independently from Dumoulin et al. 2017, and the game's losses.
 
 `cifar10()` gives the networks of appendix A for CIFAR-10, `mixture()` those of section 5.1 for points in the plane,
-whose E takes noise. Batch norms keep running averages, no convolution is padded. D has no batch norm but maxout units;
-CIFAR-10's has dropout, 0.2 on what enters it and 0.5 on the inputs of its other layers.
+whose E takes noise. Batch norms keep running averages, and no convolution is padded. D has no batch norm, but it has
+maxout units. For CIFAR-10, D has dropout, at a rate of 0.2 on its inputs and of 0.5 on the inputs of its other layers.
 
-Written for speed on CPUs, where that changes nothing but the order of units: the pieces of maxout units lie in blocks;
-layers that see a whole map are products of matrices; dropout's masks are bytes against a threshold, of which 0.2 is 51
-in 256.
+The networks are written for speed on CPUs, where this changes nothing but the order of units. The pieces of maxout
+units lie in blocks. Layers that see a whole map are matrix products. Dropout compares random bytes with a threshold,
+which is 51 of 256 for a rate of 0.2.
 """
 
 import torch
@@ -14,10 +14,10 @@ from torch import nn
 from torch.nn import functional as F
 from torch_networks import flat
 
-LATENT = 64  # of CIFAR-10
+LATENT = 64  # dimensions of the codes for CIFAR-10
 KERNELS = (5, 4, 4, 4, 4)
 STRIDES = (1, 2, 1, 2, 1)
-CHANNELS = (32, 64, 128, 256, 512)  # of E; D's before maxout
+CHANNELS = (32, 64, 128, 256, 512)  # E's channels, and D's before maxout
 DROPPED = (3 * 32 * 32, 16 * 28 * 28, 32 * 13 * 13, 64 * 10 * 10, 128 * 4 * 4, LATENT, 256, 512, 512, 512)
 
 
@@ -32,9 +32,9 @@ def mixture():
 
 
 def cifar10_draws(n):
-    """(z, E's noise, bytes that say what drops out for the real and the generated pairs)."""
+    """(z, E's noise, random bytes for the dropout of the real and the generated pairs)."""
     words = torch.empty(-(-2 * n * sum(DROPPED) // 8), dtype=torch.int64)
-    words.random_(-(2**63), None)  # all eight bytes of each draw
+    words.random_(-(2**63), None)  # all eight bytes of each number are random
     return torch.randn(n, LATENT), torch.randn(n, LATENT), words.view(torch.uint8)
 
 
@@ -67,7 +67,7 @@ def _losses(logits):
 
 
 def drawn(layer, stddev=0.01):
-    """`layer` with weights from N(0, stddev^2) and without the bias' noise."""
+    """`layer` with weights drawn from N(0, stddev^2), and a bias of 0."""
     nn.init.normal_(layer.weight, 0.0, stddev)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
@@ -80,7 +80,7 @@ def linear(inputs, outputs, bias=False, stddev=0.01):
 
 
 def norm(channels, kind=nn.BatchNorm2d):
-    """A batch norm that takes 0.05 of each batch's statistics."""
+    """A batch norm whose running averages take 0.05 of each batch's statistics."""
     return kind(channels, eps=1e-4, momentum=0.05)
 
 
@@ -126,7 +126,7 @@ class Decoder(nn.Module):
         self.out, self.bias = drawn(nn.Conv2d(32, 3, 1, bias=False)), nn.Parameter(torch.zeros(3, 32, 32))
 
     def forward(self, z):  # noqa: D102
-        h = self.fc(z).view(-1, 4, 4, 256).permute(0, 3, 1, 2)  # a map that lies channels last
+        h = self.fc(z).view(-1, 4, 4, 256).permute(0, 3, 1, 2)  # a map in channels-last layout
         if self.layers[0].weight.is_contiguous():
             h = h.contiguous()
         h = leaky(self.fc_norm(h))
@@ -164,8 +164,8 @@ class Discriminator(nn.Module):
 
 
 def drop(h, bits, threshold=128):
-    """Dropout at a rate of threshold / 256, of float [N, ...] by as many random bytes."""
-    if h.ndim == 4 and not h.is_contiguous():  # in the order in which the map lies
+    """Dropout of `h`, float [N, ...], at a rate of threshold / 256; `bits` has a random byte for each value."""
+    if h.ndim == 4 and not h.is_contiguous():  # the bytes are taken in the memory order of the map
         n, channels, height, width = h.shape
         bits = bits.view(n, height, width, channels).permute(0, 3, 1, 2)
     else:
@@ -174,9 +174,9 @@ def drop(h, bits, threshold=128):
 
 
 def maxout(h):
-    """The larger of each two channels, of which one lies in the first half: [N, 2 C, ...] -> [N, C, ...].
+    """The larger of channels c and c + C, for every c < C: [N, 2 C, ...] -> [N, C, ...].
 
-    As a rectified difference, whose gradient PyTorch has in fewer passes than that of a maximum, by four times.
+    It is computed by a rectified difference, as PyTorch takes four times more passes for the gradient of a maximum.
     """
     first, second = h.chunk(2, 1)
     return second + F.relu_(first - second)
@@ -186,7 +186,7 @@ def maxout(h):
 
 
 class Precise(nn.Linear):
-    """A fully connected layer in float32 whatever the precision: half of it would blur coordinates."""
+    """A fully connected layer in float32, whatever the precision: half precision would blur coordinates."""
 
     def forward(self, h):  # noqa: D102
         with torch.autocast("cpu", enabled=False):
@@ -194,7 +194,7 @@ class Precise(nn.Linear):
 
 
 class MLP(nn.Module):
-    """E and G: [N, inputs] -> [N, 2], with so many rectified hidden layers of 400 units."""
+    """E and G: [N, inputs] -> [N, 2], with `depth` hidden layers of 400 rectified units."""
 
     def __init__(self, inputs, depth):
         super().__init__()
@@ -210,7 +210,7 @@ class MLP(nn.Module):
 
 
 class MaxoutMLP(nn.Module):
-    """D: points and codes in one, [N, 4] -> logits [N, 1]; three hidden layers of 200 units of five pieces."""
+    """D: points and codes, concatenated to [N, 4] -> logits [N, 1]; three layers of 200 maxout units of five pieces."""
 
     def __init__(self):
         super().__init__()

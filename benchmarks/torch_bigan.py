@@ -1,12 +1,12 @@
-"""The training step of a BiGAN or ALI in PyTorch: the peer to compare with.
+"""The training step of a BiGAN or ALI in PyTorch, with which this project is compared.
 
 python benchmarks/torch_bigan.py --model=imagenet --precision=mixed_bfloat16 --channels_last
 
 Needs torch (2.13 was used) and nothing of this project but timing.py. Prints one JSON object.
 
-The networks are torch_networks.py's and, ALI's, torch_ali_networks.py's. A BiGAN's D is called apart on real and on
-generated pairs, ALI's on all at once; one forward pass from which D and (E, G) take their gradients; one simultaneous
-update by Adam, a BiGAN's with L2 in the gradient of all but gains and biases.
+The networks are in torch_networks.py, and those of ALI in torch_ali_networks.py. A BiGAN calls D once on real and once
+on generated pairs; ALI calls D once on all pairs. D and (E, G) take their gradients from one forward pass. Then Adam
+updates all of them at once. For a BiGAN, the gradients include L2, except those of gains and biases.
 """
 
 import argparse
@@ -24,15 +24,15 @@ from torch.nn import functional as F
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """What is trained.
+    """A model to train.
 
     Attributes:
       networks: a function that makes E, G and D.
-      shape: of an example.
-      batch: examples a step.
-      warmup: steps.
-      draws: a function that draws what is random in a step of so many examples, a tuple.
-      losses: a function of the networks, examples and those draws that gives D's loss and (E, G)'s.
+      shape: shape of an example.
+      batch: examples per step.
+      warmup: steps before the measurement.
+      draws: a function of the number of examples; returns the tuple of a step's random tensors.
+      losses: a function of the networks, the examples and these tensors; returns D's loss and (E, G)'s loss.
       l2: coefficient of the weights in their gradient.
     """
 
@@ -46,12 +46,12 @@ class Model:
 
 
 def uniform_codes(latent):
-    """A function that draws codes of U(-1, 1)."""
+    """A function that draws codes from U(-1, 1)."""
     return lambda n: (torch.rand(n, latent) * 2 - 1,)
 
 
 def bigan_losses(networks, x, z):
-    """As `Model.losses`."""
+    """See `Model.losses`."""
     encoder, generator, discriminator = networks
     real = discriminator(x, encoder(x)).float()
     generated = discriminator(generator(z), z).float()
@@ -75,7 +75,7 @@ class Trainer:
     Args:
       model: one of MODELS.
       bfloat16: autocast the networks; weights, losses and the optimizer stay float32.
-      channels_last: keep maps and kernels in that layout.
+      channels_last: keep maps and kernels in channels-last layout.
       compiled: torch.compile the forward pass, the losses and both players' gradients as one graph.
     """
 
@@ -106,7 +106,7 @@ class Trainer:
         return losses
 
     def _gradients(self, x, draws):
-        # Each call to grad visits only what its weights need: D's stops at D's inputs, and the other one
+        # Each call of grad computes only what its weights need: the call for D stops at D's inputs, and the other call
         # computes no gradients of D's weights.
         with torch.autocast("cpu", torch.bfloat16) if self.bfloat16 else contextlib.nullcontext():
             d_loss, eg_loss = self.model.losses(self.networks, x, *draws)
@@ -120,16 +120,16 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="mnist", choices=MODELS)
     parser.add_argument("--precision", default="float32", choices=("float32", "mixed_bfloat16"))
-    parser.add_argument("--channels_last", action="store_true", help="keep maps and kernels in that layout")
+    parser.add_argument("--channels_last", action="store_true", help="keep maps and kernels in channels-last layout")
     parser.add_argument("--compile", action="store_true", help="torch.compile instead of eager")
-    parser.add_argument("--seconds", type=float, default=10, help="measured, after the warm-up")
+    parser.add_argument("--seconds", type=float, default=10, help="seconds measured, after the warm-up")
     options = parser.parse_args()
 
     torch.set_flush_denormal(True)  # as TensorFlow does
     torch.manual_seed(0)
     model = MODELS[options.model]
     trainer = Trainer(model, options.precision == "mixed_bfloat16", options.channels_last, options.compile)
-    x = torch.rand(model.batch, *model.shape)  # speed does not ask for their range
+    x = torch.rand(model.batch, *model.shape)  # the speed does not depend on their range
     if options.channels_last and x.ndim == 4:
         x = x.to(memory_format=torch.channels_last)
     rate = calls_per_second(lambda: trainer.step(x), options.seconds, model.warmup)

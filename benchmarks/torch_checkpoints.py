@@ -1,4 +1,4 @@
-"""Checkpoints of a PyTorch training: one file each, whole or absent, read without running code."""
+"""Checkpoints of a PyTorch training run. Each is one file, whole or absent; reading it executes no code."""
 
 import pathlib
 import pickle
@@ -12,26 +12,26 @@ class Checkpoints:
     """The checkpoints in a folder, `step-00001234.pt` and so on.
 
     Args:
-      folder: made with the first.
-      max_to_keep: how many are kept, the latest.
+      folder: created with the first checkpoint.
+      max_to_keep: number of checkpoints that are kept; older ones are deleted.
     """
 
     def __init__(self, folder, max_to_keep):
         self.folder, self.max_to_keep = pathlib.Path(folder), max_to_keep
 
     def paths(self):
-        """Those there are, the latest last."""
+        """The paths of the checkpoints, the latest last."""
         return sorted(self.folder.glob("step-*.pt"))
 
     def save(self, state):
-        """Writes tensors, numbers and texts by name; "step" among them."""
+        """Writes `state`: tensors, numbers and strings by name, including "step"."""
         with replacing(self.folder / f"step-{state['step']:08d}.pt") as temporary:
             torch.save(state, temporary)
         for path in self.paths()[: -self.max_to_keep]:
             path.unlink(missing_ok=True)
 
     def load(self, say=print):
-        """What the latest that can be read holds, on the CPU; None if none can."""
+        """The state in the latest checkpoint that can be read, on the CPU; None if there is none."""
         for path in reversed(self.paths()):
             try:
                 return torch.load(path, map_location="cpu", weights_only=True)

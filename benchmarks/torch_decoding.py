@@ -1,7 +1,7 @@
-"""Image files to arrays, in a pool of threads: what training does to an image before it crops it.
+"""Decodes and resizes image files in a pool of threads: all that training does to an image before it is cropped.
 
-Threads suffice, as Pillow and NumPy release Python's lock while they work. Forked processes can hang in matrix
-products: the threads of NumPy's library do not come along.
+Threads suffice, as Pillow and NumPy release Python's lock while they work. Forked processes could hang in matrix
+products, as a fork does not copy the threads of NumPy's library.
 """
 
 import functools
@@ -14,14 +14,15 @@ from PIL import Image
 
 from tf_bigan.errors import InputError
 
-_AT_ONCE = 250  # images a task
-_LONGEST = 256  # times as long as wide, at most
+_AT_ONCE = 250  # images per task
+_LONGEST = 256  # the largest ratio of an image's edges
 
 
 def lanczos_matrix(inputs: int, outputs: int) -> np.ndarray:
-    """Resizing along an axis by Lanczos' filter of radius 3, antialiased: float32 [outputs, inputs].
+    """The matrix that resizes an axis by Lanczos' filter of radius 3, antialiased: float32 [outputs, inputs].
 
-    Each row has the filter's weights, widened where the image gets smaller, around its output's place in the input.
+    Each row has the filter's weights around the place of its output in the input. Where the image gets smaller, the
+    filter is wider.
     """
     ratio = inputs / outputs
     scale = max(ratio, 1.0)
@@ -35,7 +36,7 @@ _matrix = functools.lru_cache(maxsize=64)(lanczos_matrix)
 
 
 def resized(image: np.ndarray, shorter_edge: int) -> np.ndarray:
-    """uint8 [H, W, C] -> the same with its shorter edge resized by Lanczos' filter."""
+    """Resizes an image, uint8 [H, W, C], to a shorter edge of `shorter_edge`, by Lanczos' filter."""
     height, width, channels = image.shape
     if max(height, width) > _LONGEST * min(height, width):
         raise ValueError(f"an edge is over {_LONGEST} times as long as the other")
@@ -53,10 +54,11 @@ def decoded(arrays: dict, channels: int, shorter_edge: int, threads: int = 0):
     """The images of a pack, decoded and resized.
 
     Args:
-      arrays: of tools/pack_examples.py: "encoded" uint8 and "offsets" int64 [N + 1], or "images" uint8 [N, H, W, C].
+      arrays: the arrays of tools/pack_examples.py: "encoded" uint8 and "offsets" int64 [N + 1], or "images" uint8
+        [N, H, W, C].
       channels: 1 or 3.
-      shorter_edge: what to resize an image's shorter edge to; 0 = leave it.
-      threads: how many decode; 0 = as many as there are CPU cores.
+      shorter_edge: length that an image's shorter edge is resized to; 0 = images are not resized.
+      threads: number of threads; 0 = as many as there are CPU cores.
 
     Returns:
       (uint8 [bytes]: the images one after another, each [H, W, channels]; int64 [N, 2]: their heights and widths).

@@ -1,4 +1,4 @@
-"""Examples on the device: read once, kept as uint8, and gathered, cropped, mirrored and scaled there."""
+"""Examples on the device. They are read once and kept as uint8; batches are cropped, mirrored and scaled there."""
 
 import functools
 
@@ -11,12 +11,12 @@ from tf_bigan.pieces import read_pieces
 
 
 class Order:
-    """Which images the batch of a step holds: as tf_bigan's, a permutation of all from (seed, epoch) after another.
+    """The images in the batch of each step. As in tf_bigan, each epoch is a permutation drawn from (seed, epoch).
 
     Args:
-      count: images there are.
-      batch_size: images a batch; every batch is full, so that an epoch may end within one.
-      seed: of the permutations.
+      count: number of images.
+      batch_size: images per batch; every batch is full, so an epoch may end within a batch.
+      seed: seed of the permutations.
     """
 
     def __init__(self, count, batch_size, seed):
@@ -53,7 +53,7 @@ class Examples:
         starts = np.concatenate([[0], np.cumsum(edges.prod(axis=1) * channels)[:-1]])
         self.count = len(edges)
         self._pixels = torch.from_numpy(pixels)
-        # Of each image: where it begins, its width, and how many places there are for the crop's top and left.
+        # For each image: the offset of its pixels, its width, and the numbers of places for a crop's top and left edge.
         table = np.stack([starts, edges[:, 1], edges[:, 0] - size + 1, edges[:, 1] - size + 1], axis=1)
         self._table = torch.from_numpy(table)
         self._size, self._channels = size, channels
@@ -72,7 +72,10 @@ class Examples:
         return self
 
     def first(self, count, seed):
-        """float32 [count, C, H, W]: D's and G's view of images in an order from the seed, cropped in their centres."""
+        """Images at the size of D and G, in an order drawn from the seed, cropped in their centres.
+
+        Returns float32 [count, C, H, W], or fewer if there are fewer images.
+        """
         numbers = torch.from_numpy(Order(self.count, min(count, self.count), seed).batch(0)).to(self._pixels.device)
         draws = torch.full((len(numbers), 3), 0.5, device=self._pixels.device)
         return self.images(numbers, draws)[1]
@@ -82,7 +85,8 @@ class Examples:
 
         Args:
           numbers: int64 [N], which images.
-          draws: float32 [N, 3] in [0, 1): the crops' places from the top and from the left, and what is mirrored.
+          draws: float32 [N, 3] in [0, 1): a crop's place from the top, its place from the left, and whether the image
+            is mirrored.
 
         Returns:
           (float32 [N, C, H, W] in [0, 1], channels last: E's images; the same at the size of D and G).
@@ -110,10 +114,10 @@ class Examples:
 
 
 def read_examples(folder, experiment):
-    """What tools/pack_examples.py wrote for an experiment: (arrays, what is told of them).
+    """The examples that tools/pack_examples.py wrote for an experiment: (arrays, a dict that describes them).
 
     Raises:
-      InputError: files that are missing, damaged, of other data than the experiment's, or fewer than a batch.
+      InputError: files are missing, damaged or of other data than the experiment's, or there is less than a batch.
     """
     arrays, told = read_pieces(folder)
     try:

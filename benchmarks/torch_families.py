@@ -1,7 +1,7 @@
-"""E, G and D of Donahue et al. 2017 in PyTorch, weight for weight those of tf_bigan/networks.
+"""E, G and D of Donahue et al. 2017 in PyTorch. They have the same weights as the networks of tf_bigan/networks.
 
-`mlp` has section 4.1's networks, `conv` those of section 4.2 and appendix C. Images are float [N, C, H, W] in [0, 1];
-E's outputs are those before the prior's squashing.
+`mlp` has section 4.1's networks, `conv` those of section 4.2 and appendix C. Images are float [N, C, H, W] in [0, 1].
+E's outputs are not squashed to the range of the prior yet.
 """
 
 import math
@@ -13,7 +13,7 @@ from torch_layers import Convolution, Linear, Network, Norm, TransposedConvoluti
 from tf_bigan.errors import InputError
 
 SLOPE = 0.2  # of the leaky rectifiers in D and E
-_Z_STDDEV = 0.02 * 5 * 5  # of the weights that bring z to the maps of 5x5 convolutions
+_Z_STDDEV = 0.02 * 5 * 5  # standard deviation of the weights that add z to the maps of 5x5 convolutions
 # E's convolutions: name, channels at width 64, kernel, stride, padding, groups. Pools follow the first two.
 _ALEXNET = (
     ("conv1", 96, 11, 4, 5, 1),
@@ -29,7 +29,7 @@ def _leaky(h):
 
 
 class MLPEncoder(Network):
-    """E of MNIST: images -> [N, latent_dim]. Two hidden layers, the second normalised."""
+    """E of MNIST: images -> [N, latent_dim]. It has two hidden layers, the second with batch norm."""
 
     def __init__(self, shape, latent, width, zero_output, seed):
         layers = {
@@ -69,7 +69,7 @@ class MLPGenerator(Network):
 
 
 class MLPDiscriminator(Network):
-    """D of MNIST: images and, where `latent` is not 0, codes -> logits, float32 [N, 1]."""
+    """D of MNIST: images and, if `latent` is not 0, codes -> logits, float32 [N, 1]."""
 
     def __init__(self, shape, latent, width, seed):
         layers = {"h1_linear": Linear(math.prod(shape), width), "h2_linear": Linear(width, width)}
@@ -87,9 +87,10 @@ class MLPDiscriminator(Network):
 
 
 class AlexNet(Network):
-    """AlexNet's convolutions with batch norms, padded as the paper's: images -> [N, outputs].
+    """AlexNet's convolutions with batch norms, padded as in the paper: images -> [N, outputs].
 
-    It is E, and with role "discriminator" and one output the plain GAN's D whose features are judged.
+    It serves as E. With the role "discriminator" and one output, it is the D of a plain GAN whose features are
+    evaluated.
     """
 
     def __init__(self, role, shape, outputs, width, zero_output, seed):
@@ -120,7 +121,7 @@ class AlexNet(Network):
 
 
 class ConvGenerator(Network):
-    """G of square images of a multiple of 16 pixels: DCGAN's, with z fed to every hidden layer."""
+    """G of square images whose edge is a multiple of 16: DCGAN's G; if `skip`, z is fed to every hidden layer."""
 
     def __init__(self, shape, latent, width, skip, seed):
         if shape[0] != shape[1] or shape[0] % 16:
@@ -141,7 +142,7 @@ class ConvGenerator(Network):
     def forward(self, z):  # noqa: D102
         part = self.layers
         h = F.relu(part["fc_norm"](part["fc_linear"](z)))
-        h = h.view(-1, *self.map_shape).permute(0, 3, 1, 2)  # a map that lies channels last
+        h = h.view(-1, *self.map_shape).permute(0, 3, 1, 2)  # a map in channels-last layout
         for n in (1, 2, 3):
             h = part[f"deconv{n}_linear"](h)
             if f"deconv{n}_z" in part:
@@ -151,7 +152,7 @@ class ConvGenerator(Network):
 
 
 class ConvDiscriminator(Network):
-    """D of square images of a multiple of 16 pixels and, where `latent` is not 0, codes -> logits, float32 [N, 1]."""
+    """D: square images whose edge is a multiple of 16 and, if `latent` is not 0, codes -> logits, float32 [N, 1]."""
 
     def __init__(self, shape, latent, width, seed):
         layers, inputs = {}, shape[-1]
@@ -179,7 +180,7 @@ def make_networks(experiment) -> dict[str, Network]:
     """The networks of an experiment of Donahue et al., by role, freshly initialised from its seed.
 
     Args:
-      experiment: a `tf_bigan.experiment.Experiment` that is `sized()` and knows image_size and channels.
+      experiment: a `tf_bigan.experiment.Experiment` from `sized()`, with image_size and channels.
     """
     e, joint = experiment, experiment.system == "bigan"
     latent = e.latent_dim if joint else 0

@@ -1,7 +1,7 @@
-"""The systems in PyTorch: their players' losses, and what their inference statistics describe.
+"""The systems in PyTorch: the losses of their players, and the inputs that their inference statistics describe.
 
-Each is the game of the same name in tf_bigan/games. All that is random in a step comes in as numbers from U[0, 1),
-which the caller draws: `shapes` says how many.
+Each class is the game of the same name in tf_bigan/games. The caller draws all random numbers of a step, from U[0, 1);
+`shapes` gives their shapes.
 """
 
 import torch
@@ -12,12 +12,12 @@ from tf_bigan.errors import InputError
 
 
 def uniform_codes(u):
-    """Float32 numbers in [0, 1) -> codes of U(-1, 1)."""
+    """Float32 numbers of U[0, 1) -> codes of U(-1, 1)."""
     return 2.0 * u - 1.0
 
 
 def normal_numbers(u):
-    """Float32 numbers in [0, 1) -> such of N(0, 1), of 2^23 values, none infinite."""
+    """Float32 numbers of U[0, 1) -> numbers of N(0, 1), which take 2^23 different values; none is infinite."""
     return torch.special.ndtri((torch.floor(u * 2**23) + 0.5) * 2.0**-23)
 
 
@@ -26,7 +26,7 @@ class Game:
 
     Attributes:
       networks: role -> `Network`.
-      players: player -> the roles that it moves.
+      players: player -> the roles of the networks that it trains.
       two_sizes: whether E may take larger images than D and G.
     """
 
@@ -35,7 +35,7 @@ class Game:
 
     def __init__(self, experiment, networks=None):
         if experiment.crop_size != experiment.image_size and not self.two_sizes:
-            raise InputError(f"encoder_size is for bigan alone; {experiment.system} has images of one size")
+            raise InputError(f"encoder_size is only for bigan; {experiment.system} has images of one size")
         self.experiment = experiment
         self.networks = networks or make_networks(experiment)
 
@@ -44,11 +44,11 @@ class Game:
         return {"z": (batch_size, self.experiment.latent_dim)}
 
     def prior(self, u):
-        """Uniform numbers as draws of p(z)."""
+        """Numbers of U[0, 1) -> draws of p(z)."""
         return uniform_codes(u) if self.experiment.prior == "uniform" else normal_numbers(u)
 
     def code(self, outputs):
-        """E's outputs as codes, float32."""
+        """E's outputs -> codes, float32."""
         outputs = outputs.float()
         return 2.0 * torch.sigmoid(outputs) - 1.0 if self.experiment.prior == "uniform" else outputs
 
@@ -57,8 +57,8 @@ class Game:
 
         Args:
           x: float32 [N, C, H, W] in [0, 1], E's images.
-          reduced: the same at the size of D and G, which may be E's.
-          draws: float32 in [0, 1), by name, of the shapes that `shapes` says.
+          reduced: the same images at the size of D and G, which may be E's size.
+          draws: name -> random numbers, float32 in [0, 1), of the shapes that `shapes` gives.
 
         Returns:
           Each player's float32 loss, in the order of `players`.
@@ -66,19 +66,22 @@ class Game:
         return self.losses_of(x, reduced, self.prior(draws["z"]))
 
     def run_for_statistics(self, x, reduced, draws):
-        """Runs each network in training mode on what its inference statistics describe; arguments as of `losses`."""
+        """Runs each network in training mode on the inputs that its inference statistics describe.
+
+        The arguments are those of `losses`.
+        """
         self.observe_codes(x, reduced, self.prior(draws["z"]))
 
     def begin(self, examples):
-        """Sets what of the initial weights depends on the training images, `torch_examples.Examples`: here nothing."""
+        """Sets initial weights that depend on the training images, `torch_examples.Examples`; there are none here."""
 
     def norms(self):
-        """Every batch norm with inference statistics to estimate."""
+        """All batch norms whose inference statistics are to be estimated."""
         return [norm for network in self.networks.values() for norm in network.norms()]
 
 
 class BiGAN(Game):
-    """E and G against a D that sees pairs, real and generated ones in a call each."""
+    """E and G against a D that sees pairs. D is called once on real pairs and once on generated pairs."""
 
     players = {"discriminator": ("discriminator",), "encoder_generator": ("encoder", "generator")}
     two_sizes = True
@@ -98,7 +101,7 @@ class BiGAN(Game):
 
 
 class GAN(Game):
-    """G against a D that sees images alone."""
+    """G against a D that sees only images."""
 
     players = {"discriminator": ("discriminator",), "generator": ("generator",)}
 
@@ -134,7 +137,7 @@ class LatentRegressor(GAN):
 
 
 class JointLatentRegressor(LatentRegressor):
-    """As the latent regressor, but E's loss, weighted, is G's too."""
+    """Like the latent regressor, but E and G are one player. Its loss is G's loss plus E's loss, weighted."""
 
     players = BiGAN.players
 
@@ -177,7 +180,7 @@ def make_game(experiment) -> Game:
       InputError: settings that do not fit the system or its networks.
     """
     if experiment.terms() or experiment.objective != "paper":
-        raise InputError("the PyTorch trainer has the papers' objectives without terms; tools/train.py has the others")
+        raise InputError("the PyTorch trainer has only the papers' objectives, without terms; tools/train.py has more")
     if experiment.system == "ali":
         from torch_ali import ALI
 

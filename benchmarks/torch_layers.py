@@ -1,7 +1,8 @@
-"""Layers and networks in PyTorch that know their weights by the names and in the layouts of the Keras ones.
+"""Layers and networks in PyTorch, whose weights can be exchanged with the Keras networks by name.
 
-A network's weight is called "role/layer/variable", as "encoder/conv1_linear/kernel": `arrays` gives all of them as
-Keras has them, `fill` takes them. Maps are [N, channels, height, width] and best lie channels last.
+A weight is called "role/layer/variable", for example "encoder/conv1_linear/kernel". `Network.arrays` returns all
+weights in Keras' layout, and `Network.fill` takes them. Maps are [N, channels, height, width], and should be in
+channels-last memory layout.
 """
 
 import zlib
@@ -39,7 +40,7 @@ class Linear(nn.Module):
 
 
 class Convolution(nn.Module):
-    """A convolution behind a frame of `padding` zeros on every side, float [N, inputs, H, W] -> [N, outputs, h, w]."""
+    """A convolution with `padding` zeros on every side, float [N, inputs, H, W] -> [N, outputs, h, w]."""
 
     def __init__(self, inputs, outputs, size, stride=1, padding=0, groups=1, stddev=0.02, bias=False, float32=False):
         super().__init__()
@@ -56,20 +57,21 @@ class Convolution(nn.Module):
 
     def _outputs(self, h):
         if not self.padding and self.groups == 1 and h.shape[2:] == self.weight.shape[2:]:
-            # A kernel as large as the map is a matrix, and a product of matrices faster.
+            # With a kernel as large as the map, the convolution is a matrix product, which is faster.
             matrix = self.weight.permute(0, 2, 3, 1).flatten(1)
             return F.linear(flat(h), matrix, self.bias)[:, :, None, None]
         return F.conv2d(h, self.weight, self.bias, self.stride, self.padding, 1, self.groups)
 
     def variables(self):
-        """As of `Linear`."""
+        """See `Linear.variables`."""
         return {"kernel": (self.weight, _KERNEL), **({"bias": (self.bias, None)} if self.bias is not None else {})}
 
 
 class TransposedConvolution(nn.Module):
     """A transposed convolution without bias.
 
-    Rows and columns of its output are dropped, `trim` in front and `trim` - `more` behind.
+    Rows and columns of the full output are dropped: `trim` at the top and left, `trim` - `more` at the bottom and
+    right.
     """
 
     def __init__(self, inputs, outputs, size, stride=1, trim=0, more=0, stddev=0.02):
@@ -78,21 +80,22 @@ class TransposedConvolution(nn.Module):
         self.weight = nn.Parameter(torch.zeros(inputs, outputs, size, size))
 
     def forward(self, h):  # noqa: D102
-        if not self.trim and h.shape[2:] == (1, 1):  # each output pixel sees the one input through weights of its own
+        if not self.trim and h.shape[2:] == (1, 1):  # with one input pixel, it is a matrix product
             _, outputs, *edges = self.weight.shape
             matrix = self.weight.permute(0, 2, 3, 1).flatten(1)
             return (h.flatten(1) @ matrix).view(-1, *edges, outputs).permute(0, 3, 1, 2)
         return F.conv_transpose2d(h, self.weight, None, self.stride, self.trim, self.more)
 
     def variables(self):
-        """As of `Linear`."""
+        """See `Linear.variables`."""
         return {"kernel": (self.weight, _KERNEL)}
 
 
 class Norm(nn.Module):
-    """BiGAN's batch norm of units or maps: of the batch's own statistics in training, of estimated ones otherwise.
+    """BiGAN's batch norm of units or maps. It uses the batch's own statistics in training, else estimated statistics.
 
-    While `estimating`, calls in training mode enter the equal-weight averages `mean` and `variance` (unbiased).
+    While `estimating` is true, each call in training mode adds its batch to the averages `mean` and `variance`
+    (unbiased), in which all batches have the same weight.
     """
 
     def __init__(self, channels, affine=False, epsilon=1e-8):
@@ -113,7 +116,7 @@ class Norm(nn.Module):
 
     def _accumulate(self, h):
         axes = [0, *range(2, h.ndim)]
-        # A lone value has variance 0.
+        # If a channel has a single value, its unbiased variance is undefined; it counts as 0 here.
         variance, mean = torch.var_mean(h, axes, correction=min(1, h.numel() // h.shape[1] - 1))
         self.batches += 1
         self.mean += (mean - self.mean) / self.batches
@@ -126,7 +129,7 @@ class Norm(nn.Module):
         self.variance.fill_(1.0)
 
     def variables(self):
-        """As of `Linear`."""
+        """See `Linear.variables`."""
         affine = {} if self.gain is None else {"gain": (self.gain, None), "bias": (self.bias, None)}
         statistics = {"mean": self.mean, "variance": self.variance, "batches": self.batches}
         return {**affine, **{name: (tensor, None) for name, tensor in statistics.items()}}
@@ -138,7 +141,8 @@ class Network(nn.Module):
     Args:
       role: "encoder", "generator" or "discriminator".
       layers: name -> layer.
-      seed: of the initial weights, N(0, stddev^2) with each layer's own stddev: two layers do not share their draws.
+      seed: seed of the initial weights, which are drawn from N(0, stddev^2). Each layer has its own stddev and its own
+        stream of random numbers.
     """
 
     def __init__(self, role, layers, seed):
@@ -161,7 +165,7 @@ class Network(nn.Module):
 
     @torch.no_grad()
     def arrays(self) -> dict[str, np.ndarray]:
-        """Every weight and statistic: float32, in Keras' layout."""
+        """Every weight and statistic by name: float32, in Keras' layout."""
         return {
             path: (tensor if order is None else tensor.permute(order)).contiguous().cpu().numpy().astype(np.float32)
             for path, tensor, order in self._variables()
@@ -169,7 +173,7 @@ class Network(nn.Module):
 
     @torch.no_grad()
     def fill(self, arrays: dict[str, np.ndarray]):
-        """Takes what `arrays` gave. Raises InputError where a weight is missing or of another shape."""
+        """Assigns weights that `arrays` returned. Raises InputError if one is missing or of another shape."""
         for path, tensor, order in self._variables():
             if path not in arrays:
                 raise InputError(f"the initial weights have no {path}")
@@ -181,5 +185,5 @@ class Network(nn.Module):
 
 
 def flat(h):
-    """Maps as rows, float [N, C, H, W] -> [N, H W C], as Keras flattens them: no copy if they lie channels last."""
+    """Flattens maps as Keras does, float [N, C, H, W] -> [N, H W C]; this copies nothing in channels-last layout."""
     return h.permute(0, 2, 3, 1).flatten(1)

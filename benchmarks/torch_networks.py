@@ -2,7 +2,7 @@
 
 `mlp()` gives section 4.1's networks for MNIST, `conv()` those of section 4.2 and appendix C for 64-pixel images. No
 linear layer or convolution has a bias; batch norms take the batch's own statistics, with 1e-8 under the root, and have
-gain and bias in the convolutional networks only. Codes lie in [-1, 1], images too, but MNIST's in [0, 1].
+gain and bias in the convolutional networks only. Codes and images lie in [-1, 1], except MNIST's images: in [0, 1].
 """
 
 import torch
@@ -89,8 +89,8 @@ def plain_norm(h):
 
 # -- 64-pixel images
 #
-# Rectifiers and sums work in place: what stands before them, a convolution or a batch norm, needs no output for its
-# gradient.
+# Rectifiers and sums work in place. They may overwrite the output of the convolution or batch norm before them, which
+# does not need it for its gradient.
 
 
 class Norm(nn.Module):
@@ -105,7 +105,7 @@ class Norm(nn.Module):
 
 
 class WithCode(nn.Module):
-    """A 5x5 convolution, up or down, that W z is added to at every pixel, and a batch norm."""
+    """A 5x5 convolution (`down` or `up`), to which W z is added at every pixel, and a batch norm."""
 
     def __init__(self, convolution, latent=200):
         super().__init__()
@@ -117,12 +117,12 @@ class WithCode(nn.Module):
 
 
 def down(inputs, outputs):
-    """Halves the edge."""
+    """A convolution that halves the edge of a map."""
     return normal(nn.Conv2d(inputs, outputs, 5, stride=2, padding=2, bias=False))
 
 
 def up(inputs, outputs):
-    """Doubles the edge."""
+    """A transposed convolution that doubles the edge of a map."""
     return normal(nn.ConvTranspose2d(inputs, outputs, 5, stride=2, padding=2, output_padding=1, bias=False))
 
 
@@ -151,7 +151,7 @@ class ConvEncoder(nn.Module):
 
 
 class ConvGenerator(nn.Module):
-    """G: codes [N, 200] -> images [N, 3, 64, 64]. DCGAN's, with z fed to every hidden layer."""
+    """G: codes [N, 200] -> images [N, 3, 64, 64]. It is DCGAN's G, with z fed to every hidden layer."""
 
     def __init__(self):
         super().__init__()
@@ -161,7 +161,7 @@ class ConvGenerator(nn.Module):
 
     def forward(self, z):  # noqa: D102
         h = F.relu_(self.fc_norm(self.fc(z)))
-        h = h.view(-1, 4, 4, 512).permute(0, 3, 1, 2)  # a map that lies channels last
+        h = h.view(-1, 4, 4, 512).permute(0, 3, 1, 2)  # a map in channels-last layout
         if self.out.weight.is_contiguous():
             h = h.contiguous()
         h = F.relu_(self.deconv1(h, z))
@@ -188,5 +188,5 @@ class ConvDiscriminator(nn.Module):
 
 
 def flat(h):
-    """Maps as rows, channels last: no copy where they lie so."""
+    """Flattens maps, channels last; this copies nothing if they are in channels-last layout."""
     return h.permute(0, 2, 3, 1).flatten(1)

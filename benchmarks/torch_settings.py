@@ -1,4 +1,4 @@
-"""The trainer's flags: every field of Experiment, and its own."""
+"""The flags of the PyTorch trainer: its own, and every field of Experiment."""
 
 from absl import flags
 
@@ -17,17 +17,19 @@ def own_flags() -> flags.FlagValues:
         flags.DEFINE_string,
         "workdir",
         None,
-        "the run directory, made if need be; what was begun there goes on; required",
+        "the run directory, created if needed; a run that was begun there is resumed; required",
     )
     add(flags.DEFINE_string, "device", "auto", "auto, cuda or cpu; auto: cuda where there is one")
     add(flags.DEFINE_string, "initial", None, "a folder of weights to begin with: a finished run's weights/")
-    add(flags.DEFINE_float, "time_limit", 0.0, "stop after so many seconds of training, and write weights; 0 = never")
-    add(flags.DEFINE_float, "checkpoint_seconds", 60.0, "between checkpoints")
-    add(flags.DEFINE_float, "report_seconds", 5.0, "between lines of news")
-    add(flags.DEFINE_integer, "steps_per_replay", 10, "training steps that a CUDA graph has")
-    add(flags.DEFINE_bool, "graph", True, "capture the step in a CUDA graph; --nograph: launch every kernel anew")
+    add(
+        flags.DEFINE_float, "time_limit", 0.0, "seconds of training, after which it stops and writes weights; 0 = never"
+    )
+    add(flags.DEFINE_float, "checkpoint_seconds", 60.0, "seconds between checkpoints")
+    add(flags.DEFINE_float, "report_seconds", 5.0, "seconds between lines of progress")
+    add(flags.DEFINE_integer, "steps_per_replay", 10, "training steps in a CUDA graph")
+    add(flags.DEFINE_bool, "graph", True, "capture the step in a CUDA graph; --nograph: launch every kernel by itself")
     add(flags.DEFINE_bool, "tf32", False, "let CUDA round the factors of float32 products to TF32")
-    add(flags.DEFINE_integer, "threads", 0, "of PyTorch on the CPU; 0 = its default")
+    add(flags.DEFINE_integer, "threads", 0, "threads of PyTorch on the CPU; 0 = its default")
     add(flags.DEFINE_bool, "help", False, "show this help", short_name="h", allow_hide_cpp=True)
     define_flags(values)
     return values
@@ -42,7 +44,7 @@ def experiment_from_text(text) -> Experiment:
 
 
 def help_text(description, values):
-    """What --help prints."""
+    """The text that --help prints."""
     lines = [description.strip(), ""]
     for module, found in values.flags_by_module_dict().items():
         lines += ["", f"{module}:"] if not module.startswith("absl") else []

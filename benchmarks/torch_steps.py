@@ -1,6 +1,6 @@
-"""The training step in PyTorch: all players at once from one forward pass, on CUDA as a graph of several steps.
+"""The training step in PyTorch: one forward pass updates all players at once. On CUDA, several steps form a graph.
 
-Whatever is random follows from (seed, step) alone on one kind of device: a generator is seeded anew for each step.
+On one kind of device, all random numbers depend only on (seed, step): the generator is seeded again for each step.
 """
 
 import contextlib
@@ -14,12 +14,12 @@ TRAINING, STATISTICS = 0, 1  # streams of random numbers
 
 
 class Randoms:
-    """A step's random numbers in one buffer: a float32 view in [0, 1) by name.
+    """The random numbers of a step, float32 in [0, 1), in one buffer that has a view for each name.
 
     Args:
-      shapes: by name.
-      device: where they are drawn.
-      seed: of all.
+      shapes: name -> shape.
+      device: the device that draws the numbers.
+      seed: seed of all numbers.
     """
 
     def __init__(self, shapes, device, seed):
@@ -40,12 +40,13 @@ class Randoms:
 
 
 class Optimizer:
-    """Adam with L2 in the gradient of what has more than one dimension, whose state is there from the start.
+    """Adam, with L2 in the gradient of weights that have more than one dimension. Its state exists from the start.
 
     Args:
-      weights: all players'.
-      experiment: has beta_1, beta_2, epsilon, l2.
-      device: where the weights are. The step count and the learning rate stay there, too, so that a graph may use them.
+      weights: the weights of all players.
+      experiment: gives beta_1, beta_2, epsilon and l2.
+      device: the device of the weights. The step count and the learning rate are kept there, too, so that a CUDA graph
+        can use them.
     """
 
     def __init__(self, weights, experiment, device):
@@ -60,19 +61,19 @@ class Optimizer:
             groups, lr=self.rate, betas=betas, eps=experiment.epsilon, fused=True, capturable=on_gpu
         )
         for group in self._adam.param_groups:
-            group["lr"] = self.rate  # the very tensor: a graph reads its value at each replay
+            group["lr"] = self.rate  # this tensor itself, as a graph reads its value at each replay
         for weight in weights:
             moments = {name: torch.zeros_like(weight) for name in ("exp_avg", "exp_avg_sq")}
             self._adam.state[weight] = {"step": torch.zeros((), device=device), **moments}
 
     def state(self):
-        """Every tensor of the state, in an order of its own, to be saved and copied into."""
+        """Every tensor of the state, in a fixed order; callers save them, and copy saved values into them."""
         return [self._adam.state[weight][name] for weight in self.weights for name in ("step", "exp_avg", "exp_avg_sq")]
 
     def apply(self, gradients):
-        """One update."""
+        """One update of all weights."""
         for weight, gradient in zip(self.weights, gradients, strict=True):
-            if gradient.stride() != weight.stride():  # the kernel walks both in the order they lie in memory
+            if gradient.stride() != weight.stride():  # the fused kernel goes through both in memory order
                 gradient = torch.empty_like(weight).copy_(gradient)
             weight.grad = gradient
         self._adam.step()
@@ -85,11 +86,11 @@ class Stepper:
 
     Args:
       game: a `torch_games.Game`; its networks move to the device.
-      examples: `torch_examples.Examples`; None where the caller gives each step its images.
+      examples: `torch_examples.Examples`; None if the caller passes the images of each step to `step`.
       order: `torch_examples.Order`, or None.
       device: a `torch.device`.
       precision: "float32" or "mixed_bfloat16".
-      steps_per_replay: steps that a CUDA graph has; 0 = without graphs.
+      steps_per_replay: training steps in a CUDA graph; 0 = no graphs.
     """
 
     def __init__(self, game, examples, order, device, precision="float32", steps_per_replay=0):
@@ -124,14 +125,14 @@ class Stepper:
 
     @torch.no_grad()
     def restore(self, saved):
-        """Copies what `tensors` had, on any device, into place: graphs stay valid."""
+        """Copies saved values of `tensors`, from any device, into the same tensors, so that graphs stay valid."""
         for name, tensor in self.tensors().items():
             tensor.copy_(saved[name])
 
     # -- training
 
     def run(self, step, count, rate):
-        """Runs `count` steps from `step` on at a learning rate; float32 [players]: the sums of their losses."""
+        """Runs `count` steps from `step` on at a learning rate. Returns the sums of the losses, float32 [players]."""
         sums = torch.zeros(len(self.game.players), device=self.device)
         while count:
             rows = self._steps_per_replay if count >= self._steps_per_replay > 0 else 1
@@ -156,22 +157,23 @@ class Stepper:
             self._losses[row].copy_(self.step(x, reduced, draws))
 
     def step(self, x, reduced, draws):
-        """One update of all players at once; arguments as of `Game.losses`. Returns float32 [players], the losses."""
+        """One update of all players at once; arguments as for `Game.losses`. Returns the losses, float32 [players]."""
         with self.autocast():
             losses = self.game.losses(x, reduced, draws)
         self.optimizer.apply(self.gradients(losses))
         return torch.stack([loss.detach() for loss in losses])
 
     def gradients(self, losses):
-        """Each player's gradients of its loss in its own weights, one list after another."""
-        # A call visits only what its weights need: D's ends at D's inputs, the others compute none of D's weights'.
+        """The gradients of each player's loss in its own weights, concatenated over the players."""
+        # Each call computes only what its weights need: the call for D stops at D's inputs, and the others compute no
+        # gradients of D's weights.
         found = []
         for number, (loss, weights) in enumerate(zip(losses, self._owned, strict=True), start=1):
             found += torch.autograd.grad(loss, weights, retain_graph=number < len(losses))
         return found
 
     def autocast(self):
-        """The context in which networks compute in the precision asked for."""
+        """The context in which the networks compute in the chosen precision."""
         return torch.autocast(self.device.type, torch.bfloat16) if self.half else contextlib.nullcontext()
 
     # -- CUDA graphs
@@ -181,7 +183,7 @@ class Stepper:
             saved = {name: tensor.detach().clone() for name, tensor in self.tensors().items()}
             side = torch.cuda.Stream()
             side.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(side):  # libraries choose their kernels and make their buffers outside of the graph
+            with torch.cuda.stream(side):  # a warm-up, in which libraries choose kernels and allocate buffers
                 for _ in range(-(-3 // rows)):
                     self._steps(rows)
             torch.cuda.current_stream().wait_stream(side)
@@ -189,7 +191,7 @@ class Stepper:
             pool = next(iter(self._graphs.values())).pool() if self._graphs else None
             with torch.cuda.graph(graph, pool=pool):
                 self._steps(rows)
-            self.restore(saved)  # the warm-up trained, capturing did not
+            self.restore(saved)  # undoes the training of the warm-up; capturing does not train
             self._graphs[rows] = graph
         return self._graphs[rows]
 

@@ -1,10 +1,11 @@
-"""Trains an experiment in PyTorch, on a machine that has no TensorFlow; started again there, it resumes.
+"""Trains an experiment in PyTorch, on a machine that has no TensorFlow. Started again with its --workdir, it resumes.
 
 python benchmarks/torch_train.py --flagfile=zoo/bigan_mnist/train.flags --examples=/tmp/examples --workdir=/tmp/run
 
-tools/pack_examples.py writes the examples. At the end, at --time_limit and at SIGTERM the weights, with the names and
-layouts of the Keras networks, are in WORKDIR/weights, and tools/import_run.py makes a run directory of tf_bigan's
-of them. The mathematics, the order of the images and the learning rates are tf_bigan's; random numbers are PyTorch's.
+tools/pack_examples.py writes the examples. At the end, at --time_limit and at SIGTERM, the trainer writes the weights
+to WORKDIR/weights, with the names and layouts of the Keras networks, and tools/import_run.py makes a run directory of
+tf_bigan from them. The mathematics, the order of the images and the learning rates are tf_bigan's; the random numbers
+are PyTorch's.
 """
 
 import dataclasses
@@ -17,8 +18,8 @@ import signal
 import sys
 import time
 
-# Before NumPy is imported: images are resized by a thread a core, and each one's small matrix products would start
-# threads of their own.
+# This must be set before NumPy is imported. Images are resized by one thread per core, and the small matrix products in
+# each of these threads would start further threads.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 sys.path[:0] = [str(pathlib.Path(__file__).resolve().parents[1])]  # a checkout works without installation
 
@@ -36,16 +37,16 @@ from tf_bigan.training.run_directory import FLAGFILE, RunDirectory  # noqa: E402
 
 WEIGHTS = "weights"
 TRAINER = "trainer.json"
-_STEPS_AHEAD = 50  # that may be under way on a GPU while nobody looks at clock and losses
+_STEPS_AHEAD = 50  # steps that a GPU runs before the clock and the losses are checked again
 
 
 class Training:
-    """A run: what it is of, where it stands, and its way to the end.
+    """A training run: its settings, its state and its loop.
 
     Args:
-      experiment: what to train, as far as the flags say.
+      experiment: what to train; it may leave fields open that follow from the examples or an earlier start.
       options: the trainer's own flags, parsed.
-      say: called with each line of news.
+      say: called with each message.
     """
 
     def __init__(self, experiment, options, say=print):
@@ -84,7 +85,11 @@ class Training:
         self.asked = None
 
     def _resolved(self, experiment):
-        """What the run here was begun as, where there is one."""
+        """`experiment`, with open fields filled from the run that was begun here, if there is one.
+
+        Raises:
+          InputError: that run is another experiment, or its train.flags is missing.
+        """
         if not self.checkpoints.paths():
             experiment.check_effects()
             return experiment
@@ -104,13 +109,13 @@ class Training:
         if precision == AUTO:
             return "mixed_bfloat16" if self.device.type == "cuda" else "float32"
         if precision == "mixed_float16":
-            raise InputError("the trainer has precision=float32 and mixed_bfloat16")
+            raise InputError("the trainer supports only precision=float32 and mixed_bfloat16")
         return precision
 
     # -- training
 
     def train(self):
-        """Goes on from the last checkpoint to the end, to the time limit or to a signal, and writes the weights."""
+        """Trains from the last checkpoint to the end, the time limit or a signal, and writes the weights."""
         with self.run.lock(self.say):
             self._begin()
             previous = {number: signal.signal(number, self._ask) for number in (signal.SIGTERM, signal.SIGINT)}
@@ -209,7 +214,7 @@ class Training:
         tensors = {name: tensor.detach() for name, tensor in self.stepper.tensors().items()}
         for name, tensor in tensors.items():
             if not bool(torch.isfinite(tensor).all()):
-                raise InputError(f"{name} is not finite at step {self.step}; training stopped, no checkpoint is of it")
+                raise InputError(f"{name} is not finite at step {self.step}; training stopped, this step is not saved")
         return {
             "tensors": tensors,
             "sums": self.sums,
@@ -260,16 +265,16 @@ class Training:
 
 
 def pick_device(name) -> torch.device:
-    """The device called auto, cuda or cpu. Raises InputError where there is none."""
+    """The device called auto, cuda or cpu. Raises InputError if there is no such device."""
     if name not in (AUTO, "cuda", "cpu"):
         raise InputError(f"unknown device {name!r}.{did_you_mean(name, (AUTO, 'cuda', 'cpu'))}")
     if name == "cuda" and not torch.cuda.is_available():
-        raise InputError("there is no CUDA device; --device=cpu trains without")
+        raise InputError("there is no CUDA device; --device=cpu trains without one")
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
 def device_name(device) -> str:
-    """What a person calls the device."""
+    """The name of the device, for users."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
 
 

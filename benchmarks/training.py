@@ -1,24 +1,25 @@
-"""Training throughput of a BiGAN or ALI on the CPU: the project, PyTorch, the input, the machine's limit.
+"""Training throughput of a BiGAN or ALI on the CPU: this project, PyTorch, the input alone, and the machine's limit.
 
 python benchmarks/training.py --model=imagenet --torch_python=/path/to/bin/python --json=imagenet.json
 
-Contenders, each in a fresh process, one after another, in rounds (A B C, A B C, ...) so that a machine that changes
-its speed changes it for all:
+The contenders run one after another, each in a fresh process, in rounds (A B C, A B C, ...), so that changes in the
+machine's speed affect all of them:
 
 train.py        tools/train.py as a user runs it, from TFDS data to callbacks: the images_per_second of its own
-                metrics.jsonl, the first epoch left out; and its resident memory, looked at from outside
-step            its train step alone, compiled as train.py compiles it, on one batch in memory
-pipeline        its input alone: read, decode, resize, crop, flip and batch; and the process' resident memory.
-                "-one-core" may use just one
-products        the matrix products of a step alone, for networks that have no others: CPU time to hold step's against
+                metrics.jsonl, without the first epoch; and its resident memory, measured from outside
+step            only its train step, compiled as train.py compiles it, on one batch in memory
+pipeline        only its input: read, decode, resize, crop, flip and batch; and the process' resident memory.
+                "pipeline-one-core" may use only one core
+products        only the matrix products of a step, for fully connected networks: its CPU time is compared with step's
 torch-*         the same networks and step in PyTorch (torch_bigan.py): eager or compiled, maps in either layout.
                 "-avx512" keeps Intel's matrix library, which PyTorch uses for float32 products, from choosing slower
                 instructions on other makers' processors
-limit           the machine: a step's products with weights (work.py) at the peak of a large one in TensorFlow, plus
-                the optimizer's memory traffic at the bandwidth of a large copy, and nothing else
+limit           what the machine allows: a step's products with weights (work.py) at the peak rate of a large product
+                in TensorFlow, plus the optimizer's memory traffic at the bandwidth of a large copy, and nothing else
 
-Flags that are not this script's own go to train.py, step and pipeline, as --inter_op_threads=2 --intra_op_threads=1.
-They should not change the model, which the others have fixed. PyTorch listens to OMP_NUM_THREADS.
+Flags that are not this script's own are passed to train.py, step and pipeline, such as --inter_op_threads=2
+--intra_op_threads=1. They should not change the model, as the other contenders do not see them. PyTorch reads
+OMP_NUM_THREADS.
 """
 
 import argparse
@@ -40,12 +41,12 @@ from training_models import MODELS
 
 PIPELINES = ["pipeline", "pipeline-one-core"]
 
-# The library asks itself whether the processor is Intel's before it asks what the processor can do.
+# Intel's library calls this function to ask whether the processor is Intel's, before it asks what the processor can do.
 MKL_SHIM = "int mkl_serv_intel_cpu_true(void) { return 1; }"
 
 
 def contenders_of(model):
-    """All of them, in their order."""
+    """The names of a model's contenders, in the order in which they run."""
     products = ["products"] if model.products else []
     return ["train.py", "step", *products, *PIPELINES, *model.torch, "limit"]
 
@@ -54,9 +55,9 @@ def contenders_of(model):
 
 
 def run_train_py(model, precision, epochs, flags):
-    """tools/train.py with the zoo's flags, cut to `epochs` and with nothing between the steps of an epoch.
+    """Runs tools/train.py with the zoo's flags for `epochs` epochs, without checkpoints and pictures meanwhile.
 
-    Its resident memory is the peak in each epoch.
+    The resident memory that it returns is the peak in each epoch.
     """
     resident = collections.defaultdict(float)
 
@@ -81,7 +82,7 @@ def run_train_py(model, precision, epochs, flags):
 
 
 def run_contender(name, precision, options, flags, shim):
-    """One round of one contender."""
+    """Runs one round of one contender, and returns its measurements."""
     model = MODELS[options.model]
     if name == "train.py":
         return run_train_py(model, precision, options.epochs, flags)
@@ -96,7 +97,7 @@ def run_contender(name, precision, options, flags, shim):
 
 
 def compile_shim(folder):
-    """The path of MKL_SHIM as a shared library."""
+    """Compiles MKL_SHIM to a shared library, and returns its path."""
     path = f"{folder}/shim.so"
     subprocess.run(["cc", "-shared", "-fPIC", "-o", path, "-x", "c", "-"], input=MKL_SHIM, text=True, check=True)
     return path
@@ -106,9 +107,10 @@ def compile_shim(folder):
 
 
 def ratios(model, rounds):
-    """Quotients of contenders within each round.
+    """Quotients of the contenders' rates within each round.
 
-    Of PyTorch's, the fastest by median as it is installed, and the fastest of all if that is another.
+    Two contenders of PyTorch are taken: the fastest without MKL_SHIM, by the median, and the fastest of all, if that is
+    another one.
     """
 
     def quotients(upper, lower):
@@ -125,9 +127,9 @@ def ratios(model, rounds):
 
 
 def memory(found):
-    """Of each contender that was watched, the resident memory's peak, and its growth from the second part to the last.
+    """The peak of each contender's resident memory, and its growth from the second part of a measurement to the last.
 
-    The first part, an epoch or a fifth of the batches, is still filling buffers.
+    A part is an epoch or a fifth of the batches. The first part does not count, as it still fills buffers.
     """
     rows = {}
     for name, done in found.items():
@@ -139,7 +141,7 @@ def memory(found):
 
 
 def cpu_time(found):
-    """Milliseconds of CPU time a step, all threads', of what is held against its products; and their quotient."""
+    """CPU time per step of all threads, in milliseconds, of step and of products; and the quotient of both."""
     if "products" not in found or "step" not in found:
         return {}
     rows = {name: [result["cpu_milliseconds"] for result in found[name]] for name in ("step", "products")}
@@ -153,11 +155,13 @@ def parse():
     )
     words = functools.partial(parser.add_argument, type=lambda text: text.split(","))
     parser.add_argument("--model", required=True, choices=MODELS)
-    words("--contenders", help="which; all that can be built if not given")
+    words("--contenders", help="which to run; default: all that can be built")
     words("--precisions", default=["float32", "mixed_bfloat16"], help="float32, mixed_bfloat16 or both")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--epochs", type=int, default=4, help="of train.py, 3 at least: the first is not counted")
-    parser.add_argument("--seconds", type=float, default=10, help="measured in each round of the others")
+    parser.add_argument(
+        "--epochs", type=int, default=4, help="epochs of train.py, 3 at least; the first does not count"
+    )
+    parser.add_argument("--seconds", type=float, default=10, help="seconds measured per round of the other contenders")
     parser.add_argument("--torch_python", default=sys.executable, help="the interpreter that has PyTorch")
     parser.add_argument("--json", metavar="FILE", help="write every measurement there")
     parser.add_argument("--measure", help=argparse.SUPPRESS)
@@ -170,7 +174,7 @@ def parse():
     if unknown := set(options.contenders) - set(known):
         parser.error(f"unknown contenders: {', '.join(sorted(unknown))}; there are {', '.join(known)}")
     if options.precision and not options.measure:
-        parser.error("it is --precisions here")
+        parser.error("unknown flag --precision; use --precisions")
     if options.epochs < 3:
         parser.error("--epochs must be at least 3")
     return options, flags

@@ -1,4 +1,4 @@
-"""What training.py measures in processes of its own: a contender, in this very process."""
+"""The measurements of training.py's contenders. Each runs in a process of its own, which training.py starts."""
 
 import concurrent.futures
 import itertools
@@ -11,12 +11,12 @@ from training_models import MODELS
 
 
 def flagfile(model):
-    """The flag that names the model's flags."""
+    """The --flagfile flag of the model's settings in the zoo."""
     return f"--flagfile={ROOT / 'zoo' / model.zoo / 'train.flags'}"
 
 
 def experiment_of_flags(model, flags):
-    """The model's Experiment, with TensorFlow's threads set as it asks."""
+    """The model's Experiment. TensorFlow's numbers of threads are set as the Experiment says."""
     import tensorflow as tf
     from absl import flags as absl_flags
 
@@ -32,7 +32,7 @@ def experiment_of_flags(model, flags):
 
 
 def measure_step(model, precision, seconds, flags):
-    """The compiled train step of `Game`, called with the same batch again and again."""
+    """Measures the compiled train step of `Game`, called with the same batch again and again."""
     import numpy as np
     import tensorflow as tf
 
@@ -49,7 +49,7 @@ def measure_step(model, precision, seconds, flags):
     game.make_train_function()
     x = tf.constant(np.random.default_rng(0).random((model.batch, *game.example_shape), np.float32))
     batches = itertools.repeat(x)
-    if model.steps_per_call > 1:  # that many are read within the compiled function
+    if model.steps_per_call > 1:  # the compiled function itself reads that many batches from an iterator
         batches = iter(tf.data.Dataset.from_tensors(x).repeat())
     rate, milliseconds = _timed_calls(lambda: game.train_function(batches), seconds, model.warmup)
     return {
@@ -61,10 +61,10 @@ def measure_step(model, precision, seconds, flags):
 
 
 def measure_products(model, precision, seconds, flags):
-    """The matrix products of a step with weights and gradients, one after another, and nothing else."""
+    """Measures only the matrix products of a step with weights and gradients, one after another."""
     import tensorflow as tf
 
-    experiment_of_flags(model, flags)  # the threads
+    experiment_of_flags(model, flags)  # sets the numbers of threads
     half = tf.bfloat16 if precision == "mixed_bfloat16" else tf.float32
     operands = []
     for rows, layer, kinds in work.matrix_products(model.layers, model.batch):
@@ -84,14 +84,15 @@ def measure_products(model, precision, seconds, flags):
             return tf.matmul(of["inputs"], of["gradients"], transpose_a=True)
         return tf.matmul(of["gradients"], of["weights"], transpose_b=True)
 
-    repeats = 10  # in one call, whose own cost is not to count
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})  # it would drop what nothing reads
+    repeats = 10  # steps per call, so that the overhead of the call hardly counts
+    # Grappler would remove products whose results nothing reads.
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
     @tf.function
     def steps():
         found = []
         for _ in range(repeats):
-            with tf.control_dependencies(found):  # without them, the same products would be taken once
+            with tf.control_dependencies(found):  # without them, equal products would be computed only once
                 found = [product(of, kind) for of, kinds in operands for kind in kinds]
         with tf.control_dependencies(found):
             return tf.constant(0)
@@ -101,7 +102,7 @@ def measure_products(model, precision, seconds, flags):
 
 
 def _timed_calls(function, seconds, warmup):
-    """(calls a second, milliseconds of CPU time a call on all threads); arguments as of `calls_per_second`."""
+    """(calls per second, CPU time per call of all threads in milliseconds); arguments as for `calls_per_second`."""
     for _ in range(warmup):
         function()
     calls = 0
@@ -117,7 +118,7 @@ def _timed_calls(function, seconds, warmup):
 
 
 def measure_pipeline(model, seconds, flags):
-    """Training batches as train.py gets them, thrown away."""
+    """Measures how fast training batches can be made as for train.py; the batches are discarded."""
     from tf_bigan.data import open_data
 
     e = experiment_of_flags(model, flags)
@@ -129,7 +130,7 @@ def measure_pipeline(model, seconds, flags):
         next(stream)
         resident.append(resident_mebibytes())
 
-    warmup = 30  # more than what is read ahead
+    warmup = 30  # more batches than are prefetched
     rate = calls_per_second(batch, seconds, warmup)
     fifths = [max(part) for part in _parts(resident[warmup:], 5)]
     return {"images_per_second": rate * model.batch, "resident_mebibytes": fifths}
@@ -142,7 +143,7 @@ def _parts(values, count):
 
 
 def measure_limit(model, precision):
-    """What a step would take if it were nothing but its products and its optimizer's memory traffic."""
+    """The rate of training if a step took only its products and its optimizer's memory traffic."""
     import numpy as np
     import tensorflow as tf
 
@@ -168,7 +169,7 @@ def measure_limit(model, precision):
 
 
 def measure(options, flags):
-    """One contender, in this process."""
+    """Measures one contender, in this process."""
     model = MODELS[options.model]
     if options.measure == "step":
         return measure_step(model, options.precision, options.seconds, flags)
@@ -176,6 +177,6 @@ def measure(options, flags):
         return measure_products(model, options.precision, options.seconds, flags)
     if options.measure == "limit":
         return measure_limit(model, options.precision)
-    if options.measure == "pipeline-one-core":  # before TensorFlow counts them
+    if options.measure == "pipeline-one-core":  # before TensorFlow counts the cores
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     return measure_pipeline(model, options.seconds, flags)

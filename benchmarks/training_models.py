@@ -1,4 +1,4 @@
-"""What training.py can train."""
+"""The models that training.py can train."""
 
 import dataclasses
 
@@ -7,19 +7,19 @@ import work
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """What is trained.
+    """A model to train.
 
     Attributes:
-      zoo: the model in the zoo whose flags say so.
-      batch: examples a step.
-      layers: of `work`.
-      torch: contender -> (arguments of torch_bigan.py, whether under MKL_SHIM).
-      warmup: steps that come before the clock.
-      plain: flags that leave out what the zoo's model has beside the game that is compared.
-      short: flags of train.py that make an epoch a matter of seconds.
-      shape: flags with what train.py reads from the data: the examples' shape.
-      steps_per_call: of the compiled train function, in `step`.
-      products: whether `step` is held against its matrix products in CPU time.
+      zoo: the model of the zoo whose flags are used.
+      batch: examples per step.
+      layers: the model's layers, from `work`.
+      torch: contender -> (arguments of torch_bigan.py, whether it runs under MKL_SHIM).
+      warmup: steps before the measurement.
+      plain: flags that turn off what the zoo's model has beyond the game that is compared.
+      short: flags of train.py that shorten an epoch to seconds.
+      shape: flags that give the examples' shape, which train.py reads from the data.
+      steps_per_call: steps per call of the compiled train function, in the contender step.
+      products: whether the CPU time of step is compared with that of its matrix products.
     """
 
     zoo: str
@@ -77,13 +77,13 @@ MODELS = {
         "ali_mixture",
         100,
         work.mixture(),
-        # There are no maps that could lie channels last.
+        # There are no maps, so there is no channels-last layout.
         {name: variant for name, variant in ALI_TORCH.items() if "channels-last" not in name},
         warmup=20,
         plain=("--objective=paper", "--reconstruction_x=0", "--r1_penalty=0", "--r2_penalty=0"),
         short=("--split=train[:10000]",),
         shape=("--dimensions=2",),
-        steps_per_call=10,  # as train.py has it
+        steps_per_call=10,  # as in train.py
         products=True,
     ),
 }

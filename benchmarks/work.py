@@ -1,21 +1,22 @@
 """The work of a plain training step of a BiGAN or of ALI: its products with weights, and its optimizer's traffic.
 
-Counted are the products that the game needs: the shared forward pass, in which D runs twice; D's gradient, of both
-pairs, down to D's weights; E's and G's gradient, through D to the code of the real pair and to the image of the
-generated pair. Where D has no batch norm, as in ALI's networks here, D's own gradient, rescaled, goes on to there
-(`tf_bigan.games.shared_gradient`), so that one backward pass through D is enough. A convolution counts as the matrix
-product that it can be written as, padding included; of some, `tf_bigan.networks.kernels.winograd` needs less.
+The products that the game needs are counted. These are the shared forward pass, in which D runs twice; D's gradient,
+from both pairs to D's weights; and E's and G's gradient, through D to the code of the real pair and to the image of the
+generated pair. If D has no batch norm, as in ALI's networks here, D's own gradient is rescaled and goes on to that code
+and that image (`tf_bigan.games.shared_gradient`), so that one backward pass through D is enough. A convolution counts
+as the matrix product to which it is equivalent, including padding; for some convolutions,
+`tf_bigan.networks.kernels.winograd` needs fewer operations.
 """
 
 import typing
 
 
 class Layer(typing.NamedTuple):
-    """A layer's weights, how often an image uses each of them, and its products in a step.
+    """A layer's number of weights, how often an image uses each of them, and the layer's number of products in a step.
 
-    One product each, of batch x weights x positions multiplications, gives the layer's output, the gradient of its
-    weights and the gradient of its input. `inputs` and `outputs` are those of a fully connected layer, `float32` says
-    that it is so whatever the precision.
+    The layer's output, the gradient of its weights and the gradient of its input take one product each, of batch x
+    weights x positions multiplications. `inputs` and `outputs` are the widths of a fully connected layer. `float32`
+    says that the layer computes in float32, whatever the precision.
     """
 
     weights: int
@@ -50,7 +51,7 @@ def mnist():
     """The fully connected networks, 5.76 million parameters."""
     pixels, latent, width = 784, 50, 1024
     return [
-        # E: forward, weights, and input except where that is the data.
+        # E: output, gradient of the weights, and gradient of the input, except where the input is the data.
         linear(pixels, width, 1 + 1),
         linear(width, width, 1 + 1 + 1),
         linear(width, latent, 1 + 1 + 1),
@@ -59,7 +60,7 @@ def mnist():
         linear(width, width, 1 + 1 + 1),
         linear(latent, width, 1 + 1),
         linear(width, pixels, 1 + 1 + 1),
-        # D: forward, weights, input for D's gradient, input for E's and G's.
+        # D: output, gradient of the weights, gradient of the input for D, gradient of the input for E and G.
         linear(pixels, width, 2 + 2 + 0 + 1),
         linear(width, width, 2 + 2 + 2 + 1),
         linear(latent, width, 2 + 2 + 0 + 1),
@@ -127,7 +128,9 @@ def ali_cifar10():
         convolution(1, 32, 3, 32, 1 + 1 + 1),
         biases(3 * 32 * 32),
     ]
-    discriminator = [  # forward, weights, input; that of images for the generated, that of codes for the real pairs
+    # Output, gradient of the weights, gradient of the input. D's own inputs need only half of that gradient: the images
+    # of the generated pairs, and the codes of the real pairs.
+    discriminator = [
         convolution(5, 3, 32, 28, 2 + 2 + 1),
         convolution(4, 16, 64, 13, 2 + 2 + 2),
         convolution(4, 32, 128, 10, 2 + 2 + 2),
@@ -163,7 +166,7 @@ def mixture():
         biases(2),
     ]
     discriminator = [
-        # Half of the input's gradient is wanted, that of a real pair's code and of a generated pair's point.
+        # Half of the input's gradient is needed: the codes of the real pairs, and the points of the generated pairs.
         linear(2 + 2, pieces, 2 + 2 + 1, float32=True),
         linear(200, pieces, 2 + 2 + 2),
         linear(200, pieces, 2 + 2 + 2),
@@ -174,7 +177,7 @@ def mixture():
 
 
 def parameters(layers):
-    """How many there are."""
+    """The number of parameters."""
     return sum(layer.weights for layer in layers)
 
 
@@ -184,10 +187,12 @@ def flops(layers, batch):
 
 
 def matrix_products(layers, batch):
-    """The products of fully connected layers as they are taken, real and generated pairs in one where both go in.
+    """The matrix products of fully connected layers, as a step computes them.
+
+    If both real and generated pairs go through a layer, they share a product.
 
     Yields:
-      (rows, layer, what is asked for: "outputs", "weights" and, in most, "inputs").
+      (rows, layer, the results to compute: "outputs", "weights" and, for most layers, "inputs").
     """
     for layer in layers:
         if layer.inputs:
@@ -196,5 +201,5 @@ def matrix_products(layers, batch):
 
 
 def optimizer_bytes(layers):
-    """What Adam must move per step: it reads weight, gradient and two moments and writes all but the gradient."""
+    """Bytes that Adam moves per step: it reads weight, gradient and two moments, and writes all but the gradient."""
     return 7 * 4 * parameters(layers)

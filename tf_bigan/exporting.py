@@ -18,13 +18,15 @@ from tf_bigan.games.pair_model import PairModel
 from tf_bigan.networks.folding import fold_batch_norms
 from tf_bigan.networks.layers import Network
 
-TOLERANCE = 1e-5  # between the module, loaded in a fresh process, and the model; of the largest output, if that is > 1
+# How far the outputs of the module, loaded in a fresh process, may differ from the model's. Where the largest output
+# exceeds 1, it is relative to that.
+TOLERANCE = 1e-5
 ROLES = ("encoder", "generator")
 
-# Layers that only rearrange; a module does not offer them by name.
+# Layers that only reshape or rescale; a module does not offer them by name.
 _PLUMBING = (keras.layers.Flatten, keras.layers.Rescaling, keras.layers.Reshape)
 
-# What the fresh process runs: it knows nothing of tf_bigan or Keras.
+# The script that the fresh process runs. It imports neither tf_bigan nor Keras.
 _RELOAD = """
 import sys
 import numpy as np
@@ -37,33 +39,34 @@ np.save(sys.argv[3], module(tf.constant(np.load(sys.argv[2]))).numpy())
 def export(model, path, role="encoder", layer="penultimate", fold=True):
     """Writes a network of `model` as a SavedModel for `hub.load`, `hub.KerasLayer`, `TFSMLayer` or TF Serving.
 
-    An encoder's module maps float32 images [N, height, width, C] in [0, 1] to float32 [N, features], `layer` flattened.
-    Images may have any size. Those of the network's size are taken as they are; all others are resized and cropped in
-    the graph as the model's `preparation` says, which `preparation()` gives as JSON. A network of points, or of images
-    that are not square, takes its own shape alone. The module's `encode` maps images to codes [N, latent_dim]. Its
-    `layers` is a dictionary, layer name -> function of images to that layer's float32 [N, ...], as
-    `module.layers["conv3"](images)`; each is a signature too. A generator's module maps codes [N, latent_dim] to
-    images in [0, 1]. The noise of a network that takes any is 0.
+    An encoder's module maps float32 images [N, height, width, C] in [0, 1] to float32 [N, features]: the outputs of
+    `layer`, flattened. Images may have any size. Images of the network's size are used unchanged; all others are
+    resized and cropped in the graph according to the model's `preparation`, which the module's `preparation()` returns
+    as JSON. The module of a network of points, or of images that are not square, takes only examples of the network's
+    shape. The module's `encode` maps images to codes [N, latent_dim]. Its `layers` is a dictionary, layer name ->
+    function from images to that layer's outputs, float32 [N, ...], for example `module.layers["conv3"](images)`; each
+    of these functions is a signature, too. A generator's module maps codes [N, latent_dim] to images in [0, 1]. If a
+    network takes noise, its noise is 0.
 
-    It is exported in float32 whatever precision the model has, its batch norms in inference mode and, where the graph
-    allows, folded into the layers before them (`networks.folding`). `training` is accepted, as hub.KerasLayer needs
-    it; the weights train.
+    The network is exported in float32, whatever the model's precision. Its batch norms are in inference mode and, where
+    the graph allows it, folded into the layers before them (`networks.folding`). The module accepts `training`, as
+    hub.KerasLayer needs it; its weights are trainable.
 
     Args:
       model: a Game with inference statistics, as `tf_bigan.load` returns.
       path: the folder to write; it must not exist or must hold an earlier export.
       role: "encoder" (for a system without one, the discriminator's features) or "generator".
-      layer: of the encoder: "penultimate", "code", or a name as in `Game.features`; a generator takes none.
-      fold: whether to fold batch norms. The layers that take one in are offered under its name ("conv2_norm", not
-        "conv2_linear"); a `layer` that folding would remove is exported unfolded.
+      layer: the encoder's layer: "penultimate", "code", or a name as in `Game.features`. Not for a generator.
+      fold: whether to fold batch norms. A layer with a folded batch norm is offered under the batch norm's name
+        ("conv2_norm", not "conv2_linear"). If folding would remove `layer`, the network is exported unfolded.
 
     Returns:
-      `path` as a string, after a fresh process has loaded the module and its outputs agreed with the model's
-      within 1e-5, or 1e-5 of the largest of them.
+      `path` as a string. By then, a fresh process has loaded the module, and its outputs agreed with the model's within
+      1e-5, or within 1e-5 times the largest output if that exceeds 1.
 
     Raises:
-      InputError: an unknown role or layer, an unusable path, or a module that does not agree; nothing is left
-        at `path` then.
+      InputError: the role or layer is unknown, the path cannot be used, or the module's outputs differ from the
+        model's. Nothing is left at `path` then.
     """
     path = pathlib.Path(path)
     if role not in ROLES:
@@ -89,19 +92,19 @@ def export(model, path, role="encoder", layer="penultimate", fold=True):
             signatures[name] = function.get_concrete_function(module.input_spec)
         try:
             tf.saved_model.save(module, str(temporary), signatures=signatures)
-        except tf.errors.OpError as error:  # no OSError
+        except tf.errors.OpError as error:  # what TensorFlow raises where Python raises OSError
             raise InputError(f"cannot write {path}: {error.message[:200]}") from None
         error = _reload_error(temporary, inputs, expected)
         if not error <= TOLERANCE:  # NaN is refused too
             raise InputError(
                 f"the exported module differs from the model by {error:.3g}, more than {TOLERANCE:g}; it was removed."
-                + ("\n--nofold keeps the batch norms apart" if fold else "")
+                + ("\n--nofold exports it without folding batch norms" if fold else "")
             )
     return str(path)
 
 
 class _Module(tf.__internal__.tracking.AutoTrackable):
-    """A callable with explicit lists of variables: tf.Module does not see those of Keras 3 (keras#20095)."""
+    """A callable with explicit lists of variables: tf.Module does not find the variables of Keras 3 (keras#20095)."""
 
     def __init__(self, networks, input_spec, function):
         self._networks = networks  # holds the Keras models, whose variables are saved with the module
@@ -118,7 +121,7 @@ class _Module(tf.__internal__.tracking.AutoTrackable):
 
 
 def _encoder_module(model, layer, fold):
-    """(module, examples to try it on, the model's features of them)."""
+    """(module, examples to test it with, the model's features of these examples)."""
     if layer == "code" and model.encoder is None:
         raise InputError(f"{model.name} has no encoder, so it has no code")
     if asked := conditions_of(model.feature_network):
@@ -141,7 +144,7 @@ def _encoder_module(model, layer, fold):
         outputs = model.posterior.mean(outputs) if layer == "code" else outputs
         return tf.reshape(outputs, (tf.shape(outputs)[0], int(np.prod(outputs.shape[1:]))))
 
-    # The whole network trains with the module only as far as `features` reaches.
+    # The module's trainable variables are those that its features depend on, not those of the whole network.
     features = part(network)
     module = _Module([features], spec, lambda examples: forward(features, prepared(examples)))
     if model.preparation is not None:
@@ -159,14 +162,15 @@ def _encoder_module(model, layer, fold):
     if model.encoder is not None:
         module.encode = tf.function(lambda examples: model.posterior.mean(run(network, prepared(examples))))
     examples = np.random.default_rng(0).uniform(size=(8, *model.example_shape)).astype(np.float32)
-    with tf.device("CPU"):  # as the fresh process, to which this one's GPU is closed
+    with tf.device("CPU"):  # the fresh process has no GPU either
         return module, examples, forward(part(original), tf.constant(examples)).numpy()
 
 
 def _inputs_of(model):
-    """(what a module takes, a function that prepares it for the network).
+    """(the spec of a module's input, a function that prepares such an input for the network).
 
-    That is square images of any size, or else examples of the network's shape.
+    The input is images of any size if the network takes square images. Otherwise, it is examples of the network's
+    shape.
     """
     preparation = model.preparation
     if preparation is None or preparation.dimensions:
@@ -179,7 +183,7 @@ def _inputs_of(model):
 
 
 def _generator_module(model, fold):
-    """(module, codes to try it on, the model's examples of them)."""
+    """(module, codes to test it with, the model's examples from these codes)."""
     if model.generator is None:
         raise InputError(f"{model.name} has no generator")
     if asked := conditions_of(model.generator):
@@ -197,7 +201,7 @@ def _float32_twin(network):
     def in_float32(layer):
         return type(layer).from_config({**layer.get_config(), "dtype": "float32"})
 
-    # The networks of tf_bigan pass their dtype on to their layers, other models have it in each.
+    # The networks of tf_bigan pass their dtype on to their layers; in other models, each layer has its own.
     twin = (
         in_float32(network)
         if isinstance(network, Network)

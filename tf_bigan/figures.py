@@ -7,21 +7,24 @@ from tf_bigan.errors import InputError
 from tf_bigan.evaluation.neighbours import nearest_in_stream
 from tf_bigan.files import replacing
 
-POINTS = 2500  # in a scatter plot, as many as the authors of ALI plot
+POINTS = 2500  # points in a scatter plot, as many as the authors of ALI plot
 _GAP = 2  # pixels between cells, before magnification
-_GALLERY_BATCH = 512  # images whose neighbours are sought at a time
-_CELL = 48  # pixels that small images are magnified to, about
+_GALLERY_BATCH = 512  # images of the gallery that are read at a time
+_CELL = 48  # approximate height in pixels that small images are magnified to
 
 
 def samples(model, count=100, seed=0):
-    """A grid of G(z), ten a row, or a scatter plot of points; the same seed draws the same z."""
+    """A grid of G(z), ten per row, or a scatter plot of points; the same seed draws the same z."""
     if model.domain.name == "points":
         return scatter(model.generate(POINTS, seed=seed))
     return grid(model.generate(count, seed=seed), columns=10)
 
 
 def reconstructions(model, images):
-    """Images and to the right of each its G(E(x)), five pairs a row; points and reconstructions side by side."""
+    """A grid of images x, each with its reconstruction G(E(x)) on the right, five pairs per row.
+
+    For points, the figure is a scatter plot of the points beside a scatter plot of their reconstructions.
+    """
     if model.domain.name == "points":
         extent = _extent(images)
         return np.concatenate([scatter(images, extent), scatter(model.reconstruct(images), extent)], axis=1)
@@ -29,17 +32,17 @@ def reconstructions(model, images):
 
 
 def interpolations(model, first, second, steps=9):
-    """A row for each pair of images: the first, G along the line between their codes, the second.
+    """A row for each pair of images: the first image, G along the line between their codes, the second image.
 
-    Of points it is a scatter plot of all of these.
+    For points, it is one scatter plot of all of these.
 
     Args:
       model: a Game with an encoder and a generator.
-      first, second: float32 [N, H, W, C] in [0, 1], or [N, d]; as many of both.
-      steps: codes a row, the two ends among them.
+      first, second: float32 [N, H, W, C] in [0, 1], or [N, d]; the same number of each.
+      steps: codes per row, including the two ends.
 
     Raises:
-      InputError: fewer than 2 steps, examples that the model does not take, or not as many of both.
+      InputError: fewer than 2 steps, examples that the model does not take, or different numbers of them.
     """
     steps = whole_number(steps, "steps", 2)
     ends = model.encode(first), model.encode(second)
@@ -55,14 +58,16 @@ def interpolations(model, first, second, steps=9):
 
 
 def filters(network, count=100):
-    """The weights between a network's images and its nearest hidden units, each stretched to [0, 1].
+    """A grid of filters: the weights between a network's images and the hidden units next to them.
+
+    Each filter is stretched to [0, 1].
 
     Args:
-      network: has `image_filters()`, float32 [units, H, W, C].
-      count: how many of them, the largest norms first.
+      network: a network with the method `image_filters()`, which returns float32 [units, H, W, C].
+      count: the number of filters, those with the largest norms first.
 
     Raises:
-      InputError: the network has none.
+      InputError: the network has no `image_filters()`.
     """
     if not hasattr(network, "image_filters"):
         raise InputError(f"the {network.name} has no image_filters(), so it has no filters to draw")
@@ -75,15 +80,15 @@ def filters(network, count=100):
 
 
 def neighbours(model, queries, gallery, layer="penultimate", metric="euclidean", count=9):
-    """A row for each query: the query, and its nearest images of the gallery in feature space.
+    """A row for each query: the query, and the gallery's images that are nearest to it in feature space.
 
     Args:
       model: a Game.
       queries: float32 [N, H, W, C] in [0, 1].
       gallery: an `ImageData`, read batch by batch: features of a few thousand images are held at a time.
       layer: feature space, as `Game.features` names it.
-      metric: "euclidean" or "cosine"; the paper's figure: cosine.
-      count: neighbours a row.
+      metric: "euclidean" or "cosine"; the paper's figure uses cosine.
+      count: neighbours per row.
 
     Raises:
       InputError: a model of points, an unknown layer, or images of the gallery that cannot be decoded.
@@ -104,18 +109,19 @@ def neighbours(model, queries, gallery, layer="penultimate", metric="euclidean",
 
 
 def scatter(points, extent=None, edge=320) -> np.ndarray:
-    """Points of the plane as dots, the denser the darker.
+    """A scatter plot: points of the plane as dots, which are darker where more points lie.
 
     Args:
-      points: float [N, d], of which the first two coordinates are shown.
-      extent: coordinates from -extent to extent are shown, what lies beyond at the rim; None = 1.25 times the largest.
-      edge: pixels.
+      points: float [N, d]; the first two coordinates are shown.
+      extent: coordinates from -extent to extent are shown, and points outside are drawn at the border; None = 1.25
+        times the largest absolute coordinate.
+      edge: height and width of the plot in pixels.
 
     Returns:
       uint8 [edge, edge, 1].
 
     Raises:
-      InputError: no points, or points of another shape.
+      InputError: there are no points, or they have another shape.
     """
     points = np.asarray(points, np.float32)
     if points.ndim != 2:
@@ -140,13 +146,13 @@ def grid(images, columns: int) -> np.ndarray:
 
     Args:
       images: float [N, H, W, C] in [0, 1], C = 1 or 3, N >= 1.
-      columns: images a row.
+      columns: images per row.
 
     Returns:
       uint8 [height, width, C].
 
     Raises:
-      InputError: no images, or images of another shape.
+      InputError: there are no images, or they have another shape.
     """
     images = np.asarray(images, np.float32)
     if images.ndim != 4:
@@ -164,7 +170,7 @@ def grid(images, columns: int) -> np.ndarray:
 
 
 def save_png(path, sheet: np.ndarray):
-    """Writes a sheet as PNG, whole or not at all. Raises InputError if the place cannot be written."""
+    """Writes a sheet as PNG, whole or not at all. Raises InputError if the file cannot be written."""
     from PIL import Image
 
     with replacing(path) as temporary:

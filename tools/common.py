@@ -17,8 +17,8 @@ from tf_bigan.experiment import parse_flags  # noqa: E402
 def run(main, description: str):
     """Runs a tool: `main()` after the flags of absl's `flags.FLAGS` are parsed.
 
-    Exits with 0; with 2 after one or two lines on stderr for an input that cannot work; with what `main` returns
-    if that is not None.
+    Exits with status 0, or with what `main` returns if that is not None. For an input that cannot work, it prints one
+    or two lines to stderr and exits with status 2.
 
     Args:
       main: function without arguments.
@@ -34,7 +34,8 @@ def run(main, description: str):
     except InputError as error:
         sys.exit(_complain(error))
     except Exception as error:
-        # Of TensorFlow, which is not imported here; it has the same for a full disk.
+        # ResourceExhaustedError is TensorFlow's, which is not imported here. It can also mean a full disk, but then its
+        # message has no "OOM".
         oom = type(error).__name__ == "ResourceExhaustedError" and "OOM" in str(error)
         if not (oom or isinstance(error, MemoryError)):
             raise
@@ -45,10 +46,10 @@ def run(main, description: str):
 
 
 def import_tensorflow():
-    """Imports TensorFlow and finds its devices without what their libraries print meanwhile.
+    """Imports TensorFlow and finds its devices, and hides what their libraries print meanwhile.
 
-    TF_CPP_MIN_LOG_LEVEL does not reach the lines that TF 2.21 writes before its log is set up. They are shown if
-    the import fails.
+    TF_CPP_MIN_LOG_LEVEL does not suppress the lines that TF 2.21 writes before it sets up its log. If the import fails,
+    the hidden lines are shown.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     sys.stderr.flush()
@@ -76,7 +77,7 @@ def require(flag: flags.FlagHolder):
 
 
 def note(line: str):
-    """Prints a line of progress, apart from the tool's results, to stderr."""
+    """Prints a line of progress to stderr, which keeps it apart from the tool's results on stdout."""
     print(line, file=sys.stderr, flush=True)
 
 

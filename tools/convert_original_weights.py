@@ -3,7 +3,7 @@
   python tools/convert_original_weights.py --encoder=100_encode_params.jl --generator=100_gen_params.jl
       --discriminator=100_joint_discrim_params.jl --output=/tmp/bigan_imagenet_original
 
-Nothing in the files is executed: they are read as lists of number arrays, or refused.
+Nothing in the files is executed: a file is read as a list of number arrays, or refused.
 """
 
 import common
@@ -16,7 +16,7 @@ _OUTPUT = flags.DEFINE_string("output", None, "the folder to write; required")
 
 
 def main():
-    """Converts and loads the result once."""
+    """Converts the files, and loads the result once to check it."""
     paths = [common.require(flag) for flag in (_ENCODER, _GENERATOR, _DISCRIMINATOR)]
     output = common.require(_OUTPUT)
     common.import_tensorflow()

@@ -2,7 +2,7 @@
 
   python tools/export.py --model=bigan_mnist --output=/tmp/bigan_mnist_module
 
-Then hub.load("/tmp/bigan_mnist_module")(images) are its features.
+Then hub.load("/tmp/bigan_mnist_module")(images) computes its features.
 """
 
 import common
@@ -16,7 +16,7 @@ _FOLD = flags.DEFINE_bool("fold", True, "fold batch norms into the layers before
 
 
 def main():
-    """Loads, exports and says where."""
+    """Loads the model, exports it and prints the path."""
     name, output = common.require(_MODEL), common.require(_OUTPUT)
     common.import_tensorflow()
     import tf_bigan

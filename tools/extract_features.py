@@ -3,9 +3,10 @@
   python tools/extract_features.py --model=bigan_mnist --dataset=mnist --split=test --output=/tmp/test.npz
   python tools/extract_features.py --module=/tmp/module --dataset=./photos --output=/tmp/photos.tfrecord
 
-Output ending in .npz is one file with "features" float32 [N, D], "labels" int64 [N] (-1 = none) and "description", of
-what they are; any other is the prefix of TFRecord shards, a tf.train.Example with "features" and "label" for each
-image or point. Started again, it goes on where it stopped.
+If --output ends in .npz, it is one file with "features" float32 [N, D], "labels" int64 [N] (-1 = no label) and
+"description", a text that says what the features are. Otherwise --output is the prefix of TFRecord shards, which have a
+tf.train.Example with "features" and "label" for each image or point. If the tool is started again, it continues where
+it stopped.
 """
 
 import pathlib
@@ -25,19 +26,21 @@ _DATASET = flags.DEFINE_string(
 )
 _SPLIT = flags.DEFINE_string("split", "test", "the TFDS split; ignored for folders")
 _IMAGE_SIZE = flags.DEFINE_integer(
-    "image_size", 0, "for a --module that does not say how to prepare images: edge they are resized to; 0 = as stored"
+    "image_size",
+    0,
+    "for a --module that does not say how to prepare images: the edge that they are resized to; 0 = as stored",
 )
 _BAD_IMAGES = flags.DEFINE_enum(
-    "bad_images", "refuse", ["refuse", "skip"], "with images that cannot be decoded: write nothing, or leave them out"
+    "bad_images", "refuse", ["refuse", "skip"], "if images cannot be decoded: write nothing, or leave these images out"
 )
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "the TFDS directory; default TFDS_DATA_DIR or TFDS's own")
 _OUTPUT = flags.DEFINE_string("output", None, "a .npz file, or the prefix of TFRecord shards; required")
-_SHARD = flags.DEFINE_integer("shard", 10_000, "examples a shard, or between resting points", lower_bound=1)
-_BATCH_SIZE = flags.DEFINE_integer("batch_size", 256, "examples at a time", lower_bound=1)
+_SHARD = flags.DEFINE_integer("shard", 10_000, "examples per shard; only whole shards are resumed from", lower_bound=1)
+_BATCH_SIZE = flags.DEFINE_integer("batch_size", 256, "examples per batch", lower_bound=1)
 
 
 def main():
-    """Opens what was asked for and extracts."""
+    """Opens the model or module and the data, and extracts the features."""
     output = common.require(_OUTPUT)
     common.import_tensorflow()
     from tf_bigan.data import open_data
@@ -103,10 +106,10 @@ def _preparation(module):
 
 
 def _function(module):
-    """What gives the layer asked for of an exported module."""
+    """The function of an exported module that computes the layer asked for."""
     from tf_bigan.errors import InputError, did_you_mean
 
-    # Old TensorFlow 2 modules of others have neither.
+    # Old TensorFlow 2 modules from elsewhere have neither `layers` nor `encode`.
     named = {**getattr(module, "layers", {}), **({"code": module.encode} if hasattr(module, "encode") else {})}
     if _LAYER.value and _LAYER.value not in named:
         raise InputError(f"{_MODULE.value} has no layer {_LAYER.value!r}.{did_you_mean(_LAYER.value, sorted(named))}")

@@ -1,9 +1,9 @@
-"""Makes a run directory of what benchmarks/torch_train.py trained.
+"""Makes a run directory from the weights that benchmarks/torch_train.py trained.
 
 python tools/import_run.py --pieces=/tmp/run/weights --workdir=/tmp/imported
 
-What comes of it can be loaded, evaluated and published as any other run, but not trained further in its place;
-tools/train.py --initial_weights begins with its weights.
+The run can be loaded, evaluated and published like any other run, but it cannot be resumed. To train its weights
+further, begin a new run with tools/train.py --initial_weights.
 """
 
 import common

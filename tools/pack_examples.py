@@ -15,12 +15,12 @@ from tf_bigan.pieces import write_pieces
 
 _OUTPUT = flags.DEFINE_string("output", None, "the folder to write, replaced if it exists; required")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "the TFDS directory; default TFDS_DATA_DIR or TFDS's own")
-_PIECE_MB = flags.DEFINE_float("piece_mb", 15.0, "size of a file, at most, in MB of 10^6 bytes")
+_PIECE_MB = flags.DEFINE_float("piece_mb", 15.0, "largest size of a file, in MB of 10^6 bytes")
 define_flags(flags.FLAGS)
 
 
 def main():
-    """Opens the data as training does, and writes what it would train on."""
+    """Opens the data as training does, and writes the examples that training would use."""
     experiment = experiment_of(flags.FLAGS)
     output = common.require(_OUTPUT)
     if not 0.001 <= _PIECE_MB.value <= 1000:

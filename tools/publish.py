@@ -3,7 +3,8 @@
 python tools/publish.py --run=/tmp/bigan_mnist --name=bigan_mnist --terms="MNIST: CC BY-SA 3.0."
 python tools/publish.py --add=/tmp/more.json --name=bigan_mnist
 
-The second adds what tools/evaluate.py --model=bigan_mnist --json=/tmp/more.json measured to an entry that is there.
+The second command adds results to an existing entry: those of tools/evaluate.py --model=bigan_mnist
+--json=/tmp/more.json.
 """
 
 import pathlib
@@ -15,14 +16,14 @@ _RUN = flags.DEFINE_string("run", None, "the run directory; required without --a
 _ADD = flags.DEFINE_string("add", None, "an evaluation of the entry, to add to its metrics and its card")
 _NAME = flags.DEFINE_string("name", None, "the zoo entry's name; an existing one is replaced; required")
 _TERMS = flags.DEFINE_string("terms", None, "the terms of the training data, for the card; required with --run")
-_WEIGHTS = flags.DEFINE_bool("weights", True, "publish the weights too; --noweights: flags, metrics and card alone")
+_WEIGHTS = flags.DEFINE_bool("weights", True, "publish the weights too; --noweights: only flags, metrics and card")
 _NOTES = flags.DEFINE_string("notes", None, "a Markdown file with what else the card should say")
-_INTERIM = flags.DEFINE_bool("interim", False, "take a run that is still going on, at the weights it wrote last")
+_INTERIM = flags.DEFINE_bool("interim", False, "publish an unfinished run, with the weights that it wrote last")
 _ZOO = flags.DEFINE_string("zoo", None, "the zoo's folder; default: this project's")
 
 
 def main():
-    """Publishes and loads the result once."""
+    """Publishes the run, and loads the result once to check it."""
     from tf_bigan.errors import InputError
 
     name = common.require(_NAME)

@@ -1,4 +1,4 @@
-"""Trains an experiment in a run directory; started again there, it resumes.
+"""Trains an experiment in a run directory. If it is started again with the same directory, it resumes the run.
 
 python tools/train.py --flagfile=zoo/bigan_mnist/train.flags --workdir=/tmp/bigan_mnist
 """
@@ -11,16 +11,16 @@ from absl import flags
 from tf_bigan.experiment import Experiment, define_flags, experiment_of
 from tf_bigan.zoo import run_path
 
-_WORKDIR = flags.DEFINE_string("workdir", None, "the run directory, made if need be; required")
+_WORKDIR = flags.DEFINE_string("workdir", None, "the run directory, created if needed; required")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "the TFDS directory; default TFDS_DATA_DIR or TFDS's own")
 _INITIAL = flags.DEFINE_string(
-    "initial_weights", None, "a model of the zoo or a run directory whose weights to begin with; default fresh ones"
+    "initial_weights", None, "a zoo model's name or a run directory, whose weights to begin with; default: fresh ones"
 )
 define_flags(flags.FLAGS)
 
 
 def main():
-    """Trains; SIGTERM and Ctrl-C end it with 143 and 130 after a checkpoint, the loss of another worker with 1."""
+    """Trains. Exit status: 143 or 130 after SIGTERM or Ctrl-C and a checkpoint; 1 if another worker is lost."""
     experiment: Experiment = experiment_of(flags.FLAGS)
     workdir = common.require(_WORKDIR)
     common.import_tensorflow()
@@ -30,7 +30,7 @@ def main():
         train(experiment, workdir, _DATA_DIR.value, initial=_INITIAL.value and run_path(_INITIAL.value))
     except Terminated as stopped:
         print(stopped)
-        return 128 + stopped.signal  # as a shell reports it
+        return 128 + stopped.signal  # as a shell reports the signal
     except WorkerLost as lost:
         print(f"error: {lost}", file=sys.stderr)
         return 1

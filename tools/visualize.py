@@ -12,21 +12,21 @@ _FIGURES = ("samples", "reconstructions", "interpolations", "filters", "neighbou
 
 _MODEL = flags.DEFINE_string("model", None, "a zoo model's name, or a run directory; required")
 _OUTPUT = flags.DEFINE_string("output", None, "the folder for the PNG files; required")
-_WANTED = flags.DEFINE_list("figures", None, f"which: {', '.join(_FIGURES)}; default: all that the model can have")
+_WANTED = flags.DEFINE_list("figures", None, f"which: {', '.join(_FIGURES)}; default: all that the model allows")
 _LAYER = flags.DEFINE_string("layer", "penultimate", "feature space of the neighbours")
-_METRIC = flags.DEFINE_string("metric", "cosine", "of the neighbours: cosine, as the paper's, or euclidean")
+_METRIC = flags.DEFINE_string("metric", "cosine", "distance of the neighbours: cosine, as in the paper, or euclidean")
 _ROWS = flags.DEFINE_integer("rows", 10, "rows of a picture", lower_bound=1)
-_SEED = flags.DEFINE_integer("seed", 0, "of the samples")
-_DATASET = flags.DEFINE_string("dataset", None, "of the images shown; default: the one trained on")
-_QUERY_DATASET = flags.DEFINE_string("query_dataset", None, "of the images shown, where neighbours come from another")
+_SEED = flags.DEFINE_integer("seed", 0, "seed of the samples")
+_DATASET = flags.DEFINE_string("dataset", None, "data set of the images shown; default: the one trained on")
+_QUERY_DATASET = flags.DEFINE_string("query_dataset", None, "data set of the images shown, if not that of neighbours")
 _BAD_IMAGES = flags.DEFINE_enum(
-    "bad_images", None, ["refuse", "skip"], "with images that cannot be decoded; default: as the model was trained"
+    "bad_images", None, ["refuse", "skip"], "if images cannot be decoded; default: as the model was trained"
 )
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "the TFDS directory; default TFDS_DATA_DIR or TFDS's own")
 
 
 def main():
-    """Draws each picture and says where it is."""
+    """Draws the pictures and prints their paths."""
     name, output = common.require(_MODEL), pathlib.Path(common.require(_OUTPUT))
     common.import_tensorflow()
     import tf_bigan
@@ -50,7 +50,7 @@ def main():
         raise InputError(f"{name} {why}, so it has no {', '.join(sorted(missing))}")
 
     if "neighbours" in wanted and _LAYER.value != "code":
-        model.layer_name(_LAYER.value)  # raises for an unknown one, before the other pictures are drawn
+        model.layer_name(_LAYER.value)  # raises for an unknown layer, before other pictures are drawn
 
     rows = _ROWS.value
     if set(wanted) - {"samples", "filters"}:
@@ -81,7 +81,7 @@ def main():
             sheets[f"filters_{role}"] = figures.filters(network, 10 * rows)
     if "neighbours" in wanted:
         if data.overlap:
-            common.note("images shown are among those searched, so that each finds itself; see --query_dataset")
+            common.note("the images shown are among those searched, so each finds itself; see --query_dataset")
         sheets["neighbours"] = figures.neighbours(model, images[:rows], data.gallery, _LAYER.value, _METRIC.value)
     for figure, sheet in sheets.items():
         figures.save_png(output / f"{figure}.png", sheet)

@@ -87,7 +87,7 @@ def test_truth_values_and_whole_floats_are_labels(labels):
         ),
         ({"dataset": None}, "^a data set is a name, a folder or a source, found NoneType"),
         ({"dataset": {"x": POINTS}}, "found dict; write"),
-        ({"dataset": "mixture", "split": 1}, "^split must be a text, as 'train' or 'train\\[:50%\\]', found 1$"),
+        ({"dataset": "mixture", "split": 1}, "^split must be a string such as 'train' or 'train\\[:50%\\]', found 1$"),
         ({"image_size": "8"}, "^image_size must be a whole number, found '8'$"),
         ({"channels": -1}, "^channels must be at least 0, found -1$"),
         ({"shorter_edge": 2.5}, "^shorter_edge must be a whole number, found 2.5$"),

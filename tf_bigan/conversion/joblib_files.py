@@ -1,9 +1,9 @@
-"""Reads the parameter files that the authors of BiGAN saved with joblib under Python 2, and runs nothing in them.
+"""Reads the parameter files that the authors of BiGAN saved with joblib under Python 2, and executes nothing in them.
 
-A file is a pickled list of arrays. joblib up to 0.9 kept each array in a .npy file of its own beside it; later ones
-put the arrays' bytes into the pickle, behind the object that describes them. joblib itself no longer reads the files
-and would execute whatever a pickle asks for. Here the unpickler knows five names, none of which does more than hold
-numbers.
+A file is a pickled list of arrays. joblib up to 0.9 kept each array in its own .npy file beside the pickle; later
+versions put the arrays' bytes into the pickle, each behind the object that describes it. Today's joblib no longer reads
+these files, and it would execute whatever a pickle asks for. The unpickler here knows only five names, and none of them
+does more than hold numbers.
 """
 
 import math
@@ -17,18 +17,18 @@ from tf_bigan.errors import InputError
 
 _COMPRESSED = (b"ZF", b"\x78", b"\x1f\x8b", b"BZ", b"\xfd7z")  # joblib's own, zlib, gzip, bzip2, xz
 _TYPES = ("f2", "f4", "f8", "i4", "i8")
-_NDARRAY = object()  # stands for numpy.ndarray, which the files only mention
+_NDARRAY = object()  # stands for numpy.ndarray, which the files name but never call
 
 
 def read_arrays(path) -> list[np.ndarray]:
     """The arrays of a joblib parameter file, in order.
 
     Args:
-      path: the main file; .npy files it names must lie beside it under the names they had.
+      path: the main file; .npy files that it names must lie beside it under their original names.
 
     Raises:
-      InputError: a file that is missing, damaged, compressed, no list of number arrays, or that asks for anything to be
-        run.
+      InputError: a file is missing, damaged, compressed or not a list of number arrays, or it asks for something to be
+        executed.
     """
     path = pathlib.Path(path)
     try:
@@ -43,7 +43,7 @@ def read_arrays(path) -> list[np.ndarray]:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from None
     except InputError:
         raise
-    except Exception as error:  # whatever a damaged pickle leads to
+    except Exception as error:  # a damaged pickle can raise anything
         raise InputError(f"{path} is damaged or no parameter file: {str(error).splitlines()[0]}") from None
     if left:
         raise InputError(f"{path} is no parameter file: {left} bytes follow its end")
@@ -55,14 +55,14 @@ def read_arrays(path) -> list[np.ndarray]:
 
 
 class _ReadOnly:
-    """A file that offers no `peek`: the unpickler then does not read ahead of what it needs."""
+    """A file without `peek`, so that the unpickler does not read further than it needs."""
 
     def __init__(self, file):
         self.read, self.readline = file.read, file.readline
 
 
 class _Array:
-    """What stands in the pickle for an array; filled by the pickle's "build", if it has one."""
+    """The object that represents an array in the pickle. The pickle's "build" instruction fills it, if there is one."""
 
     array = None
 
@@ -109,12 +109,12 @@ def _unpickler(file, path):
                 return _NDARRAY
             raise InputError(f"{path} is refused: it asks for {module}.{name}, which no parameter file needs")
 
-    # Python 2's strings are bytes; latin-1 maps them one to one.
+    # Python 2's strings are bytes; latin-1 maps each byte to one character.
     return Unpickler(_ReadOnly(file), fix_imports=False, encoding="latin-1")
 
 
 class _DType:
-    """numpy.dtype as the files use it."""
+    """Stands for numpy.dtype, with the arguments that the files give it."""
 
     def __init__(self, name, align, copy):
         if name not in _TYPES:
@@ -128,7 +128,7 @@ class _DType:
 
 
 class _Scalar:
-    """numpy.core.multiarray.scalar. An object without attributes: a function's could be set by a pickle."""
+    """Stands for numpy.core.multiarray.scalar. It is no function, as a pickle could set a function's attributes."""
 
     __slots__ = ()
 

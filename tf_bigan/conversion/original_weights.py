@@ -1,8 +1,8 @@
-"""The BiGAN authors' ImageNet parameter files as this project's networks.
+"""Converts the BiGAN authors' ImageNet parameter files to this project's networks.
 
-A file lists every array of a network in the order of its creation, without names: a layer's weight, its z-injection
-where it has one, then its batch norm's count, sum of means, sum of variances, gain and bias. Kernels are stored for
-true convolutions, channels first.
+A file lists the arrays of a network in the order of their creation, without names. For each layer, these are its
+weight, the weight of its z-injection if it has one, then its batch norm's count, sum of means, sum of variances, gain
+and bias. Kernels are stored for true convolutions (which mirror the kernel), channels first.
 """
 
 import pathlib
@@ -22,8 +22,8 @@ ENCODER_SIZES = {4: 64, 7: 112}  # edge of conv5 -> edge of E's images
 
 _NORM = ("count", "means", "variances", "gain", "bias")
 
-# Role -> its layers in the file's order: (name, weight's shape, channels of its z-injection and of its batch norm).
-# 0 = it has none. None in a shape = one of several.
+# Role -> its layers in the file's order: (name, shape of the weight, channels of the z-injection, channels of the batch
+# norm). 0 channels = the layer has none. None in a shape = it depends on the size of E's images.
 _LAYERS = {
     "encoder": (
         ("conv1", (96, 3, 11, 11), 0, 0),
@@ -50,8 +50,8 @@ _LAYERS = {
 }
 
 
-# Edge of E's images -> (shorter edge before the crop, what the authors report in their units, of how many queries; the
-# gallery has five times as many).
+# Edge of E's images -> (shorter edge before the crop, results that the authors report in their units, number of
+# queries). Their gallery has five times as many images as queries.
 _PUBLISHED = {
     64: (72, "EGr 64.98 against 82.64, EGg 63.28 against 84.10; 1-NN of conv5 3.78 %, of the output 2.30 %", 10_000),
     112: (128, "EGr 66.49 against 81.08; 1-NN of conv5 3.84 %, of the output 2.27 %", 3_566),
@@ -62,14 +62,15 @@ def convert_run(encoder, generator, discriminator, output):
     """Writes the authors' three parameter files as a run directory, which `tf_bigan.load` and every tool take.
 
     Args:
-      encoder, generator, discriminator: the files, as "100_encode_params.jl".
+      encoder, generator, discriminator: paths of the files, for example "100_encode_params.jl".
       output: the folder to write; it must not exist.
 
     Returns:
       (`output`, the Experiment that describes it).
 
     Raises:
-      InputError: as `convert`, files of different runs, or an unusable place.
+      InputError: for the reasons of `convert`, or the files come from different runs, or `output` exists or cannot be
+        written.
     """
     output = pathlib.Path(output)
     if output.exists():
@@ -111,10 +112,10 @@ def convert(role: str, path):
 
     Args:
       role: "encoder", "generator" or "discriminator".
-      path: the file, as "100_encode_params.jl".
+      path: the file, for example "100_encode_params.jl".
 
     Returns:
-      (the `keras.Model`, float32, with its inference statistics; how many batches these are of).
+      (the `keras.Model`, float32, with its inference statistics; the number of batches behind these statistics).
 
     Raises:
       InputError: the file is damaged, of another network, or has no statistics.
@@ -131,7 +132,7 @@ def convert(role: str, path):
     if len(counts) != 1 or min(counts) <= 0:
         raise InputError(f"{path} has batch norm counts {sorted(counts)}; one positive count is needed")
     for name, arrays in layers.items():
-        if name == "fc":  # columns in channels, y, x order, and so its batch norm's entries
+        if name == "fc":  # its columns and its batch norm's entries are in channels, y, x order
             arrays = {
                 key: value if key == "count" else _channels_last(value, 512, edge) for key, value in arrays.items()
             }
@@ -173,8 +174,8 @@ def _layers(role, path, arrays):
 def _assign(network, name, arrays, edge):
     weight = arrays["weight"]
     if weight.ndim == 4:
-        # Theano's convolutions mirror the kernel: [out, in, y, x] -> [y, x, in, out], both axes reversed. A transposed
-        # convolution swaps the roles of in and out on both sides.
+        # Theano's convolutions mirror the kernel: [out, in, y, x] -> [y, x, in, out], with y and x reversed. For a
+        # transposed convolution, in and out change places in both layouts, so that the same permutation is right.
         layer, value = f"{name}_linear", weight[:, :, ::-1, ::-1].transpose(2, 3, 1, 0)
     elif name == "outputs":
         layer, value = name, _channels_last(weight.T, len(weight) // edge**2, edge).T
@@ -209,9 +210,9 @@ Converted from the parameter files that Donahue, Krähenbühl and Darrell publis
 (github.com/jeffdonahue/bigan, pretrained_bigan_weights.zip): 1000 classes of ILSVRC 2012, 100 epochs, images in 64x64,
 E's in {size}x{size}, shorter edge resized first. Their own inference statistics are kept.
 
-The authors report about (README of their code): {published}. Distances there are over pixels in [-1, 1]; over [0, 1],
-as here, they are half as large. Their queries are {queries} validation images, their gallery random crops of five
-times as many; here it is of their centres:
+The authors report about (README of their code): {published}. They measure distances over pixels in [-1, 1]; over
+[0, 1], as here, distances are half as large. Their queries are {queries} validation images, and their gallery is random
+crops of five times as many images; here it is crops of their centres:
 
     python tools/evaluate.py --model=DIR --metrics=knn,reconstruction --layers=conv5,outputs \\
         --gallery_split=train[:{5 * queries}] --query_split=validation[:{queries}]

@@ -1,4 +1,4 @@
-"""What a data set is called, and how it becomes batches."""
+"""Opens data sets by name, and turns them into batches."""
 
 from tf_bigan.data.arrays import ArraySource
 from tf_bigan.data.base import Data

@@ -9,7 +9,7 @@ from tf_bigan.data.protocol import NO_LABEL, Source
 from tf_bigan.domains import checked_attributes, checked_labels, domain_of, numbers, shown
 from tf_bigan.errors import InputError
 
-_CLASSES = 1_000_000  # more without names are no classes, as those of times or identities
+_CLASSES = 1_000_000  # labels from here on, without class names, are more likely times or identities than classes
 
 
 class ArraySource(Source):
@@ -17,16 +17,17 @@ class ArraySource(Source):
 
     Args:
       x: images, uint8 or float in [0, 1], [N, height, width, channels]; or points, float [N, d]. Float images are
-        rounded to 256 levels, as all images are that are read.
-      labels: whole numbers [N], -1 for an example without a label; None = no labels. Truth values are 0 and 1.
-      class_names: what the labels 0, 1, ... are called; empty = by their numbers, which are less than a million then.
-      attributes: numbers or truth values [N, k]; None = no attributes.
-      attribute_names: what the k attributes are called; empty = by their numbers.
-      name: what the data is called in messages.
+        rounded to 256 levels when they are read, as all images are.
+      labels: whole numbers [N], -1 for an example without a label; None = no labels. Booleans count as 0 and 1.
+      class_names: names of the labels 0, 1, ...; empty = each class is named by its number, and every label must be
+        less than a million.
+      attributes: numbers or booleans [N, k]; None = no attributes.
+      attribute_names: names of the k attributes; empty = each attribute is named by its number.
+      name: name of the data in messages.
 
     Raises:
-      InputError: no examples, shapes or lengths that do not fit, or values that are no labels or attributes. Pixels
-        out of range and points that are not finite are found later, by `Data.check`.
+      InputError: there are no examples, shapes or lengths do not fit, or values cannot be labels or attributes.
+        `Data.check` finds pixels out of range and points that are not finite later.
     """
 
     def __init__(self, x, labels=None, class_names=(), attributes=None, attribute_names=(), name="arrays"):
@@ -45,18 +46,18 @@ class ArraySource(Source):
         self._attributes, self.attribute_names = _checked_attributes(attributes, attribute_names, self.count, name)
 
     def columns(self):
-        """The record of all examples; images are as they were given."""
+        """The record of all examples, with images as they were given."""
         columns = {"x": self._x, "label": self._labels}
         return columns if self._attributes is None else {**columns, "attributes": self._attributes}
 
     def read(self, indices):
-        """int64 [N] -> N byte strings: the label's 8 bytes, the attributes' 4 bytes each, then the pixels."""
+        """int64 [N] -> N byte strings: the label (8 bytes), the attributes (4 bytes each), then the pixels."""
         before = [self._labels] if self._attributes is None else [self._labels, self._attributes]
         return [b"".join(column[i].tobytes() for column in (*before, self._x)) for i in indices]
 
     def decode(self, example, channels: int):
-        """A byte string -> its record."""
-        del channels  # they are known
+        """A byte string of `read` -> its record."""
+        del channels  # the array's shape gives them
         record = {"label": tf.io.decode_raw(tf.strings.substr(example, 0, 8), tf.int64)[0]}
         size = 4 * len(self.attribute_names)
         if size:
@@ -69,7 +70,7 @@ class ArraySource(Source):
         return bool((self._labels != NO_LABEL).all())
 
     def labels(self):
-        """int64 [count]; -1 = none."""
+        """The labels, int64 [count]; -1 = no label."""
         return self._labels
 
     def describe(self, i):
@@ -77,7 +78,7 @@ class ArraySource(Source):
         return f"example {i} of {self.name}"
 
     def identities(self, indices):
-        """{type and shape: hashes of the examples}, so that equal examples of different arrays are found, too."""
+        """{type and shape: hashes of the examples}; the hashes show that examples in different arrays are equal."""
         hashes = [hashlib.blake2b(self._x[i].tobytes(), digest_size=8).digest() for i in indices]
         return {f"memory {self._x.dtype} {self.stored_shape}": np.frombuffer(b"".join(hashes), np.uint64)}
 
@@ -90,7 +91,7 @@ def _names(names, what, name):
 
 
 def _checked_labels(labels, class_names, count, name):
-    """(int64 [count], the classes' names)."""
+    """(labels, int64 [count]; class names)."""
     names = _names(class_names, "class_names", name)
     if labels is None:
         return np.full(count, NO_LABEL, np.int64), names
@@ -107,7 +108,7 @@ def _checked_labels(labels, class_names, count, name):
 
 
 def _checked_attributes(attributes, attribute_names, count, name):
-    """(float32 [count, k] or None, the attributes' names)."""
+    """(attributes, float32 [count, k] or None; attribute names)."""
     names = _names(attribute_names, "attribute_names", name)
     if attributes is None:
         if names:

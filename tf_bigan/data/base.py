@@ -1,4 +1,4 @@
-"""Data: a split of examples with random access, and the batches made of them, whatever the examples are."""
+"""Data: a split of examples with random access, and the batches made of them. It serves images and points alike."""
 
 import contextlib
 import copy
@@ -10,30 +10,30 @@ from tf_bigan.data.order import Order
 from tf_bigan.domains import domain_of
 from tf_bigan.errors import InputError
 
-_NAMED = 3  # bad examples that a line of news names
+_NAMED = 3  # at most so many bad examples are named in a message
 
 
 class Data:
     """A split of labelled examples. Made by `open_data`; its subclasses are `ImageData` and `PointData`.
 
-    A record is one example with all that belongs to it: {"x", "label"}, and "attributes" where the data set has them.
-    A batch is a record of stacked fields: "x" float32 [N, *example_shape], "label" int64 [N], with -1 for an example
-    without a label, "attributes" float32 [N, k].
+    A record is one example with its label and attributes: {"x", "label"}, and "attributes" if the data set has them.
+    A batch is a record whose fields are stacked: "x" float32 [N, *example_shape], "label" int64 [N], with -1 for an
+    example without a label, "attributes" float32 [N, k].
 
     Attributes:
-      name: what it was opened as.
-      count: number of examples, without those left out.
-      stored: number of examples, with those left out.
-      origin: where they are read from.
-      split: the split; empty for a folder.
+      name: the name under which the data was opened.
+      count: number of examples, excluding those left out.
+      stored: number of examples, including those left out.
+      origin: a text that says where the examples are read from.
+      split: name of the split; empty for a folder.
       example_shape: the shape of "x" of one record: (height, width, channels) or (d,).
-      preparation: a `Preparation`: what is done to the stored examples.
-      domain: `Images` or `Points` of that shape (see `tf_bigan.domains`).
-      class_names: the labels' names; empty without labels.
+      preparation: the `Preparation` of the stored examples.
+      domain: `Images` or `Points` of shape `example_shape` (see `tf_bigan.domains`).
+      class_names: names of the labels; empty without labels.
       attribute_names: the names of the k attributes; empty without attributes.
     """
 
-    # For messages: what makes an example one that cannot be used.
+    # For messages: the reasons why an example cannot be used.
     _unusable = ""
 
     def __init__(self, name, source, example_shape):
@@ -45,20 +45,20 @@ class Data:
         self.class_names = list(source.class_names)
         self.attribute_names = list(source.attribute_names)
         self._source = source
-        self._memory = None  # the record of all examples, if they are held
-        self._tried = False  # whether every example was checked once, if only by an earlier process
-        self._kept = None  # int64 [count]: the examples' numbers in the source, where some are left out
+        self._memory = None  # the record of all examples, once they are in memory
+        self._tried = False  # whether every example was checked, by this process or an earlier one
+        self._kept = None  # int64 [count]: the examples' numbers in the source; None if none is left out
 
     def fits_memory(self) -> bool:
         """Whether the decoded examples are few enough for `load` to keep them."""
         raise NotImplementedError
 
     def _try_all(self, load):
-        """(int64 [k]: numbers in the source of what cannot be used; the record of all others, or None)."""
+        """(int64 [k]: source numbers of the examples that cannot be used; the record of all others, or None)."""
         raise NotImplementedError
 
     def read_records(self, indices, places=None):
-        """The batch of the examples of these numbers, int64 [N], as tensors. For `places` see `ImageData.read`."""
+        """The batch of the examples `indices`, int64 [N], as tensors. `ImageData.read` explains `places`."""
         raise NotImplementedError
 
     def _training_records(self, indices, seed, step, crop, flip):
@@ -66,17 +66,17 @@ class Data:
         raise NotImplementedError
 
     def load(self):
-        """Decodes everything into memory if it fits there. Reads are gathers from then on.
+        """Decodes all examples into memory if they fit. Later reads then only gather from memory.
 
         Raises:
-          InputError: examples that cannot be used; the message names the first.
+          InputError: some examples cannot be used; the message names the first.
         """
         if self.fits_memory():
             self.check()
         return self
 
     def check(self):
-        """Raises InputError unless every example can be used. Loads them if they fit into memory."""
+        """Raises InputError unless every example can be used. Loads the examples if they fit into memory."""
         data, bad = self.checked()
         if len(bad):
             raise self.refusal(bad)
@@ -86,10 +86,11 @@ class Data:
         """Looks at every example once, decoding images in parallel, to find those that cannot be used.
 
         Args:
-          load: keep what is decoded, if it fits into memory.
+          load: keep the decoded examples, if they fit into memory.
 
         Returns:
-          (the data without those examples, int64 [k]: their numbers, from 0, in the stored data).
+          (the data without the examples that cannot be used; int64 [k]: the numbers of those examples in the stored
+          data, from 0).
 
         Raises:
           InputError: no example can be used, or images vary in size and `image_size` was not given.
@@ -105,7 +106,7 @@ class Data:
         return data, bad
 
     def without(self, numbers) -> "Data":
-        """The data without the examples of these numbers, int64 [k]: all that a `checked` found, now or earlier."""
+        """The data without the examples `numbers`, int64 [k]: all that `checked` found, now or in an earlier run."""
         data = copy.copy(self)
         data._tried = True
         if len(numbers):
@@ -114,7 +115,7 @@ class Data:
         return data
 
     def refusal(self, numbers, hint=None) -> InputError:
-        """What to raise where the examples of these numbers in the stored data cannot be used, but must."""
+        """The error to raise if the stored examples `numbers` are needed but cannot be used."""
         if hint is None:
             leave_out = "--bad_images=skip leaves out what cannot be used"
             hint = "restore it, then start again" if self._tried else leave_out
@@ -133,7 +134,7 @@ class Data:
 
     @contextlib.contextmanager
     def naming_damage(self):
-        """Turns the error of a read within it into an InputError that names the examples at fault."""
+        """Within this context, a read that fails raises an InputError that names the examples at fault."""
         try:
             yield
         except (tf.errors.InvalidArgumentError, tf.errors.UnknownError):
@@ -147,7 +148,7 @@ class Data:
         return bool(self.class_names) and self._source.labelled()
 
     def overlaps(self, other: "Data") -> bool:
-        """Whether an example is in both."""
+        """Whether any example is in both data sets."""
         ours, theirs = (data._source.identities(data._numbers_of(np.arange(data.count))) for data in (self, other))
         return any(np.intersect1d(ours[place], theirs[place]).size for place in ours.keys() & theirs.keys())
 
@@ -160,25 +161,25 @@ class Data:
             )
 
     def check_changes(self, crop: str, flip: bool):
-        """Raises InputError for what `training_batches` cannot do to the examples."""
+        """Raises InputError if `training_batches` cannot crop or flip such examples as asked."""
 
     def training_batches(
         self, batch_size: int, seed: int, first_step: int = 0, crop: str = "centre", flip: bool = False
     ) -> tf.data.Dataset:
-        """Endless shuffled batches, records of `batch_size` examples, from the one of `first_step` on.
+        """Endless shuffled batches of `batch_size` examples, as records. The first is the batch of `first_step`.
 
         The batch of step s is a function of (seed, s), and any step can come first (see `Order`). Every batch is full.
-        Held are the permutations in use, 8 bytes an example.
+        Shuffling holds the permutations of the current epochs in memory, 8 bytes per example.
 
         Args:
-          batch_size: examples a batch.
+          batch_size: examples per batch.
           seed, first_step: see above.
           crop: "centre", or "random": anywhere in the resized image, drawn from (seed, s). For random crops, images
-            that are not in memory yet are decoded anew each time, in parallel. Images only.
+            that are not in memory yet are decoded again at each use, in parallel. Images only.
           flip: mirror each image with probability 1/2, drawn from (seed, s). Images only.
 
         Raises:
-          InputError: as `check_batch` and `load`, or a crop or flip of points.
+          InputError: for the reasons of `check_batch` and `load`, or for a crop or flip of points.
         """
         self.check_batch(batch_size)
         if crop == "centre":
@@ -195,13 +196,13 @@ class Data:
         )
 
     def batches(self, batch_size: int, first: int = 0) -> tf.data.Dataset:
-        """Every example from the `first` on once, in order: ("x" float32 [n, ...], "label" int64 [n]) of each batch."""
+        """All examples from number `first` on, once and in order: batches ("x" float32 [n, ...], "label" int64 [n])."""
         self.load()
         indices = tf.data.Dataset.range(first, self.count).batch(batch_size)
         return pipeline(indices.map(self.read, num_parallel_calls=tf.data.AUTOTUNE))
 
     def read(self, indices, places=None):
-        """As `read_records`, but ("x", "label") alone."""
+        """Like `read_records`, but returns only ("x", "label")."""
         record = self.read_records(indices, places)
         return record["x"], record["label"]
 
@@ -215,7 +216,7 @@ class Data:
         return {name: column.numpy() for name, column in record.items()}
 
     def arrays(self, limit=None) -> tuple[np.ndarray, np.ndarray]:
-        """As `records`, but ("x", "label") alone."""
+        """Like `records`, but returns only ("x", "label")."""
         record = self.records(limit)
         return record["x"], record["label"]
 
@@ -228,7 +229,7 @@ class Data:
 
 
 def pipeline(dataset):
-    """The end that all pipelines of batches have in common."""
+    """The last stage of every pipeline of batches: order, sharding and prefetching."""
     options = tf.data.Options()
     options.deterministic = True
     # Every worker of a cluster makes the same batches and keeps its part of each.

@@ -1,4 +1,4 @@
-"""TFDS builders by name, those of this project among them, with their files on disk."""
+"""Finds TFDS builders by name, including those of this project, and prepares their files on disk."""
 
 import difflib
 import os
@@ -10,9 +10,11 @@ from tf_bigan.errors import InputError, NoData
 
 
 def prepared_builder(dataset: str, data_dir: str | None):
-    """The TFDS builder called `dataset` with its files on disk, downloaded and prepared if need be.
+    """The TFDS builder called `dataset`. Its files are downloaded and prepared if they are not on disk yet.
 
-    Raises InputError in place of TFDS's pages: no such data set, or not on disk and not to be had.
+    Raises:
+      InputError: there is no such data set, or its files are not on disk and cannot be prepared. The message replaces
+        TFDS's own, which are pages long.
     """
     import tensorflow_datasets as tfds
 
@@ -35,9 +37,9 @@ def prepared_builder(dataset: str, data_dir: str | None):
         # datasets#2400: without network the look-up in TFDS's own bucket stalls.
         config = tfds.download.DownloadConfig(try_download_gcs=False)
         builder.download_and_prepare(download_config=config)
-    except InputError:  # of a builder of ours
+    except InputError:  # raised by a builder of this project
         raise
-    except Exception as error:  # TFDS, its checksums, requests and the file system all raise their own
+    except Exception as error:  # TFDS, its checksums, requests and the file system all raise their own errors
         raise InputError(
             f"data set {dataset!r} is not under {builder.data_dir_root} and could not be prepared there: "
             f"{_first_line(error)}\nPoint --data_dir or TFDS_DATA_DIR at prepared data, or connect to a network."

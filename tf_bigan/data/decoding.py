@@ -1,4 +1,4 @@
-"""From a stored example to an image of the shape that networks take, in a TensorFlow graph."""
+"""Turns a stored example into an image of the shape that networks take, in a TensorFlow graph."""
 
 import tensorflow as tf
 
@@ -10,9 +10,10 @@ class Decoding:
 
     Args:
       source: a `Source` of images.
-      image_shape: (height, width, channels) of what comes out.
-      shorter_edge: what the shorter edge is resized to before the crop, in pixels.
-      cropped: whether `image_shape` was asked for; else all images must be of that shape as they are stored.
+      image_shape: (height, width, channels) of the images that come out.
+      shorter_edge: length of the shorter edge after resizing and before the crop, in pixels.
+      cropped: whether a size was asked for, to which images are cropped. If not, all stored images must have the
+        shape `image_shape`.
     """
 
     def __init__(self, source, image_shape, shorter_edge, cropped):
@@ -21,7 +22,7 @@ class Decoding:
         self._resized = cropped and (source.varies or source.stored_shape[:2] != (shorter_edge,) * 2)
 
     def pixels(self, example):
-        """The record of an example, with its image, uint8, before it is resized. All that can fail is in here."""
+        """The record of an example; the image is uint8, not resized yet. Every step that can fail is in here."""
         channels = self._image_shape[-1]
         record = self._source.decode(example, channels)
         image = record["x"]
@@ -32,12 +33,12 @@ class Decoding:
         return {**record, "x": image if self._cropped else tf.ensure_shape(image, self._image_shape)}
 
     def resized(self, example):
-        """The record of an example, with its image, uint8, before it is cropped."""
+        """The record of an example; the image is uint8, resized but not cropped yet."""
         record = self.pixels(example)
         return {**record, "x": pixels.resized(record["x"], self._shorter_edge)} if self._resized else record
 
     def cropped(self, example, place=None):
-        """The record of an example, with its image, uint8, cropped at `place`; see `pixels.cropped`."""
+        """The record of an example; the image is uint8, resized and cropped at `place` (see `pixels.cropped`)."""
         record = self.resized(example)
         image = record["x"]
         if self._cropped:
@@ -45,7 +46,7 @@ class Decoding:
         return {**record, "x": tf.ensure_shape(image, self._image_shape)}
 
     def crops(self, images, places):
-        """Crops of resized images of one size, uint8 [N, H, W, C], at float32 [N, 2] `places`; None = the centres."""
+        """Crops resized images of one size, uint8 [N, H, W, C], at `places`, float32 [N, 2]; None = the centres."""
         size = self._image_shape[0]
         if places is None:
             images = pixels.cropped(images, size)

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow_datasets as tfds
 
-TRAIN = 1437  # the first 80 %; the digits are ordered by writer, so the rest are by others
+TRAIN = 1437  # the first 80 %; the digits are ordered by writer, so the other 20 % are by other writers
 
 
 class Digits(tfds.core.GeneratorBasedBuilder):

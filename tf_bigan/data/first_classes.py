@@ -1,4 +1,4 @@
-"""FirstClasses: the part of a source that is of its first classes."""
+"""FirstClasses: the examples of a source that belong to its first classes."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from tf_bigan.errors import InputError
 
 
 class FirstClasses(Source):
-    """The examples of another source that are of its first `max_labels` classes."""
+    """The examples of another source that belong to its first `max_labels` classes."""
 
     def __init__(self, dataset: str, source, max_labels: int):
         if max_labels > len(source.class_names):
@@ -26,21 +26,21 @@ class FirstClasses(Source):
         return self._source.read(self._numbers[np.asarray(indices)])
 
     def columns(self):
-        """The points of these classes and what belongs to them."""
+        """The points of these classes, with their labels and attributes."""
         return {name: column[self._numbers] for name, column in self._source.columns().items()}
 
     def labels(self):
-        """int64 [count]."""
+        """The labels, int64 [count]."""
         return self._source.labels()[self._numbers]
 
     def labelled(self):
-        """True: what has no label is of no class."""
+        """True: examples without a label belong to no class, so they are left out."""
         return True
 
     def describe(self, i):
-        """As the other source."""
+        """The other source's description of the example."""
         return self._source.describe(self._numbers[i])
 
     def identities(self, indices):
-        """As the other source."""
+        """The other source's identities of the examples."""
         return self._source.identities(self._numbers[np.asarray(indices)])

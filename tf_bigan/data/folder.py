@@ -13,14 +13,14 @@ from tf_bigan.errors import InputError, NoData
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
 
-_SAMPLED = 32  # files of a folder that are looked at before all are checked
+_SAMPLED = 32  # files that are decoded on opening, to find the images' size and channels
 
 
 class FolderSource(Source):
     """Image files under a folder, in sorted order; a file's class is the first folder below `path`.
 
-    Files that lie directly in `path` have no label. Hidden files and folders, whose names begin with a dot, are not
-    looked at.
+    Files that lie directly in `path` have no label. Hidden files and folders, whose names begin with a dot, are
+    ignored.
     """
 
     varies = True
@@ -40,17 +40,17 @@ class FolderSource(Source):
         self.stored_shape = self._shape_of_some(path)
 
     def read(self, indices):
-        """int64 [N] -> N byte strings: the label's 8 bytes, then the file's."""
+        """int64 [N] -> N byte strings: the label (8 bytes), then the content of the file."""
         return [struct.pack("<q", self._labels[i]) + self.files[i].read_bytes() for i in indices]
 
     def encoded(self, example):
-        """A byte string -> the file's bytes."""
+        """A byte string of `read` -> the content of the file."""
         return example[8:]
 
     def decode(self, example, channels: int):
-        """A byte string -> {"x": uint8 [H, W, channels], "label": int64}."""
+        """A byte string of `read` -> {"x": uint8 [H, W, channels], "label": int64}."""
         label = tf.io.decode_raw(tf.strings.substr(example, 0, 8), tf.int64)[0]
-        # Not decode_image's own conversion: it has none for BMP and GIF.
+        # Channels are converted below, as decode_image cannot convert those of BMP and GIF files.
         image = tf.io.decode_image(tf.strings.substr(example, 8, -1), expand_animations=False)
         found = tf.shape(image)[-1]
         if channels == 1:
@@ -64,7 +64,7 @@ class FolderSource(Source):
         return bool((self._labels != NO_LABEL).all())
 
     def labels(self):
-        """int64 [count]; -1 = none."""
+        """The labels, int64 [count]; -1 = no label."""
         return self._labels
 
     def describe(self, i):
@@ -72,16 +72,16 @@ class FolderSource(Source):
         return str(self.files[i])
 
     def identities(self, indices):
-        """{folder: its files' names}."""
+        """{folder: names of the files in it}."""
         found = {}
         for i in indices:
             found.setdefault(self.files[i].parent, []).append(self.files[i].name)
         return {os.path.realpath(folder): names for folder, names in found.items()}
 
     def _shape_of_some(self, path):
-        """(height, width) of the first that can be decoded, and whether any of a sample over all has colours.
+        """(height, width, channels): the size of the first image in a sample of the folder, and 3 if any has colours.
 
-        What to do about those that cannot be decoded is not for here.
+        Files that cannot be decoded are skipped here; `Data.checked` finds them later.
         """
         step = -(-self.count // _SAMPLED)
         sample = iter([*self.files[::step], *self.files])
@@ -100,7 +100,7 @@ class FolderSource(Source):
 def _files_under(path):
     """The files in and below a folder, without hidden ones.
 
-    Linked folders are entered, but for those that lead back above themselves.
+    Links to folders are followed, except links to a folder that contains them: those would never end.
     """
 
     def is_entered(folder, name):

@@ -1,4 +1,4 @@
-"""Whether the network is there, before TFDS waits for it."""
+"""Checks that there is a network, before TFDS waits for one."""
 
 import socket
 import urllib.parse
@@ -6,7 +6,7 @@ import urllib.request
 
 
 def look_up_hosts(urls):
-    """Raises OSError at once where TFDS would retry for minutes: a host of `urls` cannot be resolved."""
+    """Raises OSError at once if a host of `urls` cannot be resolved; TFDS would retry for minutes."""
     if urllib.request.getproxies():
         return  # the proxy resolves names
     for host in {urllib.parse.urlparse(url).hostname for url in urls} - {None}:

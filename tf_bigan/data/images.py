@@ -13,28 +13,29 @@ from tf_bigan.preparation import Preparation
 
 IN_MEMORY_BYTES = 2 << 30  # decoded data sets up to this size are kept in memory
 
-_READ_AT_ONCE = 32  # images that a check reads in one call of Python
+_READ_AT_ONCE = 32  # images that a check reads per call from TensorFlow into Python
 
 
 class ImageData(Data):
     """A split of labelled square images. Made by `open_images`; see `Data`.
 
     Attributes:
-      image_shape: (height, width, channels), another name of `example_shape`.
+      image_shape: (height, width, channels), another name for `example_shape`.
     """
 
     _unusable = (
-        f"truncated, unreadable, no image, over {pixels.LONGEST} times as long as wide, or pixels that are NaN or "
-        "outside [0, 1]"
+        f"truncated, unreadable, not an image, over {pixels.LONGEST} times as long as wide, or with pixels that are "
+        "NaN or outside [0, 1]"
     )
 
     def __init__(self, name, source, image_size, channels, cropped=False, shorter_edge=0):
         super().__init__(name, source, (image_size, image_size, channels))
         self._shorter_edge = shorter_edge or image_size
         self.preparation = Preparation(image_size, channels, self._shorter_edge)
-        self._cropped = cropped  # to a size that was asked for; else all must be of the first one's
+        self._cropped = cropped  # to a size that was asked for; if not, all images must have the size of the first
         self._decoding = Decoding(source, self.image_shape, self._shorter_edge, cropped)
-        # Memory has images as they are before they are cropped, if those are alike and fit; else their centres.
+        # Memory holds the images before they are cropped, if these have one size and fit. If not, it holds the central
+        # crops.
         height, width, _ = source.stored_shape
         whole = (self._shorter_edge, self._shorter_edge, channels)
         self._whole = cropped and not source.varies and height == width and _fit(source.count, whole)
@@ -49,14 +50,15 @@ class ImageData(Data):
         return _fit(self.count, self._held_shape)
 
     def read(self, indices, places=None):
-        """The images of these numbers, int64 [N], and their labels: (float32 [N, H, W, C] in [0, 1], int64 [N]).
+        """The images `indices`, int64 [N], and their labels: (float32 [N, H, W, C] in [0, 1], int64 [N]).
 
-        `places`, float32 [N, 2] in [0, 1), says where to crop: 0 = at the top or left; None = in the centre.
+        `places`, float32 [N, 2] in [0, 1), says where to crop each image, vertically and horizontally: 0 = at the top
+        or left; None = in the centre.
         """
         return super().read(indices, places)
 
     def read_records(self, indices, places=None):
-        """As `Data` says; `places` as in `read`."""
+        """See `Data.read_records`; `places` is as in `read`."""
         if self._in_memory(places is None):
             record = {name: tf.gather(column, indices) for name, column in self._memory.items()}
             if self._whole:
@@ -66,7 +68,7 @@ class ImageData(Data):
         return {**record, "x": tf.cast(record["x"], tf.float32) / 255.0}
 
     def _training_records(self, indices, seed, step, crop, flip):
-        # Negative, as the seeds (seed, 0), (seed, 1), ... are those that noise is drawn from.
+        # The second number is negative, as the seeds (seed, 0), (seed, 1), ... are used for noise.
         pair = tf.stack([tf.constant(seed, tf.int64), -1 - step])
         draws = tf.random.stateless_uniform((indices.shape[0], 3), pair, alg="philox")
         record = self.read_records(indices, draws[:, :2] if crop == "random" else None)
@@ -79,8 +81,8 @@ class ImageData(Data):
         """Every image before it is resized or cropped, and the labels.
 
         Returns:
-          (the images in order, each the bytes of a PNG, JPEG or other file, or, where they are stored in another way
-          than as uint8 image files, all as uint8 [H, W, C]; int64 [count] labels, -1 = none).
+          (the images in order; labels, int64 [count], -1 = no label). Each image is the bytes of a PNG, JPEG or other
+          file. If the images are not stored as files with uint8 pixels, each is an array, uint8 [H, W, C], instead.
 
         Raises:
           InputError: images that cannot be read.
@@ -94,7 +96,7 @@ class ImageData(Data):
         return images, self._source.labels()[numbers]
 
     def _in_memory(self, centred):
-        """Whether a crop needs no decoding: one from the centre (`centred`), or from anywhere."""
+        """Whether crops need no decoding: crops from the centre if `centred`, else crops from anywhere."""
         return self._memory is not None and (self._whole or centred)
 
     def _try_all(self, load):
@@ -111,12 +113,13 @@ class ImageData(Data):
             if load:
                 record = self._decoding.resized(example) if self._whole else self._decoding.cropped(example)
                 return index, {**record, "x": tf.ensure_shape(record["x"], self._held_shape)}
-            # A pixel is asked for, as a decoding that is for nothing is optimised away, control dependencies or not.
+            # One pixel is returned, because TensorFlow removes a decoding whose result is not used, even if control
+            # dependencies ask for it.
             return index, {"x": self._decoding.pixels(example)["x"][0, 0, 0]}
 
         dataset = tf.data.Dataset.range(self.count).batch(_READ_AT_ONCE)
         dataset = dataset.map(with_indices, num_parallel_calls=tf.data.AUTOTUNE).unbatch()
-        # What fails is dropped here; the rest keeps its order.
+        # Examples that fail to decode are dropped here; the others keep their order.
         dataset = dataset.map(decode, num_parallel_calls=tf.data.AUTOTUNE).ignore_errors()
         parts = list(dataset.batch(512).as_numpy_iterator())
         good = np.concatenate([[], *(indices for indices, _ in parts)])
@@ -124,11 +127,14 @@ class ImageData(Data):
         self._refuse_other_sizes(bad)
         if not load or not parts:
             return bad, None
-        with tf.device("CPU"):  # gigabytes, perhaps; not on a GPU
+        with tf.device("CPU"):  # may be gigabytes, which should not fill a GPU's memory
             return bad, {name: tf.constant(np.concatenate([part[name] for _, part in parts])) for name in parts[0][1]}
 
     def _refuse_other_sizes(self, numbers):
-        """Raises InputError if one of these can be decoded: then its size is at fault, which no skipping mends."""
+        """Raises InputError if one of the examples `numbers` can be decoded.
+
+        It then failed only because of its size, for which the remedy is --image_size, not leaving it out.
+        """
         if self._cropped or not self._source.varies:
             return
         for number in numbers:
@@ -144,7 +150,9 @@ class ImageData(Data):
         def read(indices):
             try:
                 return np.array(self._source.read(self._numbers_of(indices)), dtype=object)
-            except OSError as error:  # in a graph it would be this one; another OSError is not of the images
+            except OSError as error:
+                # In a graph, TensorFlow turns an OSError into an UnknownError. In eager mode it is raised here, as
+                # `naming_damage` must not catch every OSError: some do not come from the images.
                 raise tf.errors.UnknownError(None, None, str(error)) from None
 
         examples = tf.ensure_shape(tf.numpy_function(read, [indices], tf.string, stateful=False), (None,))
@@ -161,7 +169,7 @@ def _fit(count, shape):
 
 
 def _example_or_empty(source, number):
-    """A serialised example; nothing, which cannot be decoded, where it cannot be read."""
+    """A serialised example, or an empty one, which cannot be decoded, if it cannot be read."""
     try:
         return source.read([number])[0]
     except OSError:

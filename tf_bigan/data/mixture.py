@@ -1,7 +1,7 @@
-"""The 25 Gaussians of Dumoulin et al. (2017, Adversarially learned inference): points in the plane, made when opened.
+"""The 25 Gaussians of Dumoulin et al. (2017, Adversarially learned inference): points in the plane, drawn on opening.
 
-Every component has the same weight and the covariance SIGMA^2 I. In the authors' script the points to train on and
-those to judge on are the same, drawn from one seed; here each split has a seed of its own.
+Every component has the same weight and the covariance SIGMA^2 I. The authors' script trains and evaluates on the same
+points, drawn from one seed; here each split has its own seed.
 """
 
 import re
@@ -15,12 +15,12 @@ NAME = "mixture"
 SIGMA = 0.05  # standard deviation of a component in each direction
 SPLITS = {"train": (1, 100_000), "test": (2, 10_000)}  # name: (seed, number of points)
 
-_LEVELS = (-4, -2, 0, 2, 4)  # of the means' coordinates
+_LEVELS = (-4, -2, 0, 2, 4)  # the values of the means' coordinates
 _SLICE = re.compile(r"(?P<split>\w+)(\[(?P<first>-?\d+%?)?:(?P<end>-?\d+%?)?\])?")
 
 
 def means() -> np.ndarray:
-    """The components' means, float32 [25, 2]; that of label i stands in row i.
+    """The components' means, float32 [25, 2]; row i is the mean of the component with label i.
 
     They are sorted by the first coordinate, then by the second: (-4, -4), (-4, -2), ... (4, 4).
     """
@@ -34,7 +34,7 @@ def open_mixture(split: str = "train") -> ArraySource:
       split: "train", "test", or a part of one as TFDS writes it: "train[:5000]", "test[20%:]", "train[-100:]".
 
     Raises:
-      InputError: no such split, or an empty part of one.
+      InputError: there is no such split, or the part is empty.
     """
     found = _SLICE.fullmatch(split)
     if not found or found["split"] not in SPLITS:
@@ -55,14 +55,14 @@ def open_mixture(split: str = "train") -> ArraySource:
 
 def _draw(seed, count):
     """(float32 [count, 2] points, int64 [count] labels)."""
-    rng = np.random.RandomState(seed)  # NumPy has frozen its stream: the points are the same everywhere
+    rng = np.random.RandomState(seed)  # NumPy has frozen its stream, so the points are the same everywhere
     labels = rng.randint(len(_LEVELS) ** 2, size=count, dtype=np.int64)
     points = means()[labels] + SIGMA * rng.randn(count, 2)
     return points.astype(np.float32), labels
 
 
 def _place(text, count):
-    """Where a slice begins or ends; percentages are rounded to the nearest example, as TFDS does."""
+    """The index where a slice begins or ends. Percentages are rounded to the nearest example, as in TFDS."""
     if text is None or not text.endswith("%"):
         return text and int(text)
     return round(int(text[:-1]) * count / 100)

@@ -1,4 +1,4 @@
-"""`open_data` and `open_images`: from a name to data."""
+"""`open_data` and `open_images`: open a data set by its name, folder or source."""
 
 import dataclasses
 import os
@@ -31,27 +31,31 @@ def open_data(
     """Opens a data set of images or of points.
 
     Args:
-      dataset: a TFDS name (as "mnist", "cifar10:3.0.2"), "digits", a folder of images written as a path ("./photos",
-        one sub-folder a class) or as a `pathlib.Path`, "mixture" (points of 25 Gaussians), or a source, as
+      dataset: a TFDS name ("mnist", "cifar10:3.0.2"), "digits", a folder of images written as a path ("./photos", one
+        sub-folder per class) or as a `pathlib.Path`, "mixture" (points of 25 Gaussians), or a source such as
         `ArraySource(x, labels)`.
-      split: the TFDS split, as "train" or "train[:50000]"; "mixture" has splits of that form, too. Folders and
-        sources do not look at it.
+      split: the TFDS split, such as "train" or "train[:50000]". "mixture" has splits of that form, too. It is ignored
+        for folders and sources.
       image_size: edge of the square crops in pixels; 0 = as stored.
       data_dir: the TFDS directory; None = TFDS_DATA_DIR or TFDS's default.
-      max_labels: keep the examples of the first so many classes; 0 = all. Every label is read for that, at once.
-      bad_images: "skip" tries every example at once (see `Data.checked`) and leaves out images that cannot be decoded
-        and points that are not finite. "refuse": `Data.load` and `Data.check` raise InputError where there are any.
-      say: called with a line of news if examples are left out.
-      like: a model, or a `Preparation`, in place of `image_size` and `preparation`: examples are prepared as its own,
-        and those of another domain are refused.
-      **preparation: what else `Preparation` has. channels: 1 or 3. shorter_edge: what an image's shorter edge is
-        resized to, with Lanczos' filter, before the centre is cropped; 0 = image_size. The authors of BiGAN: 72 for
-        crops of 64, 128 for 112. dimensions: that points must have. 0 = as stored.
+      max_labels: keep only the examples of the first `max_labels` classes; 0 = all. To find them, every label is read
+        on opening.
+      bad_images: "skip" checks every example on opening (see `Data.checked`) and leaves out images that cannot be
+        decoded and points that are not finite. With "refuse", `Data.load` and `Data.check` raise InputError if there
+        are any.
+      say: called with a message if examples are left out.
+      like: a model or a `Preparation`, instead of `image_size` and `preparation`. Examples are prepared as those of the
+        model, and data of another domain is refused.
+      **preparation: the other fields of `Preparation`. channels: 1 or 3; 0 = as stored. shorter_edge: the length that
+        an image's shorter edge is resized to, with Lanczos' filter, before the centre is cropped; 0 = image_size. The
+        authors of BiGAN use 72 for crops of 64, and 128 for crops of 112. dimensions: the number of coordinates that
+        points must have; 0 = as stored.
 
     Raises:
-      InputError: no such data set or split, not on disk and no network, no examples, fewer classes than `max_labels`,
-        images that need `image_size`, options of images for points, `dimensions` for images or other than the points',
-        options beside `like`, data of another domain than `like`'s, or arguments of another type.
+      InputError: there is no such data set or split; the data is not on disk and there is no network; it has no
+        examples, or fewer classes than `max_labels`; its images need `image_size`; options of images are given for
+        points, or `dimensions` for images or with another value than the points have; options are given beside `like`;
+        the data is of another domain than `like`; or an argument has a wrong type.
     """
     prepared = _preparation(like, image_size=image_size, **preparation)
     if bad_images not in BAD_IMAGES:
@@ -67,7 +71,7 @@ def open_data(
             "write open_data(ArraySource(x, labels)) for arrays"
         )
     elif not isinstance(split, str):
-        raise InputError(f"split must be a text, as 'train' or 'train[:50%]', found {shown(split)}")
+        raise InputError(f"split must be a string such as 'train' or 'train[:50%]', found {shown(split)}")
     else:
         source, name = open_source(dataset, split, data_dir), dataset
     if not source.count:
@@ -85,7 +89,7 @@ def open_data(
 
 
 def open_images(dataset, split="train", image_size=0, **options) -> ImageData:
-    """Opens a data set of images: as `open_data`, but raises InputError for points."""
+    """Opens a data set of images, like `open_data`, but raises InputError for points."""
     data = open_data(dataset, split, image_size, **options)
     if not isinstance(data, ImageData):
         raise InputError(f"{data.name} has {data.domain.name}, not images")
@@ -105,7 +109,7 @@ def _preparation(like, **options):
 
 
 def _check_domain(name, found, preparation, like):
-    """Raises InputError for a preparation that is of another domain than the data's, `found`."""
+    """Raises InputError if `preparation` is for another domain than `found`, the domain of the data."""
     wanted = preparation.domain
     if wanted in ("", found):
         return

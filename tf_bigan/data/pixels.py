@@ -2,22 +2,26 @@
 
 import tensorflow as tf
 
-# Resized to 256, as for AlexNet, one of these takes 200 MB on the way; a strip of 60,000 pixels would take all memory.
+# The largest ratio of an image's edges. Resizing such an image to a shorter edge of 256 pixels, as for AlexNet, takes
+# 200 MB; resizing a strip of 60,000 pixels would take all memory.
 LONGEST = 256
 
 
 def in_range(image):
-    """A float image as it is; InvalidArgumentError when run on pixels that are NaN or outside [0, 1]."""
+    """Returns a float image unchanged. The graph raises InvalidArgumentError for pixels NaN or outside [0, 1]."""
     fine = tf.reduce_all(tf.math.is_finite(image) & (image >= 0.0) & (image <= 1.0))
     with tf.control_dependencies([tf.debugging.Assert(fine, ["pixels are NaN or outside [0, 1]"])]):
         return tf.identity(image)
 
 
 def within_proportions(image):
-    """[H, W, C] as it is; InvalidArgumentError when run on an edge more than `LONGEST` times as long as the other."""
+    """Returns an image [H, W, C] unchanged.
+
+    The graph raises InvalidArgumentError if one edge is more than `LONGEST` times as long as the other.
+    """
     edges = tf.shape(image)[:2]
     fine = tf.reduce_max(edges) <= LONGEST * tf.reduce_min(edges)
-    with tf.control_dependencies([tf.debugging.Assert(fine, ["an edge is too long for the other"])]):
+    with tf.control_dependencies([tf.debugging.Assert(fine, ["one edge is too long for the other"])]):
         return tf.identity(image)
 
 
@@ -32,13 +36,13 @@ def with_channels(image, channels):
 
 
 def _shape_of_resized(shape, shorter_edge):
-    """(height, width) with the shorter one made `shorter_edge`."""
+    """(height, width), scaled so that the shorter one is `shorter_edge`."""
     shape = tf.cast(shape, tf.float32)
     return tf.maximum(tf.cast(tf.round(shape * (shorter_edge / tf.reduce_min(shape))), tf.int32), shorter_edge)
 
 
 def resized(image, shorter_edge):
-    """uint8 [H, W, C] -> the same with its shorter edge resized by Lanczos' filter, antialiased."""
+    """Resizes an image, uint8 [H, W, C], to a shorter edge of `shorter_edge`, by Lanczos' filter with antialiasing."""
     image = tf.image.resize(image, _shape_of_resized(tf.shape(image)[:2], shorter_edge), "lanczos3", antialias=True)
     return tf.cast(tf.round(tf.clip_by_value(image, 0.0, 255.0)), tf.uint8)
 
@@ -46,8 +50,8 @@ def resized(image, shorter_edge):
 def prepared(images, size, shorter_edge):
     """Images, float [N, H, W, C] in [0, 1] -> [N, size, size, C], resized and cropped as `Preparation` says.
 
-    Images of `size` x `size` already are taken for prepared ones and stay as they are. Unlike images that are read from
-    files, these are not rounded to 256 levels, so that gradients reach the pixels.
+    Images that already have `size` x `size` pixels count as prepared and stay unchanged. Unlike images that are read
+    from files, the results are not rounded to 256 levels, so that gradients reach the pixels.
     """
 
     def resized_and_cropped():
@@ -59,9 +63,9 @@ def prepared(images, size, shorter_edge):
 
 
 def cropped(images, size, place=None):
-    """[..., H, W, C] -> [..., size, size, C] at one `place` of all.
+    """Crops all images at the same `place`: [..., H, W, C] -> [..., size, size, C].
 
-    `place`, float32 [2] in [0, 1), has 0 at the top or left; None = in the centre.
+    `place` is float32 [2] in [0, 1), vertical and horizontal: 0 = at the top or left; None = in the centre.
     """
     room = tf.shape(images)[-3:-1] - size
     if place is None:

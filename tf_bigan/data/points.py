@@ -8,7 +8,7 @@ from tf_bigan.data.order import Order
 from tf_bigan.errors import InputError
 from tf_bigan.preparation import Preparation
 
-_STEPS_AT_ONCE = 16  # a batch of points is so small that calling Python for each would cost more than all the rest
+_STEPS_AT_ONCE = 16  # steps per call of Python: for small batches of points, a call each would dominate the cost
 
 
 class PointData(Data):
@@ -22,17 +22,17 @@ class PointData(Data):
         self._columns = source.columns()
 
     def fits_memory(self) -> bool:
-        """True."""
+        """True: points always fit into memory."""
         return True
 
     def check_changes(self, crop, flip):
-        """Raises InputError for a random crop or a flip, which points do not have."""
+        """Raises InputError for a random crop or a flip, as both are for images."""
         for option, asked in (("crop", crop != "centre"), ("flip", flip)):
             if asked:
                 raise InputError(f"{self.name} has points; --{option} is for images")
 
     def training_batches(self, batch_size, seed, first_step=0, crop="centre", flip=False):
-        """As `Data` says."""
+        """See `Data.training_batches`."""
         self.check_changes(crop, flip)
         self.check_batch(batch_size)
         self.load()
@@ -48,11 +48,11 @@ class PointData(Data):
         return pipeline(steps.map(batches).unbatch())
 
     def read_records(self, indices, places=None):
-        """As `Data` says."""
+        """See `Data.read_records`."""
         if places is not None:
             raise InputError(f"{self.name} has points, which have no places to crop at")
         if self._memory is None:
-            with tf.init_scope():  # not within the graph of a pipeline that reads
+            with tf.init_scope():  # the tensors must not belong to the graph of the pipeline that reads first
                 self.check()
         return {name: tf.gather(column, indices) for name, column in self._memory.items()}
 
@@ -61,6 +61,6 @@ class PointData(Data):
         finite = np.isfinite(self._columns["x"][numbers]).all(axis=1)
         if not load:
             return numbers[~finite], None
-        with tf.device("CPU"):  # where batches are made
+        with tf.device("CPU"):  # pipelines make batches on the CPU
             memory = {name: tf.constant(column[numbers[finite]]) for name, column in self._columns.items()}
         return numbers[~finite], memory

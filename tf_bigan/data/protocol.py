@@ -1,4 +1,4 @@
-"""What every source of examples offers: the class `Source`."""
+"""`Source`: the interface of every source of examples."""
 
 import numpy as np
 
@@ -8,19 +8,19 @@ __all__ = ["NO_LABEL", "Source"]
 
 
 class Source:
-    """Examples that can be read one by one, in any order. Reading the last costs as much as reading the first.
+    """Examples with random access: they can be read one by one, in any order, and each at the same cost.
 
-    A source of images has `read` and `decode`. A source of points has `columns` instead, as points are few numbers
-    each and are always held in memory.
+    A source of images has `read` and `decode`. A source of points has `columns` instead, as a point is only a few
+    numbers, and all points are held in memory.
 
     Attributes:
       count: number of examples.
-      class_names: what the labels 0, 1, ... are called; empty without labels.
-      attribute_names: what the columns of "attributes" are called; empty without attributes.
+      class_names: names of the labels 0, 1, ...; empty without labels.
+      attribute_names: names of the columns of "attributes"; empty without attributes.
       stored_shape: (height, width, channels) of the stored images, None where unknown or varying; (d,) of points.
       varies: whether images may differ in size from `stored_shape`.
-      split: the split's name; empty where there are none.
-      origin: a text that says what is read.
+      split: name of the split; empty if there are no splits.
+      origin: a text that says where the examples are read from.
     """
 
     class_names = ()
@@ -29,24 +29,24 @@ class Source:
     split = ""
 
     def read(self, indices) -> list[bytes]:
-        """The serialised examples of these numbers, int64 [N]."""
+        """The serialised examples with the numbers `indices`, int64 [N]."""
         raise NotImplementedError
 
     def decode(self, example, channels: int) -> dict:
         """One serialised example as a record, within a TensorFlow graph.
 
         Returns:
-          {"x": uint8 image, or float image in [0, 1], [height, width, channels or as stored],
-          "label": int64, `NO_LABEL` for none}, and {"attributes": float32 [k]} where `attribute_names` has k names.
+          {"x": uint8 image, or float image in [0, 1], [height, width, `channels` or as many as stored],
+          "label": int64, `NO_LABEL` = no label}, and {"attributes": float32 [k]} if `attribute_names` has k names.
         """
         raise NotImplementedError
 
     def encoded(self, example) -> bytes | None:
-        """The image file in a serialised example; None where images are stored in another way."""
+        """The content of the image file in a serialised example; None if images are not stored as files."""
         del example
 
     def columns(self) -> dict[str, np.ndarray]:
-        """All points and what belongs to them: the record of `decode` with each field stacked, "x" being float32."""
+        """All points with their labels and attributes: the fields of `decode`, each stacked; "x" is float32."""
         raise NotImplementedError
 
     def labelled(self) -> bool:
@@ -54,13 +54,16 @@ class Source:
         raise NotImplementedError
 
     def labels(self) -> np.ndarray:
-        """The labels of all, int64 [count]; `NO_LABEL` for none."""
+        """The labels of all examples, int64 [count]; `NO_LABEL` = no label."""
         raise NotImplementedError
 
     def describe(self, i) -> str:
-        """Names the i-th example for a person."""
+        """A text that tells a user which example is the i-th."""
         raise NotImplementedError
 
     def identities(self, indices) -> dict:
-        """Which examples these are, as {place: identities there}. Two sources share those that are equal in both."""
+        """What identifies the examples, as {place: identities in it}.
+
+        An example is in two sources if both give its identity for the same place.
+        """
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""From the name of a data set to its source (see `tf_bigan.data.protocol`), downloaded and prepared if need be."""
+"""Finds the source of a data set by name (see `tf_bigan.data.protocol`); downloads and prepares it if needed."""
 
 from tf_bigan.data import mixture
 from tf_bigan.data.builders import prepared_builder
@@ -8,7 +8,7 @@ from tf_bigan.dataset_names import folder_of
 
 
 def open_source(dataset: str, split: str, data_dir: str | None):
-    """The source called `dataset`: a folder (see `dataset_names`), "mixture", else a TFDS name."""
+    """The source called `dataset`, which is a folder (see `dataset_names`), "mixture" or a TFDS name."""
     if folder := folder_of(dataset):
         return FolderSource(folder)
     if dataset == mixture.NAME:
@@ -17,7 +17,10 @@ def open_source(dataset: str, split: str, data_dir: str | None):
 
 
 def default_query_split(dataset: str, data_dir: str | None) -> str:
-    """The split to judge features on: "test", or "validation" where "test" is missing or has no labels to judge by."""
+    """The split on which features are evaluated; empty for a folder, which has no splits.
+
+    It is "test", or "validation" if "test" is missing or lacks the labels that other splits have.
+    """
     if folder_of(dataset):
         return ""
     if dataset == mixture.NAME:

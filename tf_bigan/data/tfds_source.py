@@ -9,17 +9,17 @@ import tensorflow as tf
 from tf_bigan.data.protocol import NO_LABEL, Source
 from tf_bigan.errors import InputError, did_you_mean
 
-_ATTRIBUTES = "attributes"  # the feature that an example's attributes are in
+_ATTRIBUTES = "attributes"  # the TFDS feature that holds an example's attributes
 _PARSED_AT_ONCE = 1024  # records
 
 
 class TFDSSource(Source):
-    """A split of a TFDS data set, read at random from its TFRecord files.
+    """A split of a TFDS data set, with random access to its TFRecord files.
 
-    Only the records' offsets are kept in memory, 16 bytes an example.
+    Only the offsets and lengths of the records are kept in memory, 16 bytes per example.
 
     Args:
-      dataset: what the data set is called in messages.
+      dataset: name of the data set in messages.
       split: as TFDS writes it, "train[:50%]" for example.
       builder: its TFDS builder, with the files on disk.
     """
@@ -32,7 +32,11 @@ class TFDSSource(Source):
             files = info.splits[split].file_instructions
         except (KeyError, ValueError):
             name = split.split("[")[0]
-            hint = did_you_mean(name, info.splits) if name not in info.splits else " As 'train[:50%]' or 'train+test'."
+            hint = (
+                did_you_mean(name, info.splits)
+                if name not in info.splits
+                else " Splits are written as 'train[:50%]' or 'train+test'."
+            )
             raise InputError(f"{dataset} has no split {split!r}.{hint}") from None
         self._features = info.features
         self._image, self._label = _feature_names(dataset, info.features)
@@ -56,7 +60,7 @@ class TFDSSource(Source):
         records = []
         for i in indices:
             offset, length = self._offsets[i]
-            # Opened anew: a thousand shards held open would meet the limit of many systems.
+            # The file is opened for each read: keeping a thousand shards open would exceed many systems' limit.
             descriptor = os.open(self._files[self._file_of[i]], os.O_RDONLY)
             try:
                 records.append(os.pread(descriptor, int(length), int(offset)))
@@ -65,7 +69,7 @@ class TFDSSource(Source):
         return records
 
     def encoded(self, example):
-        """A serialised example -> the bytes of its image file; None where pixels are no bytes there."""
+        """A serialised example -> the content of its image file; None if its pixels are not uint8."""
         if tf.as_dtype(self._features[self._image].np_dtype) != tf.uint8:
             return None
         return tf.train.Example.FromString(example).features.feature[self._image].bytes_list.value[0]
@@ -84,11 +88,11 @@ class TFDSSource(Source):
         return record
 
     def labelled(self):
-        """Whether there are labels; a file has them all or none, so that its first record tells."""
+        """Whether every example has a label. All examples of a file have labels or none has: its first record tells."""
         return self._label is not None and NO_LABEL not in self._labels(np.unique(self._file_of, return_index=True)[1])
 
     def labels(self):
-        """int64 [count], of data that has classes; -1 = none. Reads every record, but decodes no image."""
+        """The labels, int64 [count]; -1 = no label. If there are classes, this reads every record, but no image."""
         return self._labels(np.arange(self.count))
 
     def _labels(self, indices):
@@ -100,13 +104,13 @@ class TFDSSource(Source):
         return np.concatenate([[], *(tf.io.parse_example(part, spec)[self._label] for part in parts)]).astype(np.int64)
 
     def identities(self, indices):
-        """{file: offsets in it}."""
+        """{file: offsets of the examples in it}."""
         indices = np.asarray(indices)
         files = self._file_of[indices]
         return {self._files[n]: self._offsets[indices[files == n], 0] for n in np.unique(files)}
 
     def describe(self, i):
-        """The record's place."""
+        """The file and the byte where the record begins."""
         return f"the record at byte {self._offsets[i][0]} of {self._files[self._file_of[i]]}"
 
 
@@ -122,10 +126,10 @@ def _feature_names(dataset, features):
 
 
 def _attribute_names(features):
-    """The names of an example's attributes, in the order of their numbers; empty for a data set without.
+    """The names of an example's attributes, in the order of the columns; empty for a data set without attributes.
 
-    They are the feature called "attributes": a dict of numbers or truth values, as in celeb_a, sorted by name, or a
-    vector of known length. A feature of that name but of another kind is not read.
+    They are the feature called "attributes". It can be a dict of numbers or booleans, as in celeb_a, which is sorted by
+    name, or a vector of known length. A feature of that name but of another kind is not read.
     """
     found = dict(features.items()).get(_ATTRIBUTES)
     if hasattr(found, "keys"):
@@ -147,9 +151,9 @@ def _is_numeric(feature, shape):
 
 
 def _record_offsets(filename, skip, take):
-    """int64 [take, 2]: where each record's bytes begin in a TFRecord file, and how many they are.
+    """int64 [take, 2]: for each record of a TFRecord file, the offset of its data and their length, in bytes.
 
-    A record is its length (uint64), a checksum (uint32), the bytes and another checksum.
+    A record is the length of its data (uint64), a checksum (uint32), the data and another checksum.
     """
     offsets = []
     if not os.path.isfile(filename):

@@ -11,12 +11,12 @@ import tensorflow_datasets as tfds
 from tf_bigan.data.hosts import look_up_hosts
 from tf_bigan.errors import InputError
 
-# No checksum is registered for it: none was at hand that could be trusted. What is read is checked all the same,
-# against the CRC-32 that the archive has of each of its files.
+# TFDS has no checksum for this archive, as none from a trusted source was found. Each file that is read is still
+# checked against its CRC-32 in the archive.
 _URL = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
 _ARCHIVE = "tiny-imagenet-200.zip"
 _ROOT = "tiny-imagenet-200"
-_UNLABELLED = -1  # what ClassLabel takes for an example without a label
+_UNLABELLED = -1  # the value that ClassLabel takes for an example without a label
 
 _DESCRIPTION = """\
 64x64 JPEGs of 200 of ImageNet's classes: 500 images of each to train on, 50 to validate with, and 10,000 test images
@@ -34,7 +34,7 @@ class TinyImagenet(tfds.core.GeneratorBasedBuilder):
 
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "The JPEGs as the archive has them."}
-    MANUAL_DOWNLOAD_INSTRUCTIONS = f"{_ARCHIVE}, from {_URL}"  # without them TFDS gives no manual directory
+    MANUAL_DOWNLOAD_INSTRUCTIONS = f"{_ARCHIVE}, from {_URL}"  # without instructions TFDS gives no manual directory
 
     def _info(self):
         return self.dataset_info_from_configs(
@@ -74,15 +74,15 @@ class TinyImagenet(tfds.core.GeneratorBasedBuilder):
 
 
 def _archive(dl_manager):
-    """Where the archive lies: in the manual directory, or else in the downloads."""
-    with contextlib.suppress(AssertionError):  # there is no manual directory, or nothing in it
+    """The path of the archive: in the manual directory if it lies there, else in the downloads."""
+    with contextlib.suppress(AssertionError):  # TFDS raises it if the manual directory is missing or empty
         path = pathlib.Path(dl_manager.manual_dir) / _ARCHIVE
         if path.is_file():
             return path
     try:
         look_up_hosts([_URL])
         return pathlib.Path(dl_manager.download(_URL))
-    except Exception as error:  # TFDS, requests and the file system all raise their own
+    except Exception as error:  # TFDS, requests and the file system all raise their own errors
         host, why = urllib.parse.urlparse(_URL).hostname, str(error).partition("\n")[0][:200]
         raise InputError(
             f"tiny_imagenet cannot be downloaded from {host}: {why}\n"
@@ -92,17 +92,17 @@ def _archive(dl_manager):
 
 @contextlib.contextmanager
 def _opened(path):
-    """The archive; InputError for one that is damaged or another."""
+    """Opens the archive. Raises InputError if it is damaged or not Tiny ImageNet."""
     try:
         with zipfile.ZipFile(path) as archive:
             yield archive
     except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, UnicodeDecodeError) as error:
         why = error.args[0] if error.args else type(error).__name__
-        raise InputError(f"{path} is damaged or not Tiny ImageNet: {why}; delete it and get it anew") from None
+        raise InputError(f"{path} is damaged or not Tiny ImageNet: {why}; delete it and download it again") from None
 
 
 def _train_images(archive):
-    """(member, class) of train/<class>/images/<class>_<i>.JPEG."""
+    """Yields (member, class) for each train/<class>/images/<class>_<i>.JPEG."""
     for member in archive.namelist():
         parts = member.split("/")
         if parts[:2] == [_ROOT, "train"] and len(parts) == 5 and parts[4].endswith(".JPEG"):
@@ -110,14 +110,14 @@ def _train_images(archive):
 
 
 def _validation_images(archive):
-    """(member, class) as val_annotations.txt has them: file, class and a box, separated by tabs."""
+    """Yields (member, class) for each line of val_annotations.txt: file, class and a box, separated by tabs."""
     for line in _lines(archive, "val/val_annotations.txt"):
         name, label = line.split("\t")[:2]
         yield f"{_ROOT}/val/images/{name}", label
 
 
 def _test_images(archive):
-    """(member, -1) of test/images/test_<i>.JPEG."""
+    """Yields (member, -1) for each test/images/test_<i>.JPEG."""
     for member in archive.namelist():
         if member.startswith(f"{_ROOT}/test/images/") and member.endswith(".JPEG"):
             yield member, _UNLABELLED

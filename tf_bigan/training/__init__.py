@@ -1,1 +1,1 @@
-"""A run: its devices, its directory, its checkpoints, its steps."""
+"""Training runs: devices, the run directory, checkpoints, callbacks and the training itself."""

@@ -1,4 +1,4 @@
-"""What happens around the steps of a run: progress, logs, pictures, checkpoints, and stopping."""
+"""The Keras callbacks of a run: progress, logs, pictures, checkpoints, and stopping."""
 
 import contextlib
 import math
@@ -13,7 +13,7 @@ from tf_bigan import figures
 from tf_bigan.errors import InputError
 from tf_bigan.training.devices import sum_over_replicas
 
-PICTURE_STATISTICS_STEPS = 100  # batches behind the statistics for a picture during training
+PICTURE_STATISTICS_STEPS = 100  # batches over which inference statistics are estimated for a picture in training
 
 
 class Progress(keras.callbacks.ProgbarLogger):
@@ -21,9 +21,9 @@ class Progress(keras.callbacks.ProgbarLogger):
 
     Args:
       game: the game in training.
-      experiment: the run's.
-      steps_per_epoch: of a whole epoch.
-      chief: others print nothing.
+      experiment: the `Experiment` of the run.
+      steps_per_epoch: training steps of a whole epoch.
+      chief: whether this worker is the chief; other workers print nothing.
     """
 
     def __init__(self, game, experiment, steps_per_epoch, chief=True):
@@ -36,7 +36,7 @@ class Progress(keras.callbacks.ProgbarLogger):
 
     def set_params(self, params):
         super().set_params(params)
-        self.epochs = self._epochs  # not of this fit, which may end with the epoch that it goes on with
+        self.epochs = self._epochs  # of the run; a call of `fit` may only complete an interrupted epoch
         if not self._chief:
             self.verbose = 0
 
@@ -45,8 +45,8 @@ class Progress(keras.callbacks.ProgbarLogger):
         self._started, self._batches = time.perf_counter() if self._traced else None, -1
 
     def on_train_batch_end(self, batch, logs=None):
-        # `batch` counts from 0 and, with several steps a call, names the last of them. The first call of
-        # a process, which traces, is left out of the rate.
+        # `batch` counts from 0; with several steps per call, it is the number of the last of them. The first call
+        # of a process traces the graph, so the rate leaves it out.
         if self._started is None:
             self._started, self._batches, self._traced = time.perf_counter(), batch, True
         else:
@@ -55,7 +55,7 @@ class Progress(keras.callbacks.ProgbarLogger):
         super().on_train_batch_end(batch, {**(logs or {}), **self._rates()})
 
     def on_epoch_end(self, epoch, logs=None):
-        # Not Keras' own, which tells of a whole epoch where one was cut short.
+        # Keras' own method is not called, as it reports a whole epoch even if the epoch was cut short.
         if self.seen:
             self.progbar.update(self.seen, list({**(logs or {}), **self._rates()}.items()), finalize=True)
 
@@ -67,11 +67,11 @@ class Progress(keras.callbacks.ProgbarLogger):
 
 
 class Log(keras.callbacks.Callback):
-    """One record an epoch in metrics.jsonl, and the same scalars in TensorBoard.
+    """Writes one record per epoch to metrics.jsonl, and the same scalars to TensorBoard.
 
-    An epoch cut short has none. A record has "epoch" (1 = the first), "step", "seconds" (since this process began
-    training), "images_per_second" (null if not known yet), "learning_rate" and each player's mean loss over the epoch,
-    or over what was left of it for this process.
+    An epoch that is cut short gets no record. A record has "epoch" (1 = the first), "step", "seconds" (since this
+    process began training), "images_per_second" (null if not known yet), "learning_rate" and each player's mean loss
+    over the epoch. If this process resumed within the epoch, the means are over the steps that it did itself.
     """
 
     def __init__(self, game, run, progress, schedule):
@@ -91,7 +91,7 @@ class Log(keras.callbacks.Callback):
             "step": step,
             "seconds": round(time.perf_counter() - self._started, 3),
             "images_per_second": round(rate, 1) if math.isfinite(rate) else None,
-            # Of the last step, by the optimizer's own count: float16 overflows are no steps to it.
+            # The rate of the last step, by the optimizer's own count: it does not count float16 steps that overflow.
             "learning_rate": float(self._schedule(optimizer.iterations - 1)),
             **{name: float(value) for name, value in (logs or {}).items()},
         }
@@ -102,18 +102,19 @@ class Log(keras.callbacks.Callback):
                     tf.summary.scalar(name, record[name])
 
     def on_train_end(self, logs=None):
-        self._writer.flush()  # not closed: a resumed run is more than one fit
+        self._writer.flush()  # not closed, as a resumed run calls `fit` more than once
 
 
 class Pictures(keras.callbacks.Callback):
-    """Grids of samples from fixed z and of reconstructions of fixed x, and the weights as they then are.
+    """Writes grids of samples from fixed z and of reconstructions of fixed x, and the current weights.
 
     Args:
       game, run: the game in training and its RunDirectory.
       dataset: training batches, for the inference statistics.
       images: float32 [N, H, W, C], the fixed x.
       every: epochs between pictures.
-      checkpoint: the `Checkpoint`. Weights are not written where nothing could go on to later ones.
+      checkpoint: the `Checkpoint`. It saves before the weights are written, as a run that has weights but no
+        checkpoint cannot be resumed.
     """
 
     def __init__(self, game, run, dataset, images, every, checkpoint):
@@ -144,7 +145,7 @@ class StopOnNonfinite(keras.callbacks.Callback):
 
     Args:
       game: the game in training.
-      every: steps between looks; each look waits for the device.
+      every: steps between checks; each check waits for the device.
     """
 
     def __init__(self, game, every=50):
@@ -161,11 +162,11 @@ class StopOnNonfinite(keras.callbacks.Callback):
         self.check()
 
     def check(self, variables_too=False):
-        """Raises InputError naming player and step if a loss, or a variable if asked, was not finite."""
+        """Raises InputError with player and step if a loss was not finite; `variables_too` also checks variables."""
         for player, step in self._game.bad_steps.items():
             raise InputError(
                 f"the loss of the {player} is not finite at step {step}; training stopped.\n"
-                "No checkpoint is of after it. Lower --learning_rate, or use --precision=float32"
+                "All checkpoints are from before that step. Lower --learning_rate, or use --precision=float32"
             )
         if variables_too:
             for player in self._game.players:
@@ -173,20 +174,21 @@ class StopOnNonfinite(keras.callbacks.Callback):
                     if not bool(tf.reduce_all(tf.math.is_finite(variable.value))):
                         raise InputError(
                             f"the {player}'s variable {variable.path} is not finite after step "
-                            f"{self._game.steps_done - 1}; training stopped.\nNo checkpoint is of after it. "
-                            "Lower --learning_rate, or use --precision=float32"
+                            f"{self._game.steps_done - 1}; training stopped.\nAll checkpoints are from before that "
+                            "step. Lower --learning_rate, or use --precision=float32"
                         )
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """Checkpoints every so many steps, and on SIGTERM or SIGINT (Ctrl-C), after which training stops.
+    """Saves a checkpoint every `every` steps, and on SIGTERM or SIGINT (Ctrl-C), after which training stops.
 
-    Several workers stop together, at the next tenth step after any of them was asked to.
+    If any of several workers gets such a signal, all stop together, when callbacks next run at a multiple of 10 steps.
 
     Args:
       game: the game in training.
       checkpoints: its `Checkpoints`.
-      nonfinite: a `StopOnNonfinite`, asked before each checkpoint: a bad state is never kept.
+      nonfinite: a `StopOnNonfinite` that checks the state before each checkpoint, so that NaN and infinite values are
+        never saved.
       every: steps between checkpoints.
     """
 
@@ -198,13 +200,13 @@ class Checkpoint(keras.callbacks.Callback):
         self._several_workers = self._strategy.extended._in_multi_worker_mode()
         self._asked = False
         self.terminated = False
-        self.signal = signal.SIGTERM  # which asked; of several workers' only this one's own is known
+        self.signal = signal.SIGTERM  # the signal that asked to stop; one that another worker got is not known here
 
     @contextlib.contextmanager
     def on_signals(self):
-        """While this lasts, SIGTERM and SIGINT ask for a checkpoint and the end of training, once each.
+        """Within this context, the first SIGTERM and the first SIGINT ask for a checkpoint and the end of training.
 
-        A second one acts as before. Only the main thread can ask.
+        A second signal of the same kind acts as it would outside. The context has no effect outside the main thread.
         """
         if threading.current_thread() is not threading.main_thread():
             yield
@@ -215,7 +217,7 @@ class Checkpoint(keras.callbacks.Callback):
             signal.signal(number, previous[number])
 
         previous = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-        # What the shell has this process ignore, as one in the background SIGINT, stays ignored.
+        # Signals that the shell makes this process ignore, such as SIGINT for a background process, stay ignored.
         previous = {number: handler for number, handler in previous.items() if handler != signal.SIG_IGN}
         for number in previous:
             signal.signal(number, ask)
@@ -236,7 +238,7 @@ class Checkpoint(keras.callbacks.Callback):
             self._game.stop_training = True
 
     def stopped(self):
-        """After a fit: whether training is to end here, where it then has checkpointed."""
+        """To be called after `fit`: whether a signal ended training. If so, a checkpoint has been saved."""
         self.terminated = self.terminated or self._anyone_asked()
         if self.terminated:
             self.save()
@@ -248,7 +250,7 @@ class Checkpoint(keras.callbacks.Callback):
         return self._asked
 
     def save(self):
-        """Checkpoints now, unless that was done."""
+        """Saves a checkpoint, unless there is one of this step."""
         if self._game.steps_done == self._last:
             return
         self._nonfinite.check(variables_too=True)

@@ -1,4 +1,4 @@
-"""Checkpoints for exact resume: a folder each, whole or absent, with checksums."""
+"""Checkpoints for exact resume. Each is a folder with checksums that is either complete or absent."""
 
 import pathlib
 import shutil
@@ -16,10 +16,10 @@ class Checkpoints:
     from which data order and noise follow.
 
     Args:
-      folder: where they lie.
+      folder: the folder of all checkpoints.
       game: a compiled `Game`.
-      max_to_keep: checkpoints; older ones are deleted.
-      chief: whether this process writes; others only read.
+      max_to_keep: number of checkpoints that are kept; older ones are deleted.
+      chief: whether this process writes checkpoints; other processes only read them.
     """
 
     def __init__(self, folder, game, max_to_keep=2, chief=True):
@@ -27,11 +27,11 @@ class Checkpoints:
         self._game = game
         self._max_to_keep = max_to_keep
         self._chief = chief
-        # Not the game itself: its metrics are summed over workers when read, which only all can do together.
+        # The game itself is left out: reading its metrics sums them over the workers, and only the chief saves.
         self._checkpoint = tf.train.Checkpoint(step=game.step.value, optimizer=game.optimizer, **game.networks)
 
     def save(self):
-        """Writes the state as it is now and drops the oldest beyond `max_to_keep`.
+        """Writes the current state, and deletes the oldest checkpoints beyond `max_to_keep`.
 
         Raises:
           InputError: the folder cannot be written.
@@ -47,22 +47,22 @@ class Checkpoints:
                 raise InputError(f"cannot write {path}: {error.message}") from None
             write_checksums(temporary, [file.name for file in temporary.iterdir()])
         for old in self._paths()[: -self._max_to_keep]:
-            shutil.rmtree(old, ignore_errors=True)  # as a file that another machine still has open
+            shutil.rmtree(old, ignore_errors=True)  # another machine may still have one of its files open
 
     def restore_latest(self, say=print) -> bool:
         """Restores the newest undamaged checkpoint.
 
-        Damaged ones after it are renamed to damaged-step-..., or they would count as the newest; what a killed
-        writer left is removed.
+        Damaged checkpoints that are newer are renamed to damaged-step-..., so that they no longer count as the newest.
+        Unfinished files of a process that was killed are removed.
 
         Args:
-          say: called with a line for every damaged one.
+          say: called with a message for every damaged checkpoint.
 
         Returns:
-          Whether there was one.
+          Whether a checkpoint was restored.
 
         Raises:
-          InputError: an undamaged one does not fit the game.
+          InputError: an undamaged checkpoint does not fit the game.
         """
         if self._chief:
             for left in self._folder.glob(".????????.step-*"):
@@ -74,23 +74,23 @@ class Checkpoints:
             say(f"skipping checkpoint {path.name}: {damage}")
             if self._chief:
                 aside = path.with_name(f"damaged-{path.name}")
-                shutil.rmtree(aside, ignore_errors=True)  # of an earlier time
+                shutil.rmtree(aside, ignore_errors=True)  # the same step may have been damaged before
                 path.rename(aside)
         return False
 
     def _restore(self, path) -> str:
-        """Restores what `path` holds; returns what is wrong with it if it is damaged, else ""."""
+        """Restores the checkpoint at `path`. Returns "", or what is wrong with it if it is damaged."""
         try:
             verify_checksums(path)
             self._checkpoint.read(str(path / "state")).assert_consumed()
         except (InputError, tf.errors.OpError) as error:
             return str(error).splitlines()[0]
-        except (AssertionError, ValueError):  # missing and superfluous values; other shapes
-            # Or it would list every value that it has not restored, when it lets go of them.
+        except (AssertionError, ValueError):  # for missing and superfluous values, and for other shapes
+            # Otherwise TensorFlow lists every value that was not restored, when the checkpoint's objects are freed.
             tf.get_logger().setLevel("ERROR")
             raise InputError(
                 f"{path} is of other networks; another version of tf_bigan wrote it.\n"
-                "Resume with that one, or give another --workdir"
+                "Resume with that version, or give another --workdir"
             ) from None
         return ""
 

@@ -18,7 +18,7 @@ _XLA_ON_CPUS = ("mlp", "mixture")
 def pick_strategy(name: str) -> str:
     """Resolves "auto": mirrored over several GPUs, else one device."""
     if name != AUTO:
-        return name  # devices are not listed: that starts the runtime, before which a cluster must be known
+        return name  # without listing the devices: that starts the runtime, and a cluster must be known before
     return "mirrored" if len(tf.config.list_logical_devices("GPU")) > 1 else "one_device"
 
 
@@ -62,20 +62,20 @@ def _multi_worker_strategy():
 
 
 def kind() -> str:
-    """What replicas run on: "TPU", "GPU" or "CPU"."""
+    """The kind of device that replicas run on: "TPU", "GPU" or "CPU"."""
     return next(kind for kind in ("TPU", "GPU", "CPU") if tf.config.list_logical_devices(kind))
 
 
 def unused_gpu() -> str:
-    """A line that says so if this machine has an NVIDIA GPU that TensorFlow cannot use, else ""."""
-    hidden = "CUDA_VISIBLE_DEVICES" in os.environ  # as asked, whatever it names
+    """A hint for the user if this machine has an NVIDIA GPU that TensorFlow cannot use, else ""."""
+    hidden = "CUDA_VISIBLE_DEVICES" in os.environ  # the user has chosen the GPUs, perhaps none
     if hidden or tf.config.list_physical_devices("GPU") or not glob.glob("/proc/driver/nvidia/gpus/*"):
         return ""
     return "this machine has an NVIDIA GPU that TensorFlow cannot use; pip install 'tensorflow[and-cuda]' may help"
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Whether this process is the one that writes."""
+    """Whether this process is the chief, the only worker that writes files."""
     resolver = strategy.cluster_resolver
     if not strategy.extended._in_multi_worker_mode() or resolver is None:
         return True
@@ -85,7 +85,7 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
 
 
 def sum_over_replicas(strategy: tf.distribute.Strategy, value: float) -> float:
-    """The sum of a number over the replicas, where those of one worker share its number.
+    """The sum of `value` over all replicas. All replicas of a worker have the value that the worker passes.
 
     All workers must call it at the same point.
     """
@@ -96,20 +96,20 @@ def sum_over_replicas(strategy: tf.distribute.Strategy, value: float) -> float:
 @functools.cache
 def _sum_function(strategy):
     def add(value):
-        own = tf.identity(value)  # on the replica's device; an argument is on none, which all_reduce cannot use
+        own = tf.identity(value)  # places it on the replica's device; all_reduce cannot use an argument, which has none
         return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, own)
 
     return tf.function(lambda value: strategy.run(add, args=(value,)))
 
 
 def pick_precision(name: str, networks: str, strategy: tf.distribute.Strategy) -> tuple[str, str]:
-    """Resolves "auto" by measuring matrix products once, for all workers together; checks the others.
+    """Resolves "auto" by timing matrix products, once for all workers together; checks the other names.
 
-    Networks of points are small and their coordinates finer than bfloat16: "auto" is float32 for them.
+    For networks of points, "auto" is float32: they are small, and bfloat16 is too coarse for their coordinates.
 
     bfloat16 keeps float32's range, and variables, losses and the optimizer stay float32, so results differ by
-    noise only. It is not a matter of the processor's name: without bf16 instructions it is several
-    times slower than float32.
+    noise only. Its speed is measured, as the processor's name does not tell it: without bf16 instructions it is
+    several times slower than float32.
 
     Returns:
       (dtype policy name, why, for a log line).
@@ -124,8 +124,8 @@ def pick_precision(name: str, networks: str, strategy: tf.distribute.Strategy) -
         return name, "as asked"
     if FAMILIES[networks].domain == "points":
         return "float32", "points"
-    size = 4096 if gpus else 768  # milliseconds, where launching no longer counts
-    # A shared machine is not the same from one moment to the next: the median of several comparisons.
+    size = 4096 if gpus else 768  # a product takes milliseconds, so that the launch overhead does not count
+    # The speed of a shared machine changes from moment to moment, so the median of several comparisons counts.
     ratios = [_product_seconds(tf.float32, size) / _product_seconds(tf.bfloat16, size) for _ in range(7)]
     ratio = sorted(ratios)[len(ratios) // 2]
     ratio = sum_over_replicas(strategy, ratio) / strategy.num_replicas_in_sync
@@ -137,8 +137,7 @@ def pick_xla(name: str, policy: str, networks: str, strategy, deterministic: boo
     """Whether to compile the train step with XLA.
 
     "auto" is on for float32 networks without convolutions on CPUs, where it was measured to help, and on one GPU, where
-    it was not measured.
-    Convolutions on CPUs lose by up to 15 times, bfloat16 by less.
+    it was not measured. On CPUs, XLA makes convolutions up to 15 times slower, and bfloat16 slower by less.
 
     Raises:
       InputError: "on" under a distribution strategy (keras#18145) or with `deterministic`.

@@ -1,6 +1,6 @@
-"""Weights that another program trained, by the names of ours: arrays for it, and a run directory of what it gives.
+"""Exchanges weights with another training program: named arrays for it, and a run directory from its results.
 
-A weight is called "role/layer/variable", as "encoder/conv1_linear/kernel", and has the layout that Keras gives it.
+A weight is called "role/layer/variable", for example "encoder/conv1_linear/kernel", and has Keras' layout.
 """
 
 import pathlib
@@ -19,15 +19,16 @@ _TOLD += ("seconds", "command", "examples", "initial")
 
 
 def arrays_of(networks: dict) -> dict[str, np.ndarray]:
-    """Every weight and inference statistic of networks, role -> keras.Model: float32 arrays by name."""
+    """Every weight and inference statistic of `networks` (role -> keras.Model), as float32 arrays by name."""
     return {path: np.array(variable, np.float32) for path, variable in _variables(networks)}
 
 
 def fill(networks: dict, arrays: dict[str, np.ndarray], where="the arrays"):
-    """Gives networks, role -> keras.Model, the weights that `arrays_of` described.
+    """Assigns `arrays`, named as `arrays_of` names them, to the weights of `networks` (role -> keras.Model).
 
     Raises:
-      InputError: a weight is missing, too many, of another shape, or not finite. The networks may be filled in part.
+      InputError: a weight is missing, unknown, of another shape, or not finite. Some of the weights may have been
+        assigned by then.
     """
     variables = dict(_variables(networks))
     for path in [*variables.keys() - arrays.keys(), *arrays.keys() - variables.keys()][:1]:
@@ -35,24 +36,24 @@ def fill(networks: dict, arrays: dict[str, np.ndarray], where="the arrays"):
     for path, variable in variables.items():
         array = arrays[path]
         if array.shape != tuple(variable.shape):
-            raise InputError(f"{where} hold {path} of shape {[*array.shape]}; the flags' is {[*variable.shape]}")
+            raise InputError(f"{where} hold {path} of shape {[*array.shape]}; the flags need {[*variable.shape]}")
         if not np.isfinite(array).all():
             raise InputError(f"{where} hold {path} with a value that is not finite")
         variable.assign(array)
 
 
 def import_run(pieces, workdir):
-    """Makes a run directory of what benchmarks/torch_train.py wrote.
+    """Makes a run directory from what benchmarks/torch_train.py wrote.
 
     Args:
       pieces: the folder of weights.
       workdir: the run directory to make; it must not hold a run.
 
     Returns:
-      (the `RunDirectory`, the record of who trained it).
+      (the `RunDirectory`, the record of the program that trained it).
 
     Raises:
-      InputError: pieces that are missing, damaged or do not fit their own flags, or a run in `workdir`.
+      InputError: pieces are missing, damaged or do not fit their own flags, or `workdir` holds a run already.
     """
     pieces, run = pathlib.Path(pieces), RunDirectory(workdir)
     if run.has_begun():
@@ -80,14 +81,14 @@ def import_run(pieces, workdir):
 
 
 def _without_places(command):
-    """A command without the folders of the machine that it ran on, which mean nothing elsewhere."""
+    """`command` without the folders of the machine that it ran on, which mean nothing elsewhere."""
     for flag, stands_for in (("workdir", "DIR"), ("examples", "EXAMPLES"), ("initial", "INITIAL")):
         command = re.sub(rf"--{flag}=\S+", f"--{flag}={stands_for}", command)
     return command
 
 
 def _variables(networks):
-    """(name, variable) of every weight and statistic."""
+    """Yields (name, variable) for every weight and statistic."""
     for role, network in networks.items():
         for layer in network.layers:
             for variable in layer.variables:

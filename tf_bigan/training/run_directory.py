@@ -1,14 +1,14 @@
 """The run directory: what a run is, its log, its pictures and its weights.
 
 train.flags            the resolved Experiment
-data.json              of what data, and which of its images are left out; absent from a published run
-initial.json           what trained the weights that the run began from; absent if it began from fresh ones
+data.json              the data, and which of its images are left out; absent from a published run
+initial.json           the runs that trained the initial weights; absent if the run began from fresh weights
 checkpoints/           for resuming; absent from a published run
-metrics.jsonl          one record an epoch
+metrics.jsonl          one record per epoch
 tensorboard/, images/  the same numbers, and grids of samples and reconstructions
-*.weights.h5           one file a network, float32, with inference statistics
-weights.json           what they are of: epochs trained, batches behind the statistics
-SHA256SUMS             of the weights
+*.weights.h5           one file per network, float32, with inference statistics
+weights.json           the state of the weights: epochs trained, batches behind the statistics
+SHA256SUMS             checksums of the weights
 """
 
 import contextlib
@@ -42,7 +42,7 @@ class RunDirectory:
         self.tensorboard = self.path / "tensorboard"
 
     def experiment(self) -> Experiment:
-        """What the run is. Raises InputError when train.flags is missing, damaged or was changed by hand."""
+        """The run's `Experiment`. Raises InputError when train.flags is missing, damaged or was changed by hand."""
         path = self.path / FLAGFILE
         try:
             first, _, flags = path.read_text(encoding="utf-8").partition("\n")
@@ -62,10 +62,10 @@ class RunDirectory:
         return Experiment.from_flagfile(path)
 
     def resolve(self, experiment: Experiment) -> Experiment:
-        """Fills what `experiment` leaves open from this directory's own, if there is anything to resume here.
+        """Fills what `experiment` leaves open from the recorded experiment, if there is a run to resume here.
 
         Raises:
-          InputError: the run here is another experiment; the message names the differing flags.
+          InputError: the run here is another experiment; the message names the flags that differ.
         """
         if not self.has_begun():
             return experiment
@@ -90,10 +90,10 @@ class RunDirectory:
         write_text(self.path / DATA, json.dumps(content) + "\n")
 
     def left_out(self, origin: str, stored: int) -> list[int] | None:
-        """The numbers of the images that the run here leaves out; None where there is none to resume, or no record.
+        """The numbers of the images that the run here leaves out; None if there is no run to resume, or no data.json.
 
         Raises:
-          InputError: data.json is damaged, or the data has no longer as many images as the run began with.
+          InputError: data.json is damaged, or the data no longer has as many images as the run began with.
         """
         path = self.path / DATA
         if not (path.exists() and self.has_begun()):
@@ -106,14 +106,14 @@ class RunDirectory:
         if begun != stored:
             raise InputError(
                 f"{self.path} was begun with {begun} images of {content.get('origin')}; {origin} has {stored}.\n"
-                "Restore them to resume it, or give another --workdir"
+                "Restore the images to resume the run, or give another --workdir"
             )
         return numbers
 
     def lineage(self) -> list[dict]:
-        """The runs behind the weights here, oldest first, this one last.
+        """The runs behind the weights here: the oldest run first, this one last.
 
-        Each is {"weights": the digest of what it ended with, "epochs": trained, "flags": its train.flags}.
+        Each is {"weights": the digest of its last weights, "epochs": epochs trained, "flags": its train.flags}.
 
         Raises:
           InputError: there are no weights, or a file is damaged.
@@ -128,7 +128,7 @@ class RunDirectory:
         return [*self.initial(), own]
 
     def initial(self) -> list[dict]:
-        """The lineage of the weights that the run here began from; [] if they were fresh.
+        """The lineage of the run's initial weights (see `lineage`); [] if they were fresh.
 
         Raises:
           InputError: initial.json is damaged.
@@ -146,9 +146,9 @@ class RunDirectory:
         return lineage
 
     def check_initial(self, other: "RunDirectory | None"):
-        """Raises InputError if the run here, where there is one to resume, did not begin from the weights of `other`.
+        """Raises InputError if there is a run to resume here that did not begin from the weights of `other`.
 
-        None is anything: a resumed run need not name them again.
+        None is accepted for every run: a resumed run need not name its initial weights again.
         """
         if other is None or not self.has_begun():
             return
@@ -165,7 +165,11 @@ class RunDirectory:
 
     @contextlib.contextmanager
     def lock(self, say=print):
-        """Held while a process trains here. Raises InputError if another holds it or `path` is unwritable."""
+        """Within this context, this process holds the directory, in order to train in it.
+
+        Raises:
+          InputError: another process holds it, or `path` cannot be written.
+        """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             file = open(self.path / ".lock", "w")  # noqa: SIM115  (held open for as long as the lock)
@@ -206,13 +210,13 @@ class RunDirectory:
             write_text(self.log, "".join(json.dumps(record) + "\n" for record in kept))
 
     def save_weights(self, networks: dict, epochs: int, statistics_steps: int, trainer: dict | None = None):
-        """Writes each network's weights, float32, what they are of, and their checksums.
+        """Writes each network's weights, float32, and weights.json, and their checksums.
 
         Args:
           networks: role -> keras.Model.
-          epochs: of training behind them.
-          statistics_steps: batches behind their inference statistics; 0 where none are estimated.
-          trainer: what trained them, if not `train`: see `tf_bigan.training.foreign`.
+          epochs: epochs that the networks were trained for.
+          statistics_steps: batches behind their inference statistics; 0 if none are estimated.
+          trainer: a record of the program that trained them, if not `train`: see `tf_bigan.training.foreign`.
         """
         for role, network in networks.items():
             with replacing(self.weights_path(role)) as temporary:
@@ -224,7 +228,7 @@ class RunDirectory:
         write_checksums(self.path, [*(self.weights_path(role).name for role in networks), WEIGHTS])
 
     def load_all_weights(self, networks: dict):
-        """Fills networks, role -> keras.Model, each as `load_weights` does."""
+        """Fills all `networks` (role -> keras.Model); see `load_weights`."""
         for role, network in networks.items():
             self.load_weights(role, network)
 
@@ -232,13 +236,13 @@ class RunDirectory:
         """Fills `network` from its verified weight file.
 
         Raises:
-          InputError: missing, damaged, changed, or of another architecture.
+          InputError: the file is missing, damaged, changed, or of another architecture.
         """
         path = self.weights_path(role)
         verify_checksums(self.path, [path.name])
         try:
             with warnings.catch_warnings():
-                # Keras only warns where a file leaves layers at their initial values.
+                # Keras only warns if a file leaves layers at their initial values.
                 warnings.simplefilter("error")
                 network.load_weights(path)
         except (ValueError, OSError, KeyError, UserWarning) as error:
@@ -246,12 +250,12 @@ class RunDirectory:
             raise InputError(f"{path} does not fit the {role} that the flags describe: {reason}") from None
 
     def weights_state(self) -> dict:
-        """What the weights are of: {"epochs": trained, "statistics_steps": batches behind their statistics}.
+        """The state of the weights: {"epochs": epochs trained, "statistics_steps": batches behind the statistics}.
 
-        Weights that another program trained have a "trainer" too, a record of it.
+        If another program trained the weights, there is also "trainer", a record of that program.
 
         Raises:
-          InputError: they are missing or damaged.
+          InputError: the weights or weights.json are missing or damaged.
         """
         verify_checksums(self.path)
         try:
@@ -260,27 +264,27 @@ class RunDirectory:
             raise InputError(f"{self.path / WEIGHTS} is missing or damaged") from None
 
     def is_finished(self) -> bool:
-        """Whether the weights of the whole run are here, undamaged."""
+        """Whether the weights from the end of the run are here, undamaged."""
         try:
             experiment = self.experiment()
             state = self.weights_state()
-            # 0: networks that keep running averages, or have no batch norm.
+            # 0 = nothing was estimated: the networks keep running averages, or have no batch norm.
             estimated = state.get("statistics_steps") in (experiment.statistics_steps, 0)
             return state.get("epochs") == experiment.epochs and estimated
         except InputError:
             return False
 
     def weights_digest(self) -> str:
-        """One SHA-256 for all the weights, as SHA256SUMS has them: what an evaluation was of."""
+        """One SHA-256 of all weights, made from SHA256SUMS; an evaluation names the weights by it."""
         lines = read_checksums(self.path)
         return _digest("\n".join(line for line in sorted(lines) if line.endswith(".weights.h5")))
 
     def has_begun(self) -> bool:
-        """Whether there is a run here, to resume or finished."""
+        """Whether there is a run here, finished or not."""
         return self.has_weights() or self.has_checkpoints()
 
     def has_checkpoints(self) -> bool:
-        """Whether there is anything to resume from, damaged or not."""
+        """Whether there are checkpoints to resume from, damaged or not."""
         return any(self.checkpoints.glob("step-*"))
 
     def has_weights(self) -> bool:
@@ -292,7 +296,7 @@ class RunDirectory:
         return sorted(self.path.glob("*.weights.h5"))
 
     def weights_path(self, role: str) -> pathlib.Path:
-        """Where the weights of the network called `role` lie."""
+        """The path of the weight file of the network called `role`."""
         return self.path / f"{role}.weights.h5"
 
 

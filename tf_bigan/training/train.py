@@ -21,8 +21,8 @@ from tf_bigan.training.callbacks import Checkpoint, Log, Pictures, Progress, Sto
 from tf_bigan.training.checkpoints import Checkpoints
 from tf_bigan.training.run_directory import RunDirectory
 
-_STEPS_PER_EXECUTION = 10  # at most: more gains nothing measurable and delays SIGTERM
-_PREPARED = 500  # examples that initial weights may follow from (ALI's code)
+_STEPS_PER_EXECUTION = 10  # at most: more steps gain nothing measurable and delay the reaction to SIGTERM
+_PREPARED = 500  # examples from which initial weights may be computed, as in ALI's code
 _PICTURED = 50  # fixed samples and reconstructions in the pictures
 
 
@@ -35,30 +35,30 @@ class Terminated(Exception):
 
 
 class WorkerLost(Exception):
-    """Another worker of a multi-worker run is gone; starting all again resumes from the last checkpoint."""
+    """Another worker of a multi-worker run is gone; starting all workers again resumes from the last checkpoint."""
 
 
 def train(experiment: Experiment, workdir, data_dir=None, say=print, initial=None):
-    """Trains `experiment` in `workdir`, resuming what was begun there.
+    """Trains `experiment` in `workdir`, or resumes the run that was begun there.
 
-    An epoch is ceil(images / batch_size) steps; every batch is full. Before the first, every image is decoded once to
-    find those that cannot be. At the end the inference statistics are estimated and the weights written. A finished
-    run is left as it is.
+    An epoch is ceil(images / batch_size) steps; every batch is full. Before the first epoch, every image is decoded
+    once to find those that cannot be decoded. At the end the inference statistics are estimated and the weights
+    written. A finished run is left as it is.
 
     Args:
       experiment: what to train. Fields left open ("auto", 0 = as stored) are resolved; the resolved
         experiment is written to the run directory.
-      workdir: the run directory, made if need be.
+      workdir: the run directory, created if needed.
       data_dir: where TFDS keeps data; None = TFDS_DATA_DIR or TFDS's default.
-      say: called with each line of news.
-      initial: a run directory, or a published run, with whose weights training begins instead of fresh ones. The
-        optimizer begins anew. What trained them is recorded; a resumed run need not name them again.
+      say: called with each message.
+      initial: a run directory or a published run, whose weights replace fresh initial weights. The optimizer starts
+        fresh. The runs that trained these weights are recorded. When the run is resumed, `initial` may be left out.
 
     Raises:
-      InputError: settings, data, devices, run directory or initial weights that cannot work, a setting of a new run
-        that cannot have an effect, or a loss that is not finite.
+      InputError: settings, data, devices, run directory or initial weights cannot work, a setting of a new run has no
+        effect, or a loss is not finite.
       Terminated: after SIGTERM or SIGINT.
-      WorkerLost: with several workers, if one of the others dies.
+      WorkerLost: one of the other workers of a multi-worker run died.
     """
     run = RunDirectory(workdir)
     initial = RunDirectory(initial) if initial else None
@@ -74,7 +74,7 @@ def train(experiment: Experiment, workdir, data_dir=None, say=print, initial=Non
     except tf.errors.UnavailableError as error:
         if experiment.strategy != "multi_worker":
             raise
-        # They hold a thread pool that complains when it is first freed as Python ends (tensorflow#50487).
+        # The frames hold a thread pool, which prints an error if it is only freed as Python ends (tensorflow#50487).
         traceback.clear_frames(error.__traceback__)
         raise WorkerLost("another worker is gone; start all again to resume from the last checkpoint") from None
 
@@ -116,7 +116,7 @@ def _train(experiment, run, initial, strategy, data_dir, say):
         say(hint)
 
     with run.lock(say) if chief else contextlib.nullcontext():
-        # What another process began here since this one looked, as it stood then, is not ours to go on with.
+        # Both were checked before, but without the lock: meanwhile another process may have begun another run here.
         run.resolve(experiment)
         run.check_initial(initial)
         steps_per_epoch = math.ceil(data.count / experiment.batch_size)
@@ -141,7 +141,7 @@ def _train(experiment, run, initial, strategy, data_dir, say):
         elif run.has_weights():
             raise InputError(
                 f"{run.path} has weights but no checkpoint that can be read, so it cannot go on.\n"
-                "Give another --workdir, or delete its weights to train anew"
+                "Give another --workdir, or delete its weights to train from the start"
             )
         else:
             if begun:
@@ -168,7 +168,8 @@ def _begin(experiment, game, run, initial, strategy):
     """Fills the networks with the weights of `initial`, a `RunDirectory`, if there is one.
 
     Returns:
-      The runs behind the weights, [] for fresh ones; None if fresh ones are not what the run here began from.
+      The lineage of the weights (see `RunDirectory.lineage`); [] for fresh weights. None if `initial` is missing but
+      the run here did not begin from fresh weights.
     """
     lineage = [] if initial is None else initial.lineage()
     digest = lineage[-1]["weights"] if lineage else ""
@@ -190,14 +191,17 @@ def _begin(experiment, game, run, initial, strategy):
 
 
 def _require_agreement(strategy, content: bytes, otherwise):
-    """Raises InputError, saying what is `otherwise`, unless all workers have the same content."""
-    digest = zlib.crc32(content) % 2**16  # its sums are exact in float32
+    """Raises InputError with the message `otherwise` unless all workers have the same content."""
+    digest = zlib.crc32(content) % 2**16  # small enough for sums over replicas to be exact in float32
     if devices.sum_over_replicas(strategy, digest) != digest * strategy.num_replicas_in_sync:
         raise InputError(otherwise)
 
 
 def _usable(data, experiment, run, strategy, say):
-    """The images that can be trained on, and the numbers of those left out: as `run` has them, or by decoding all."""
+    """(the data without images that cannot be decoded, the numbers of those images).
+
+    The numbers are read from `run` if they are recorded there. Otherwise every image is decoded to find them.
+    """
     load = experiment.crop == "centre"
     recorded = run.left_out(data.origin, data.stored)
     if recorded is None:
@@ -207,7 +211,7 @@ def _usable(data, experiment, run, strategy, say):
     else:
         left_out = np.array(recorded, np.int64)
         usable = data.without(left_out)
-    # Before a worker refuses its data on its own, and the others wait for it.
+    # All workers compare their data before one of them may refuse its own: the others would wait for it in vain.
     told = "the workers have different images, or cannot decode the same ones; they must have the same data"
     _require_agreement(strategy, np.append(left_out, data.stored).tobytes(), told)
     if len(left_out) and experiment.bad_images == "refuse":
@@ -232,7 +236,7 @@ def _fit(game, experiment, data, run, checkpoints, schedule, chief):
         images, _ = data.arrays(limit=figures.POINTS if data.domain.name == "points" else _PICTURED)
         callbacks.append(Pictures(game, run, batches, images, experiment.images_every, checkpoint))
 
-    # fit begins at whole epochs only: what is left of an interrupted one is a fit of its own.
+    # `fit` begins only at whole epochs, so the rest of an interrupted epoch takes a call of its own.
     with checkpoint.on_signals():
         while (step := game.steps_done) < total_steps:
             epoch, done = divmod(step, steps_per_epoch)
@@ -261,7 +265,7 @@ def _finish(game, experiment, data, run, chief, say):
 
 
 def _shape_settings(experiment, data):
-    """The settings that say what the examples are, as the data has them."""
+    """The settings that describe the shape of the examples, taken from the data."""
     if data.domain.name == "points":
         return {"dimensions": data.example_shape[0]}
     size, _, channels = data.example_shape
@@ -269,7 +273,7 @@ def _shape_settings(experiment, data):
 
 
 def _first_examples(experiment, data):
-    """The examples that initial weights may follow from: a training batch of their own."""
+    """The examples from which initial weights may be computed: a training batch of up to `_PREPARED` examples."""
     count = min(_PREPARED, data.count)
     batches = data.training_batches(count, experiment.seed, 0, experiment.crop, experiment.flip)
     return next(iter(batches))["x"].numpy()
@@ -303,8 +307,8 @@ def _set_up_tensorflow(experiment):
         raise InputError("threads and logical_cpus can be set only before TensorFlow has run in this process") from None
     if experiment.deterministic:
         tf.config.experimental.enable_op_determinism()
-        # Rewritten graphs round sums by which buffers happen to be free when several threads run them. No report of
-        # it on CPUs was found; tensorflow#51716 is its neighbour.
+        # When several threads run a graph that Grappler has rewritten, the rounding of sums depends on which buffers
+        # happen to be free. No report of this on CPUs was found; tensorflow#51716 is similar.
         tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
 
