@@ -434,8 +434,9 @@ def test_a_run_on_a_folder_is_evaluated_from_elsewhere(tmp_path):
         status, _, stderr = run_tool(*tool)
         assert (status, stderr) == (
             2,
-            "error: the data that the model was trained on, ./photos, is not found from here.\n"
-            "--dataset names other data, or the same folder; --data_dir or TFDS_DATA_DIR, where TFDS has it\n",
+            "error: the data that the model was trained on, ./photos, was not found.\n"
+            "Use --dataset to name other data or the folder's path; --data_dir or TFDS_DATA_DIR to name the TFDS "
+            "directory\n",
         )
 
 

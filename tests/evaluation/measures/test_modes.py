@@ -83,7 +83,7 @@ def test_modes_are_a_metric_of_evaluate(system):
 def test_modes_of_other_data_are_refused(digits_dir):
     experiment = dataclasses.replace(tiny(), dataset="digits")
     data = open_evaluation_data(experiment, data_dir=digits_dir)
-    with pytest.raises(InputError, match="modes are of the data set 'mixture', whose components are known, not of"):
+    with pytest.raises(InputError, match="modes needs the data set 'mixture', whose components are known, not"):
         evaluate(make_game(experiment), experiment, data, ["modes"])
 
 
