@@ -1,4 +1,4 @@
-"""What several test files need: a tiny experiment, a tiny game, images, and the command lines."""
+"""Shared helpers of the tests: a tiny experiment, a tiny game, images, and running the command-line tools."""
 
 import json
 import os
@@ -21,7 +21,7 @@ SYSTEMS = ("bigan", "gan", "latent_regressor", "joint_latent_regressor", "autoen
 
 
 def tiny(**changes) -> Experiment:
-    """An experiment of seconds: 8x8 digits, 16 units, 4 latent dimensions."""
+    """An experiment that trains in seconds: 8x8 digits, 16 units, 4 latent dimensions."""
     settings = {
         "dataset": "digits",
         "image_size": 8,
@@ -147,12 +147,12 @@ def start_training(experiment, workdir, data_dir, **environment):
 
 
 def flags_of(experiment):
-    """The command-line flags that say the same as `experiment`."""
+    """The command-line flags that give `experiment`."""
     return experiment.to_flagfile().splitlines()
 
 
 def _results(layer, x, weights):
-    """Outputs, and the gradients of a weighted sum of them in x and the kernel; compiled, as in training."""
+    """The outputs, and the gradients of their weighted sum by x and by the kernel; compiled, as in training."""
 
     @tf.function
     def run(x):
@@ -166,7 +166,7 @@ def _results(layer, x, weights):
 
 
 def assert_same_layer(ours, theirs, x, tolerance=1e-5):
-    """Equal outputs and gradients of two layers with equal weights, to within `tolerance` of each one's largest."""
+    """Two layers with equal weights give equal outputs and gradients, to within `tolerance` of the largest value."""
     ours.build(x.shape), theirs.build(x.shape)
     ours.set_weights(theirs.get_weights())
     weights = np.random.default_rng(1).normal(size=theirs.compute_output_shape(x.shape)).astype(np.float32)

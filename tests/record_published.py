@@ -1,10 +1,10 @@
-"""Records what tests/test_published.py and tests/games/test_recorded_steps.py hold.
+"""Records the values that tests/test_published.py and tests/games/test_recorded_steps.py compare with.
 
     python tests/record_published.py
 
-For new entries of the zoo, new draws and new cases of steps only: what is recorded stays as it is. Never delete a
-record to make a red test green. The test is red because a published run, or its training, is no longer what it was.
-The one honest reason to delete a record is that its entry was published anew, with other weights.
+This adds records of new entries of the zoo, new draws and new cases of steps; existing records stay as they are. Never
+delete a record to make a failing test pass: the test fails because a published run, or its training, is no longer what
+it was. The only honest reason to delete a record is that its entry was published anew, with other weights.
 """
 
 import json
@@ -22,7 +22,7 @@ import numpy as np  # noqa: E402
 
 
 def record_published():
-    """Adds to published.json and published.npz what they lack."""
+    """Adds the missing records to published.json and published.npz."""
     if not (FIXTURES / "published.json").exists():
         (FIXTURES / "published.json").write_text('{"zoo": {}, "training_seeds": {}}')
         np.savez_compressed(FIXTURES / "published.npz")
@@ -60,7 +60,7 @@ def record_published():
 
 
 def record_steps():
-    """Adds to steps.json the cases that it lacks."""
+    """Adds the missing cases to steps.json."""
     import recorded_steps
 
     records = json.loads(recorded_steps.FIXTURE.read_text()) if recorded_steps.FIXTURE.exists() else {}
@@ -72,7 +72,7 @@ def record_steps():
 
 
 def _write(path, content):
-    """As JSON with a line for each part of a record, so that a change shows where it is."""
+    """Writes JSON with a line for each part of a record, so that a diff shows which part changed."""
     lines = []
     for name, parts in sorted(content.items()):
         inner = ",\n".join(f"  {json.dumps(key)}: {json.dumps(part)}" for key, part in sorted(parts.items()))

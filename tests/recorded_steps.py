@@ -1,8 +1,8 @@
 """Twenty training steps of small games from fixed images: what tests/fixtures/steps.json records.
 
-Run as a program with the names of cases, it plays them and prints their records as JSON. It is a program because one
-thread and TensorFlow's deterministic kernels, without which the bits may differ from run to run, are settings of the
-whole process.
+Run as a program with the names of cases, it trains these cases and prints their records as JSON. It is a program as it
+needs a single thread and TensorFlow's deterministic kernels, which are settings of the whole process. Without them the
+bits may differ from run to run.
 """
 
 import hashlib
@@ -15,11 +15,11 @@ import sys
 FIXTURE = pathlib.Path(__file__).resolve().parent / "fixtures" / "steps.json"
 STEPS = 20
 COUNT = 16  # images a step
-SHOWN = 16  # values that a summary shows of each variable
+SHOWN = 16  # number of each variable's values that a summary contains
 
 _CONV = {"networks": "conv", "image_size": 16, "width": 4}
 
-# Name -> (the networks' dtype policy, what the experiment has other than `helpers.tiny`).
+# Name -> (the networks' dtype policy, the settings in which the experiment differs from `helpers.tiny`).
 CASES = {
     **{
         system: ("float32", {"system": system})
@@ -37,7 +37,7 @@ CASES = {
 
 
 def play(case):
-    """The record of a case: the digests of its fresh networks, and what training makes of awakened ones."""
+    """The record of a case: the digests of its fresh networks, and the results of training awakened networks."""
     import keras
     import numpy as np
     from helpers import batches, tiny
@@ -65,8 +65,8 @@ def play(case):
 def _wake(networks):
     """Draws kernels that keep signals of order 1.
 
-    From fresh weights a GAN's loss moves in its fifth digit over these steps: on another machine nothing could be told
-    from rounding.
+    From fresh weights, a GAN's loss changes only in its fifth digit over these steps, which could not be told from the
+    rounding of another machine.
     """
     import numpy as np
 
@@ -103,13 +103,13 @@ def _rounded(value):
 
 
 def played(cases, **environment):
-    """Plays cases in two processes of their own.
+    """Trains cases in two separate processes.
 
     Returns:
       ({case: record}, the machine's fingerprint).
 
     Raises:
-      RuntimeError: a process failed; the message has what it printed.
+      RuntimeError: a process failed; the message contains its output.
     """
     cases = list(cases)
     records = {}
@@ -124,7 +124,7 @@ def played(cases, **environment):
 
 
 def _start(cases, environment):
-    # Settings from outside that choose other kernels stay outside.
+    # Environment variables that would select other kernels are not passed on.
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("TF_", "XLA_", "ONEDNN_"))}
     root = pathlib.Path(__file__).resolve().parents[1]
     path = [str(root), *filter(None, [kept.get("PYTHONPATH")])]
@@ -140,11 +140,11 @@ def _start(cases, environment):
 
 
 def fingerprint():
-    """What the bits of float arithmetic follow from, as text: the CPU, and the versions of what computes."""
+    """What determines the bits of float results, as text: the CPU, and the versions of the computing libraries."""
     import keras
     import tensorflow as tf
 
-    # The model name alone does not tell virtual CPUs apart.
+    # The model name alone does not distinguish virtual CPUs.
     fields = {}
     try:
         for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():

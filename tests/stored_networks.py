@@ -1,6 +1,6 @@
-"""The authors' networks in plain numpy, straight from the stored arrays: channels first, true convolutions, float64.
+"""The authors' networks in plain numpy, with the stored arrays: channels first, true convolutions, float64.
 
-And the writer of their file format, opcode by opcode, for arrays of any shape.
+This module also writes the authors' file format, opcode by opcode, for arrays of any shape.
 """
 
 import numpy as np
@@ -101,7 +101,7 @@ def discriminator(arrays, x, z):
 
 
 def parameters(role, seed, flat=4096, counts=(1000,)):
-    """Random float32 parameter lists of the authors' shapes, in which no two entries can be mistaken."""
+    """Random float32 parameter lists of the authors' shapes, in which all entries are distinguishable."""
     rng = np.random.default_rng(seed)
     arrays, norms = [], 0
 

@@ -1,4 +1,4 @@
-"""What may import what, how long a file and how wide a function may be: read off the sources, which are not run."""
+"""Checks imports, the length of files and the number of parameters in the source text, without running it."""
 
 import ast
 import functools
@@ -8,7 +8,7 @@ import re
 import pytest
 from helpers import ROOT
 
-# From the bottom up: a module imports from its own room and from those before it.
+# A room is a module or a package. A module imports only from its own room and from rooms before it in this order.
 ROOMS = (
     *("errors", "files", "pieces", "domains", "preparation", "dataset_names", "registry", "experiment"),
     *("priors", "draws", "networks.kernels", "networks", "games", "data"),
@@ -18,12 +18,12 @@ TOOLS = "tools"  # above all rooms, and above tf_bigan's own names
 
 LINES = 350
 PARAMETERS = 8  # without self
-# The constructors of networks, and that of a field of `Experiment`, may have more.
+# The constructors of networks, and `setting`, which makes a field of `Experiment`, may have more parameters.
 _DESCRIBING = re.compile(r"tf_bigan\.networks\..*\.__init__|tf_bigan\.experiment\.setting\.setting")
 
 
 def modules(folder):
-    """Name -> path of the modules in a folder of the checkout, a package's own by the package's name."""
+    """Module name -> path for a folder of the checkout; a package's `__init__.py` has the package's name."""
     found = {}
     for path in sorted((ROOT / folder).rglob("*.py")):
         name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
@@ -41,13 +41,13 @@ def tree(path):
 
 
 def imports(path):
-    """The modules of tf_bigan that a file imports, within functions too."""
+    """The modules of tf_bigan that a file imports, also inside functions."""
     for node in ast.walk(tree(path)):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert not node.level, f"{path} has a relative import, which this test does not follow"
-            # Of a package either a module or a name that its own file has.
+            # A name imported from a package is either a module of it or defined in its `__init__.py`.
             names = [f"{node.module}.{alias.name}" for alias in node.names]
             names = [name if name in LIBRARY else node.module for name in names]
         else:
@@ -56,7 +56,7 @@ def imports(path):
 
 
 def height(module):
-    """The place of a module's room in the order of rooms; `tf_bigan` itself and tools are above them."""
+    """The index of a module's room in the order of rooms; `tf_bigan` itself and tools come after all rooms."""
     if module == "tf_bigan":
         return len(ROOMS)
     if module.startswith(TOOLS + "."):

@@ -11,7 +11,7 @@ from tf_bigan.errors import InputError
 
 @pytest.fixture
 def photos(tmp_path, monkeypatch):
-    """A folder x/my:photos below the one where Python stands."""
+    """A folder x/my:photos below the current directory."""
     (tmp_path / "x" / "my:photos").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
     return tmp_path / "x" / "my:photos"

@@ -75,7 +75,7 @@ def test_parts_are_batches_one_after_another():
     assert both.shape == (8, 3)
     np.testing.assert_array_equal(both[:4], draws.bits("a", (3,)))
     assert not np.array_equal(both[:4], both[4:])
-    # The parts of two replicas are those of one: each part is split, not the concatenation.
+    # Two replicas share the parts of one device: each part is split, rather than their concatenation.
     shares = []
     for replica in (0, 1):
         share = Draws(0, 0, 2, replica=replica, replicas=2)

@@ -12,7 +12,7 @@ from tf_bigan.games import make_game
 from tf_bigan.networks.ali_architectures import ARCHITECTURES
 from tf_bigan.registry import FAMILIES
 
-# Every field away from its default, but for the one of points, which images have not. No run has use for all of them.
+# Every field differs from its default, except `dimensions`, which images do not have. No single run uses all of them.
 CHANGED = Experiment(
     system="joint_latent_regressor",
     dataset="./my photos",
@@ -113,7 +113,7 @@ def test_flagfile_round_trip(experiment, tmp_path):
 
 
 def test_changed_differs_from_the_defaults_in_every_field():
-    """Else the round trip above would not see a field that is lost."""
+    """Otherwise the round trip above would not notice a lost field."""
     same = [f.name for f in dataclasses.fields(Experiment) if getattr(CHANGED, f.name) == f.default]
     assert same == ["dimensions"] and POINTS.dimensions != Experiment.default("dimensions")
 
@@ -304,7 +304,7 @@ def test_a_setting_that_cannot_have_an_effect_is_named(arguments, message):
         {"init_stddev": 0.03, "networks": "mixture"},
         {"objective": "relativistic", "system": "latent_regressor"},
         {"latent_weight": 0.5, "system": "joint_latent_regressor"},
-        # Details of what is turned off.
+        # Details of features that are turned off.
         {"reconstruction_error": "l1", "penalty_interval": 4, "denoiser_width": 4},
         {"final_learning_rate": 0.1, "decay_epochs": 0},
     ],

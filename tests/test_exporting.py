@@ -191,7 +191,7 @@ def test_a_module_that_disagrees_is_removed(game, tmp_path, monkeypatch):
 
 def test_a_place_that_takes_no_more(game, tmp_path):
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))  # as a full disk, for files of more bytes
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))  # larger files fail, as on a full disk
     try:
         with pytest.raises(InputError, match="cannot write .*m: "):
             export(game, tmp_path / "m")

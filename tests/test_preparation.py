@@ -1,4 +1,4 @@
-"""One photo gives the same features by every way that leads from its file to a network."""
+"""A photo gives the same features on every path from its file to a network."""
 
 import json
 
@@ -38,7 +38,7 @@ def photos(tmp_path_factory):
 
 
 def own_pixels(folder):
-    """The photos as they are stored: float32 [1, H, W, 3] in [0, 1] each."""
+    """The photos at their stored sizes, each float32 [1, H, W, 3] in [0, 1]."""
     files = sorted(folder.glob("*.jpg"))
     return [tf.image.decode_jpeg(file.read_bytes())[None].numpy().astype(np.float32) / 255.0 for file in files]
 
@@ -88,7 +88,7 @@ def test_command_lines_give_the_same_features_from_a_model_and_its_module(photos
 
 
 def test_a_module_of_before_says_that_it_has_no_preparation(photos, tmp_path):
-    """Such a module squashes images to its size and says its channels alone."""
+    """An older module resizes images without keeping their aspect ratio, and states only its channels."""
 
     class Module(tf.Module):
         @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3))])

@@ -16,7 +16,7 @@ def test_uniform_fills_its_range_evenly():
     assert z.shape == (2000, 50) and z.dtype == np.float32
     assert z.min() >= -1.0 and z.max() < 1.0
     assert z.min() < -0.999 and z.max() > 0.999
-    # A uniform on (-1, 1) has mean 0 and variance 1/3; 100,000 draws know them to about 0.002.
+    # A uniform on (-1, 1) has mean 0 and variance 1/3; 100,000 draws estimate them to about 0.002.
     assert abs(z.mean()) < 0.01 and abs(z.var() - 1 / 3) < 0.005
 
 
@@ -114,7 +114,7 @@ def test_linear_regression_loss_by_hand():
 
 
 def test_gaussian_regression_loss_by_hand():
-    # Standard deviations 2 and 1/2: residuals of 1 and 3 are 1/2 and 6 of them.
+    # The standard deviations are 2 and 1/2, so residuals of 1 and 3 are 1/2 and 6 standard deviations.
     outputs = tf.constant([[1.0, 2.0, math.log(2.0), math.log(0.5)]])
     z = tf.constant([[0.0, -1.0]])
     expected = (0.5 * 0.25 + math.log(2.0) + 0.5 * 36.0 - math.log(2.0)) / 2
@@ -125,7 +125,7 @@ def test_priors_are_made_by_name():
     assert isinstance(make_prior("uniform", 3), Uniform)
     assert isinstance(make_prior("normal", 3), Normal)
     assert make_prior("normal", 3).latent_dim == 3
-    # The posterior that each has if nothing else is asked for.
+    # The default posterior of each prior.
     assert (Uniform.posterior, Normal.posterior) == ("squashed", "linear")
     assert type(make_posterior("squashed")) is Squashed and type(make_posterior("linear")) is Linear
 

@@ -1,7 +1,7 @@
-"""What identifies the published runs, held to what it was when they were published.
+"""The values that identify the published runs must stay what they were when the runs were published.
 
-The numbers are in tests/fixtures/published.json and published.npz, which tests/record_published.py wrote. A test that
-fails here says that a published run is no longer the one that its card describes. Recording anew is no remedy.
+The values are in tests/fixtures/published.json and published.npz, which tests/record_published.py wrote. A failing test
+means that a published run is no longer the one that its card describes. Recording the values again does not repair it.
 """
 
 import dataclasses
@@ -25,7 +25,7 @@ RECORDED = json.loads((FIXTURES / "published.json").read_text())
 with np.load(FIXTURES / "published.npz") as arrays:
     ARRAYS = dict(arrays)
 
-# Entries with flags alone, whose training is still to come, have nothing to hold yet.
+# Entries that have only flags are not trained yet, so there is nothing to compare.
 MODELS = [name for name in zoo.list_models() if (zoo.zoo_path() / name / zoo.REPORT).exists()]
 LOADED = [name for name in MODELS if RunDirectory(zoo.zoo_path() / name).has_weights()]
 # Runs of published tables that are not entries of the zoo.
@@ -41,21 +41,21 @@ CROP_STEPS = (0, 3)
 
 
 def record_of_run(path) -> dict:
-    """What identifies a run directory, as JSON has it."""
+    """The values that identify a run directory, as JSON."""
     run = RunDirectory(path)
     report = json.loads((run.path / zoo.REPORT).read_text())
     experiment = run.experiment()
     return {
         "experiment": dataclasses.asdict(experiment),
         "fresh_digest": experiment.fresh_digest(),
-        # Of a run whose weights are not published, only the report tells the digest.
+        # If a run's weights are not published, only its report has their digest.
         "weights": run.weights_digest() if run.has_weights() else report["weights"],
         "initial": [began["weights"] for began in run.initial()],
     }
 
 
 def answers_of(name) -> dict[str, np.ndarray]:
-    """What a published model says of four fixed images and makes of a fixed seed: parts of it, float32."""
+    """Parts of a published model's outputs for four fixed images, and of its samples from a fixed seed, float32."""
     model = tf_bigan.load(name)
     x = np.random.RandomState(0).uniform(size=(4, *model.example_shape)).astype(np.float32)
     answers = {
@@ -68,12 +68,12 @@ def answers_of(name) -> dict[str, np.ndarray]:
 
 
 def z_of(prior, seed, step, stream, count=3, latent_dim=5) -> np.ndarray:
-    """The z that a game draws: float32 [count, latent_dim]. The one place here that knows how to ask for it."""
+    """The z that a game draws: float32 [count, latent_dim]. Only this function depends on how the code draws it."""
     return tiny_game(prior=prior, seed=seed, latent_dim=latent_dim).noise(count, step, stream).numpy()
 
 
 def add_stream(monkeypatch):
-    """Adds a stream of noise after today's. The one place here that knows where they are."""
+    """Adds a stream of noise after the present ones. Only this function depends on where they are defined."""
     monkeypatch.setitem(draws._NUMBERED, "later", len(draws._NUMBERED))
 
 
@@ -157,7 +157,7 @@ def test_published_models_answer_as_they_did(name):
     assert answers.keys() == recorded.keys()
     for what, expected in recorded.items():
         assert answers[what].dtype == np.float32
-        # CPUs differ in rounding; features can be of order 10.
+        # CPUs round differently, and features can be of order 10.
         np.testing.assert_allclose(answers[what], expected, rtol=1e-5, atol=2e-5, err_msg=what)
 
 

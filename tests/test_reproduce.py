@@ -57,7 +57,7 @@ def test_layers_beside_the_untrained_encoder_s(runs):
     lines = lines_of(runs, "--table=imagenet_linear", "--seeds=142,143")
     assert lines[0] == "linear probe, % conv1 conv2 conv3 conv4 conv5 epochs seeds"
     assert f"BiGAN, photos {'22.00 ± 2.83 ' * 5}2 2" in lines
-    # Untrained encoders: 10 (142), 12 (144), and of 143, which both reports have, the last one's 10.
+    # Untrained encoders: 10 for seed 142, 12 for seed 144, and 10 for seed 143, from the last of the two reports.
     assert f"BiGAN, untrained {'10.67 ± 1.15 ' * 5}".strip() in lines
     assert "raw pixels 7.50" in lines
     assert "D not run" in lines
@@ -92,7 +92,7 @@ def test_the_zoo_s_run_and_another_of_its_seed_stand_side_by_side(runs):
 
 
 def test_transfers_of_the_zoo(tmp_path):
-    """The tables of tools/evaluate.py's metrics that train classifiers, from the published reports."""
+    """The tables of the metrics that train classifiers, laid out from the published reports."""
     for table, metric, layer in (
         ("imagenet_frozen", "frozen_prefix", "conv2"),
         ("imagenet_finetuning", "fine_tuning", "conv5"),
@@ -170,7 +170,7 @@ def test_the_paper_s_numbers_are_there_without_runs(tmp_path, table, paper):
 
 
 def commands_of(runs, *arguments):
-    """What reproduce would run first, and the rest it prints."""
+    """The first command that reproduce would run, and the rest of its output."""
     code = (
         "import sys; sys.path.insert(0, 'tools'); import common, reproduce\n"
         "def told(*words): sys.exit(' '.join(words))\n"
@@ -185,7 +185,7 @@ def commands_of(runs, *arguments):
 def test_what_is_there_is_not_made_again_unless_flags_change_it(runs):
     flagfile = f"--flagfile={zoo.zoo_path()}/{{}}/train.flags --seed={{}}"
     arguments = ["--table=imagenet_linear", "--seeds=142"]
-    # bigan_imagenet is there with these flags, so that the next row is what is missing.
+    # A run of bigan_imagenet with these flags exists, so the next row is the one that is missing.
     missing = f"train {flagfile.format('bigan_imagenet_112', 142)} {{}}--workdir={runs}/bigan_imagenet_112-seed142"
     assert commands_of(runs, *arguments) == missing.format("")
     assert commands_of(runs, *arguments, "--flags=--width=4") == missing.format("--width=4 ")

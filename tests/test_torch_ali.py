@@ -1,4 +1,4 @@
-"""ALI on CIFAR-10's networks, trained in PyTorch and used here."""
+"""ALI with the networks for CIFAR-10, trained in PyTorch and used in TensorFlow."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from tests.test_torch_trainer import in_torch, needs_torch
 from tf_bigan.pieces import write_pieces
 from tf_bigan.zoo import load
 
-# What PyTorch's networks, with the trained weights, give in inference mode.
+# Computes the outputs of the PyTorch networks with the trained weights in inference mode.
 PEER = """
 import json, sys
 sys.path[:0] = [".", "benchmarks"]

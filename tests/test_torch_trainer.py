@@ -1,6 +1,6 @@
-"""The PyTorch trainer against ours, and the way of its weights to a run directory.
+"""Compares the PyTorch trainer with this project's, and imports its weights into a run directory.
 
-PyTorch runs in a process of its own: TensorFlow and PyTorch need not share an interpreter.
+PyTorch runs in a separate process, so TensorFlow and PyTorch need not be installed for the same interpreter.
 """
 
 import os
@@ -76,8 +76,8 @@ def trained_here(game, experiment, x, z):
 @needs_torch
 @pytest.mark.parametrize("name", PEERS)
 def test_both_trainers_agree_to_rounding(tmp_path, name):
-    # Two players drive each other away from any difference, and Adam makes whole steps of gradients that are little
-    # more than rounding, as many are at first. Larger weights and a larger epsilon keep rounding what it is.
+    # The game amplifies any difference between the trainers. Adam also turns gradients that are little more than
+    # rounding, as many are at first, into full steps. Larger weights and a larger epsilon keep rounding errors small.
     settings, steps = PEERS[name]
     experiment = tiny(**settings, latent_dim=6, batch_size=BATCH, epsilon=1e-3)
     game = make_game(experiment)

@@ -105,7 +105,7 @@ def test_a_model_is_known_by_the_weights_it_has(tmp_path, monkeypatch):
     assert digest == RunDirectory(tmp_path).weights_digest()
 
     def load(name, load=zoo.load):
-        RunDirectory(tmp_path).save_weights(tiny_game(seed=3).networks, 2, 3)  # as a training that goes on
+        RunDirectory(tmp_path).save_weights(tiny_game(seed=3).networks, 2, 3)  # as if a training were going on
         return load(name)
 
     monkeypatch.setattr(zoo, "load", load)
@@ -217,13 +217,13 @@ def test_an_evaluation_of_an_entry_is_added_to_it(tmp_path):
     assert published["results"] == report["results"] | more["results"]
     text, was = (entry / "README.md").read_text(), before["README.md"].decode()
     assert "3.250" in text and "1.250" in text and "--model=tiny --metrics=nnd\n" in text
-    assert "--model=tiny --metrics=reconstruction\n" in text  # whose report does not tell it
+    assert "--model=tiny --metrics=reconstruction\n" in text  # the report does not record this command
     assert text.partition("## Numbers")[0] == was.partition("## Numbers")[0]
     assert text.partition("## Notes")[2] == was.partition("## Notes")[2] and "Grey images only." in text
     changed = {file for file, content in before.items() if (entry / file).read_bytes() != content}
     assert changed == {"README.md", "metrics.json", "SHA256SUMS"} and len(list(entry.iterdir())) == len(before)
     RunDirectory(entry).weights_state()  # all that is listed has its checksum
-    # Added again, with other notes, the numbers are the same ones.
+    # Adding the same report again with other notes leaves the numbers unchanged.
     zoo.publish_metrics(path, "tiny", tmp_path / "zoo", "Of digits.")
     assert (entry / "README.md").read_text() == text.replace("Grey images only.", "Of digits.")
 
@@ -314,7 +314,7 @@ def test_reports_of_the_same_evaluation_add_up(tmp_path):
     write_report(path, {"dataset": "a", "protocols": {"nnd": "q"}, "results": {"nnd": {}}})
     assert read_report(path)["results"] == {"knn": [row], "nnd": {}}
     assert read_report(path)["protocols"] == {"knn": "p", "nnd": "q"}
-    other = row | {"layer": "conv2"}  # by another protocol they do not stand side by side
+    other = row | {"layer": "conv2"}  # rows by different protocols are not kept together
     write_report(path, {"dataset": "a", "protocols": {"knn": "r"}, "results": {"knn": [other]}})
     assert read_report(path)["results"] == {"knn": [other], "nnd": {}}
     write_report(path, {"dataset": "b", "protocols": {"nnd": "q"}, "results": {"nnd": {}}})
@@ -330,7 +330,7 @@ def test_reports_of_the_same_evaluation_add_up(tmp_path):
 
     both = ("trained", "conv1", 1.0), ("trained", "conv2", 2.0)
     assert written("1", *both) == ([("conv1", 4, 1.0), ("conv2", 4, 2.0)], ["1"])
-    # Other layers and settings stay, the same one is replaced; every command that gave a row is told.
+    # Rows of other layers and settings stay, and the same row is replaced. All commands that gave rows are listed.
     assert written("2", ("trained", "conv2", 3.0)) == ([("conv1", 4, 1.0), ("conv2", 4, 3.0)], ["1", "2"])
     found, commands = written("3", ("trained", "conv2", 5.0), pool=2)
     assert found == [("conv1", 4, 1.0), ("conv2", 4, 3.0), ("conv2", 2, 5.0)] and commands == ["1", "2", "3"]
@@ -384,7 +384,7 @@ def test_entries_of_the_zoo_are_known_by_any_path(monkeypatch, tmp_path):
 
 
 def test_an_installed_wheel_loads_published_weights(tmp_path):
-    source = tmp_path / "source"  # not the checkout, where setuptools takes up what earlier builds left
+    source = tmp_path / "source"  # not the checkout, where setuptools would pick up files of earlier builds
     for name in ("tf_bigan", "zoo"):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("setup.py", "pyproject.toml", "README.md"):
@@ -434,8 +434,9 @@ def test_a_run_on_a_folder_is_evaluated_from_elsewhere(tmp_path):
         status, _, stderr = run_tool(*tool)
         assert (status, stderr) == (
             2,
-            "error: the data that the model was trained on, ./photos, is not found from here.\n"
-            "--dataset names other data, or the same folder; --data_dir or TFDS_DATA_DIR, where TFDS has it\n",
+            "error: the data that the model was trained on, ./photos, was not found.\n"
+            "Use --dataset to name other data or the folder's path; --data_dir or TFDS_DATA_DIR to name the TFDS "
+            "directory\n",
         )
 
 
@@ -459,7 +460,7 @@ def test_tools_name_what_is_wrong_and_exit_2(tmp_path):
             [f"--model={tmp_path}/gan", f"--output={tmp_path}", "--figures=samples,interpolations"],
             "has no encoder, so it has no interpolations",
         ),
-        # Before data is opened, and the other pictures are drawn.
+        # This is refused before data is opened and before the other pictures are drawn.
         ("visualize.py", ["--model=bigan_digits", f"--output={tmp_path}", "--layer=h9"], "unknown layer 'h9'"),
         ("publish.py", [f"--run={tmp_path}", "--name=x", "--terms=y"], "no run directory"),
     ]:

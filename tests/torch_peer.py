@@ -1,7 +1,8 @@
-"""A training of a few steps in PyTorch on given images and codes, for test_torch_trainer.py.
+"""Trains a few steps in PyTorch on given images and codes, for test_torch_trainer.py.
 
-python tests/torch_peer.py FOLDER: FOLDER/input has the weights, "x" [steps, N, H, W, C], "z" [steps, N, latent_dim] and
-the flags; FOLDER/output gets the weights and statistics, codes and images in inference mode, and every step's losses.
+Run as `python tests/torch_peer.py FOLDER`. FOLDER/input has the weights, "x" [steps, N, H, W, C], "z" [steps, N,
+latent_dim] and the flags. The script writes to FOLDER/output the weights and statistics, codes and images in inference
+mode, and the losses of every step.
 """
 
 import pathlib

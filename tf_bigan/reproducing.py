@@ -1,4 +1,4 @@
-"""Reproduces a table of the papers: finds the evaluated runs, asks for those that are missing, and lays them out."""
+"""Reproduces a table of the papers: finds the evaluated runs, makes the missing ones, and lays the table out."""
 
 import dataclasses
 import pathlib
@@ -11,29 +11,30 @@ from tf_bigan.training.run_directory import FLAGFILE, RunDirectory
 
 
 def reproduce(name, seeds=(42,), runs="runs", train_flags=(), evaluate_flags=(), run_tool=None) -> str:
-    """A table as text, its rows beside the paper's numbers.
+    """A table as text, with its rows beside the paper's numbers.
 
-    What the zoo or `runs` holds for a seed is not made again. Stopped at any point, a second call goes on.
+    Runs that the zoo or `runs` holds for a seed are not made again. If the call is stopped at any point, a second call
+    continues.
 
     Args:
-      name: of the table, in `paper_tables.TABLES`.
+      name: name of the table in `paper_tables.TABLES`.
       seeds: training seeds.
-      runs: folder of the runs that the zoo does not hold, each "<name in the zoo>-seed<seed>".
-      train_flags: flags for tools/train.py beside the zoo's. Runs that differ in them are not taken.
-      evaluate_flags: flags for tools/evaluate.py beside the table's. With them everything is evaluated again, where
-        tools/evaluate.py keeps what was measured with the same flags.
-      run_tool: function of a tool's name, "train" or "evaluate", and its flags that runs it to its end; None = nothing
-        is trained or evaluated, and the table has what there is.
+      runs: folder of the runs that the zoo does not hold, each named "<name in the zoo>-seed<seed>".
+      train_flags: further flags for tools/train.py, added to the zoo's. Runs with other values of them are not used.
+      evaluate_flags: further flags for tools/evaluate.py, added to the table's. With them every run is evaluated again,
+        but tools/evaluate.py keeps the results that were measured with the same flags.
+      run_tool: function that takes a tool's name, "train" or "evaluate", and its flags, and runs the tool to its end;
+        None = nothing is trained or evaluated, and the table shows the runs that exist.
 
     Raises:
-      InputError: an unknown table, flags that cannot work, or flags for an evaluation that is not to be run.
+      InputError: an unknown table, flags that cannot work, or flags for an evaluation although `run_tool` is None.
     """
     if name not in TABLES:
         raise InputError(f"unknown table {name!r}.{did_you_mean(name, TABLES)}")
     if evaluate_flags and not run_tool:
         raise InputError("--evaluate asks for an evaluation, which --notrain forbids")
     request = _Request(TABLES[name], pathlib.Path(runs), tuple(train_flags), tuple(evaluate_flags), run_tool)
-    for model in request.table.runs:  # before anything runs
+    for model in request.table.runs:  # check the flags before any tool runs
         asked = RunDirectory(zoo.zoo_path() / model).experiment().changed_by(request.changes()[0])
         if run_tool:
             asked.check_effects()
@@ -43,7 +44,7 @@ def reproduce(name, seeds=(42,), runs="runs", train_flags=(), evaluate_flags=(),
 
 @dataclasses.dataclass(frozen=True)
 class _Request:
-    """What `reproduce` was asked for."""
+    """The arguments of `reproduce`."""
 
     table: object
     runs: pathlib.Path
@@ -52,12 +53,12 @@ class _Request:
     run_tool: object
 
     def runs_of(self, name, seed):
-        """The evaluated runs of a row at a seed, of the zoo and of `runs`; made if missing and wanted."""
+        """The evaluated runs of a model at a seed, from the zoo and `runs`; made if missing and `run_tool` is set."""
         entry = RunDirectory(zoo.zoo_path() / name)
         run = RunDirectory(self.runs / f"{name}-seed{seed}")
-        own = run.path.with_name(f"{run.path.name}.json")  # of the zoo's weights, whose entry stays as it is
+        own = run.path.with_name(f"{run.path.name}.json")  # a report on the zoo's weights, kept outside the zoo
 
-        again = self.run_tool and self.evaluate_flags  # tools/evaluate.py knows what was made with these flags
+        again = self.run_tool and self.evaluate_flags  # tools/evaluate.py knows which results have these flags
         made = {}
         for of, path in ((entry, entry.path / zoo.REPORT), (entry, own), (run, run.path / zoo.REPORT)):
             if of.path not in made and path.exists() and not again:
@@ -77,14 +78,14 @@ class _Request:
         return [Run(read_report(run.path / zoo.REPORT), _other_flags(run, entry))]
 
     def changes(self):
-        """(flags of an experiment, digest of the weights to begin with or None) among `train_flags`."""
+        """Splits `train_flags` into (flags of an experiment, digest of the initial weights or None)."""
         initial = "--initial_weights="
         named = [flag.removeprefix(initial) for flag in self.train_flags if flag.startswith(initial)]
         changes = [flag for flag in self.train_flags if not flag.startswith(initial)]
         return changes, RunDirectory(zoo.run_path(named[-1])).weights_digest() if named else None
 
     def _is_as_asked(self, run):
-        """Whether `train_flags` would change nothing about a run."""
+        """Whether a run already agrees with `train_flags`."""
         changes, initial = self.changes()
         experiment = run.experiment()
         began = [each["weights"] for each in run.initial()]
@@ -94,14 +95,17 @@ class _Request:
 
 
 def _is_of(report, run, entry):
-    """Whether the report is of the weights that are there. A zoo entry's may be interim; any may stay away."""
+    """Whether a report is on the weights that the run directory holds.
+
+    A zoo entry may have interim weights, or none. Another run must be finished, or be without weights and checkpoints.
+    """
     if not run.has_weights():
         return run is entry or not run.has_checkpoints()
     return (run is entry or run.is_finished()) and report.get("weights", run.weights_digest()) == run.weights_digest()
 
 
 def _other_flags(run, entry):
-    """The flags except the seed in which a run differs from an entry of the zoo, as for tools/train.py."""
+    """The flags of tools/train.py, except the seed, in which a run differs from an entry of the zoo."""
     experiment, published = run.experiment(), entry.experiment()
     names = published.filled_from(experiment).difference(experiment)
     return " ".join(f"--{name}={getattr(experiment, name)}" for name in names if name != "seed")

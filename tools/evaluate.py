@@ -4,8 +4,8 @@
   python tools/evaluate.py --model=bigan_imagenet --metrics=knn,linear --layers=conv1,conv2,conv3,conv4,conv5 --pool=4
   python tools/evaluate.py --model=bigan_imagenet --metrics=frozen_prefix,fine_tuning,voc2007 --json=/tmp/transfer.json
 
-The metrics of the last line train classifiers, which can take hours. Each result is written at once. What the report
-holds already of the same weights, data and settings is not measured again.
+The metrics of the last line train classifiers, which can take hours. Each result is written at once. Results that the
+report already holds for the same weights, data and settings are not measured again.
 """
 
 import pathlib
@@ -21,28 +21,28 @@ _MODEL = flags.DEFINE_string("model", None, "a zoo model's name, or a run direct
 _METRICS = flags.DEFINE_list(
     "metrics",
     "knn,reconstruction,nnd",
-    f"what to measure, of {', '.join(MEASURES)} (by default without reconstruction where there is no encoder)",
+    f"what to measure, of {', '.join(MEASURES)} (the default leaves out reconstruction if there is no encoder)",
     short_name="m",
 )
 _LAYERS = flags.DEFINE_list(
     "layers",
     None,
-    "feature spaces for knn and linear: layers' names, or code (default penultimate,outputs); ends of frozen prefixes "
-    "(default conv1 to conv5)",
+    "for knn and linear, the layers whose features are measured: layers' names, or code (default penultimate,outputs); "
+    "for frozen_prefix, the last frozen layers (default conv1 to conv5)",
 )
 _POOL = flags.DEFINE_integer(
-    "pool", 0, "for knn and linear, average maps down to so many pixels a side; 0 = as they are", lower_bound=0
+    "pool", 0, "for knn and linear, average feature maps down to this edge [pixels]; 0 = do not", lower_bound=0
 )
-_UNTRAINED = flags.DEFINE_integer("untrained", 1, "untrained encoders to compare with", lower_bound=0)
-_DATASET = flags.DEFINE_string("dataset", None, "default: the one trained on")
-_QUERY_DATASET = flags.DEFINE_string("query_dataset", None, "of the queries, where it is not --dataset: another folder")
+_UNTRAINED = flags.DEFINE_integer("untrained", 1, "number of untrained encoders to compare with", lower_bound=0)
+_DATASET = flags.DEFINE_string("dataset", None, "data set of gallery and queries; default: the one trained on")
+_QUERY_DATASET = flags.DEFINE_string("query_dataset", None, "data set of the queries; default: that of the gallery")
 _GALLERY_SPLIT = flags.DEFINE_string("gallery_split", "train", "TFDS split of the labelled gallery")
 _QUERY_SPLIT = flags.DEFINE_string(
     "query_split", None, "TFDS split of the queries; default test if it has labels, else validation"
 )
-_SEED = flags.DEFINE_integer("seed", 0, "of the samples, and of the classifiers", lower_bound=0)
+_SEED = flags.DEFINE_integer("seed", 0, "seed of the samples, and of the classifiers", lower_bound=0)
 _BAD_IMAGES = flags.DEFINE_enum(
-    "bad_images", None, ["refuse", "skip"], "with images that cannot be decoded; default: as the model was trained"
+    "bad_images", None, ["refuse", "skip"], "what to do with images that cannot be decoded; default: as in training"
 )
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "the TFDS directory; default TFDS_DATA_DIR or TFDS's own")
 _JSON = flags.DEFINE_string(
@@ -52,11 +52,11 @@ _JSON = flags.DEFINE_string(
 _EDGE = flags.DEFINE_integer(
     "transfer_size", 0, "edge of the classifiers' images [pixels]; 0 = the encoder's; the paper: 227", lower_bound=0
 )
-_EPOCHS = flags.DEFINE_integer("transfer_epochs", 10, "of a classifier, for frozen_prefix and fine_tuning [epochs]")
-_RATE = flags.DEFINE_float("transfer_learning_rate", 0.01, "of a classifier, for frozen_prefix and fine_tuning")
-_UNITS = flags.DEFINE_integer("transfer_units", 4096, "of the classifiers' fc6 and fc7 [units]")
-_PRECISION = flags.DEFINE_enum("transfer_precision", "float32", PRECISIONS, "of the classifiers' training")
-_VOC_STEPS = flags.DEFINE_integer("voc_steps", 80_000, "of a classifier, for voc2007; a multiple of 8 [steps]")
+_EPOCHS = flags.DEFINE_integer("transfer_epochs", 10, "epochs of a classifier, for frozen_prefix and fine_tuning")
+_RATE = flags.DEFINE_float("transfer_learning_rate", 0.01, "learning rate, for frozen_prefix and fine_tuning")
+_UNITS = flags.DEFINE_integer("transfer_units", 4096, "units in each of the classifiers' fc6 and fc7")
+_PRECISION = flags.DEFINE_enum("transfer_precision", "float32", PRECISIONS, "precision of the classifiers' training")
+_VOC_STEPS = flags.DEFINE_integer("voc_steps", 80_000, "steps of a classifier, for voc2007; a multiple of 8")
 
 
 def main():
@@ -86,7 +86,7 @@ def main():
         "weights": digest,
     }
     if (slow := [measure.name for measure in measures if measure.slow]) and not target:
-        raise InputError(f"{', '.join(slow)} can take hours; give --json=FILE, where results are kept")
+        raise InputError(f"{', '.join(slow)} can take hours; give --json=FILE, in which results are kept")
     splits, datasets = (_GALLERY_SPLIT.value, _QUERY_SPLIT.value), (_DATASET.value, _QUERY_DATASET.value)
     data = open_evaluation_data(experiment, *datasets, *splits, _DATA_DIR.value, _BAD_IMAGES.value, common.note)
     earlier = _earlier(target, about, describe(experiment, data, _SEED.value))
@@ -104,14 +104,14 @@ def main():
         f"{data.gallery.count} of {data.gallery.origin}, queries {data.queries.count} of {data.queries.origin}\n"
     )
     sys.stdout.flush()
-    if data.overlap and not any("labels" in measure.needs for measure in measures):  # which refuse it
+    if data.overlap and not any("labels" in measure.needs for measure in measures):  # measures with labels refuse it
         kind = data.gallery.domain.name
-        common.note(f"queries are {kind} of the gallery: what is measured of queries is of {kind} seen in training")
+        common.note(f"queries are {kind} of the gallery: results on queries are results on {kind} seen in training")
     if earlier:
-        common.note(f"taking what {target} holds of this data and these settings")
+        common.note(f"reusing the results in {target} on this data and with these settings")
     try:
         latest.update(evaluate(model, experiment, data, measures, _settings(), earlier, keep, common.note))
-    finally:  # what was measured before an interruption, too
+    finally:  # an interruption, too, leaves results to show
         print(table(latest), flush=True)
     if target:
         print(f"\nwritten to {target}")
@@ -132,9 +132,9 @@ def _settings():
 
 
 def _earlier(target, about, header):
-    """What the report that `target` holds has to say of these weights and data; None if there is none.
+    """The part of the report at `target` that is on these weights and data; None if there is none.
 
-    Raises InputError if it is of other networks or data, whose results would be lost.
+    Raises InputError if the report is on other networks or data, as its results would be lost.
     """
     from tf_bigan.errors import InputError
     from tf_bigan.evaluation.report import differing_keys, reusable
@@ -149,7 +149,7 @@ def _earlier(target, about, header):
 
 
 def _command(measures):
-    """The flags that decide results and are not at their defaults."""
+    """The command-line flags that decide results and are not at their defaults, as text."""
     measured = (_LAYERS, _POOL, _UNTRAINED, _SEED, _EDGE, _EPOCHS, _RATE, _UNITS, _PRECISION, _VOC_STEPS)
     data = (_DATASET, _QUERY_DATASET, _GALLERY_SPLIT, _QUERY_SPLIT, _BAD_IMAGES)
     given = [flag for flag in (*measured, *data) if flag.value != flag.default]

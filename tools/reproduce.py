@@ -3,7 +3,8 @@
   python tools/reproduce.py --table=mnist_1nn
   python tools/reproduce.py --table=imagenet_linear --notrain
 
-What the zoo or --runs holds for a seed is not trained again. Stopped at any point, it goes on where it was.
+Runs that the zoo or --runs holds for a seed are not trained again. If it is stopped at any point, the same command
+continues from there.
 """
 
 import pathlib
@@ -16,13 +17,13 @@ from absl import flags
 from tf_bigan.errors import InputError
 from tf_bigan.evaluation.paper_tables import TABLES
 
-_TABLE = flags.DEFINE_string("table", "mnist_1nn", f"which: {', '.join(TABLES)}")
+_TABLE = flags.DEFINE_string("table", "mnist_1nn", f"which table: {', '.join(TABLES)}")
 _SEEDS = flags.DEFINE_list("seeds", "42", "training seeds")
-_RUNS = flags.DEFINE_string("runs", "runs", "folder for the runs that the zoo does not hold")
-_FLAGS = flags.DEFINE_string("flags", "", "more for tools/train.py, as '--dataset=imagenet2012 --batch_size=64'")
-_EVALUATE = flags.DEFINE_string("evaluate", "", "more for tools/evaluate.py, as '--transfer_epochs=5'")
+_RUNS = flags.DEFINE_string("runs", "runs", "folder of the runs that the zoo does not hold")
+_FLAGS = flags.DEFINE_string("flags", "", "more flags for tools/train.py: '--dataset=imagenet2012 --batch_size=64'")
+_EVALUATE = flags.DEFINE_string("evaluate", "", "more flags for tools/evaluate.py, as '--transfer_epochs=5'")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "the TFDS directory; default TFDS_DATA_DIR or TFDS's own")
-_TRAIN = flags.DEFINE_bool("train", True, "train and evaluate what is missing; --notrain prints what there is")
+_TRAIN = flags.DEFINE_bool("train", True, "train and evaluate missing runs; --notrain prints the runs that exist")
 
 
 def main():
@@ -44,9 +45,9 @@ def _run_tool(tool, *arguments):
                 status = process.wait()
                 break
             except KeyboardInterrupt:
-                pass  # the tool has it, too, and may have a checkpoint to write
+                pass  # the tool gets the interrupt too, and may have a checkpoint to write
     if status:
-        again = "" if status == 2 else "; start again to go on"  # 2: its own line says what is wrong
+        again = "" if status == 2 else "; start again to go on"  # 2: the tool itself has said what is wrong
         raise InputError(f"tools/{tool}.py ended with status {status}{again}")
 
 

@@ -1,4 +1,4 @@
-"""tests/fixtures/joblib/ was written by the genuine joblib 0.9 and 0.10 under Python 2.7, from random numbers."""
+"""Reading joblib files. tests/fixtures/joblib/ was written by real joblib 0.9 and 0.10 under Python 2.7."""
 
 import os
 import pickle
@@ -53,7 +53,7 @@ def test_builtins_are_refused(name, tmp_path):
 
 
 def test_what_is_allowed_cannot_be_changed(tmp_path):
-    # "build" on the allowed names themselves, with attributes to set.
+    # The opcode "build" is applied to the allowed names themselves, with attributes to set on them.
     for name in (b"numpy.core.multiarray\nscalar", b"numpy\ndtype", b"numpy\nndarray"):
         path = tmp_path / "a.jl"
         path.write_bytes(b"\x80\x02(lc" + name + b"\n" + pickle.dumps((None, {"x": 1}), 2)[2:-1] + b"ba.")

@@ -1,4 +1,4 @@
-"""Files of the authors' layout, converted, against a plain numpy forward pass of the stored arrays."""
+"""Converts files in the authors' layout, and compares with a plain numpy forward pass of the stored arrays."""
 
 import numpy as np
 import pytest
@@ -38,7 +38,7 @@ def channels_first(x):
 
 
 def assert_close(ours, reference):
-    """To 1e-5 of the largest value: float32 against float64."""
+    """Equal to within 1e-5 of the largest value, as float32 is compared with float64."""
     np.testing.assert_allclose(ours, reference, rtol=0, atol=1e-5 * max(1.0, np.abs(reference).max()))
 
 
@@ -90,7 +90,7 @@ def test_generator(tmp_path):
     arrays, network, count = converted("generator", tmp_path, counts=(7,))
     assert count == 7
     u = stored.generator(arrays, codes().astype(np.float64))
-    # The authors' images are 2 sigmoid(u) - 1 in [-1, 1]; ours the same in [0, 1].
+    # The authors' images are 2 sigmoid(u) - 1 in [-1, 1]; ours are the same images scaled to [0, 1].
     assert_close(network(codes()), (1.0 / (1.0 + np.exp(-u))).transpose(0, 2, 3, 1))
 
 

@@ -1,4 +1,4 @@
-"""Images that cannot be decoded: found, named, refused or left out. And odd ones that can."""
+"""Images that cannot be decoded are found, named, and refused or left out; unusual ones that can be are accepted."""
 
 import io
 import os
@@ -116,7 +116,7 @@ def test_a_refusal_says_how_many_and_names_the_first(tmp_path):
     with pytest.raises(InputError, match=r"(?s)2 of 10 images of .*The first is .*/03\.png;"):
         data.load()
     with pytest.raises(InputError, match="2 of 10"):
-        data.load()  # it has not got used to it
+        data.load()  # a second attempt is refused as well
     assert data.count == 10
 
 
@@ -222,7 +222,7 @@ def test_other_words_are_refused(tmp_path):
 
 
 class Pixels(tfds.core.GeneratorBasedBuilder):
-    """Four images of floats; the second's are beyond 1."""
+    """Four images of floats; the second has values above 1."""
 
     VERSION = tfds.core.Version("1.0.0")
     DTYPE = np.float32
@@ -285,7 +285,7 @@ def test_what_has_neither_1_nor_3_channels_is_refused_until_it_is_converted(tmp_
 
 
 class Sounds(tfds.core.GeneratorBasedBuilder):
-    """A data set of other things than images."""
+    """A data set without images."""
 
     VERSION = tfds.core.Version("1.0.0")
 

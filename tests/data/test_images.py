@@ -32,7 +32,7 @@ def take(dataset, count):
 
 @pytest.fixture(scope="module")
 def levels(tmp_path_factory):
-    """A folder of ten 4x4 images; the i-th has grey level 10 i, so that an image tells which it is."""
+    """A folder of ten 4x4 images; the i-th has grey level 10 i, so that it can be recognised by its level."""
     folder = tmp_path_factory.mktemp("levels")
     for i in range(10):
         save(folder / f"{i}.png", flat(10 * i, 4, 4))
@@ -40,7 +40,7 @@ def levels(tmp_path_factory):
 
 
 def numbers(batches):
-    """Which images of `levels` these are."""
+    """The numbers of these images in `levels`."""
     return np.round(np.asarray(batches)[..., 0, 0, 0] * 25.5).astype(int)
 
 
@@ -68,7 +68,7 @@ def test_batches_are_full_float32_images_in_0_to_1(digits):
 
 def test_every_epoch_visits_every_image_once(levels):
     seen = numbers(take(open_images(str(levels)).training_batches(4, seed=0), 25)).reshape(10, 10)
-    # Batches of 4 straddle the epochs of 10.
+    # Batches of 4 span the ends of epochs of 10.
     assert all(sorted(epoch) == list(range(10)) for epoch in seen)
     assert len({tuple(epoch) for epoch in seen}) == 10
     assert tuple(range(10)) not in {tuple(epoch) for epoch in seen}
@@ -113,7 +113,7 @@ def test_the_orders_of_different_epochs_are_unrelated(count, monkeypatch):
     data = images_module.ImageData("counted", Counted(count), 1, 3)
 
     def start(epoch, seed):
-        """Which images come first in an epoch: the first 2000."""
+        """The numbers of the first 2000 images of an epoch."""
         batch = np.round(take(data.training_batches(2000, seed, first_step=epoch * count // 2000), 1)[0] * 255)
         return batch[:, 0, 0, 0] + 256 * batch[:, 0, 0, 1]
 
@@ -206,7 +206,7 @@ def test_digits_are_scikit_learns(digits_dir, sklearn_digits):
         table = np.concatenate([np.round(images.reshape(len(images), 64) * 255), labels[:, None]], axis=1)
         return table[np.lexsort(table.T)]
 
-    # TFDS shuffles a split as it prepares it, so each is compared as a set.
+    # TFDS shuffles a split when it prepares it, so the parts are compared as sets.
     for part, slice_ in zip(parts, (slice(0, 1437), slice(1437, None)), strict=True):
         np.testing.assert_allclose(rows(*part.arrays()), rows(images[slice_], labels[slice_]), atol=1)
 
@@ -468,7 +468,7 @@ def test_the_shorter_edge_is_resized_and_the_centre_cropped(tmp_path):
 
 @pytest.fixture(scope="module")
 def ramps(tmp_path_factory):
-    """Six 10x14 images, whose pixels say where they are: red the row, green the column, blue the image."""
+    """Six 10x14 images whose pixels encode their place: red is the row, green the column, blue the image's number."""
     folder = tmp_path_factory.mktemp("ramps")
     rows, columns = np.indices((10, 14))
     for i in range(6):
@@ -488,7 +488,7 @@ def places_of(batches):
 
 
 def test_images_stored_at_the_shorter_edge_are_cropped(digits, digits_dir):
-    # Nothing is resized: crops are parts of the stored 8x8 pixels.
+    # Nothing is resized here, so crops are parts of the stored 8x8 pixels.
     cropped = open_images("digits", data_dir=digits_dir, image_size=6, shorter_edge=8)
     stored, _ = digits.arrays(limit=9)
     np.testing.assert_array_equal(cropped.arrays(limit=9)[0], stored[:, 1:7, 1:7])
@@ -502,7 +502,7 @@ def test_random_crops_lie_anywhere_and_flips_are_every_other(ramps):
     found = places_of(take(ramps.training_batches(6, 1, crop="random", flip=True), 100))
     assert {place[:2] for place in found} == {(top, left) for top in range(3) for left in range(7)}
     assert 0.4 < np.mean([mirrored for *_, mirrored in found]) < 0.6
-    # Of a crop, only whole rows and columns are kept: no pixel comes from elsewhere.
+    # A crop is a contiguous part of its image: no pixel comes from elsewhere.
     crop = np.round(take(ramps.training_batches(6, 1, crop="random"), 1)[0] * 25.5)
     assert np.all(np.diff(crop[..., 0], axis=1) == 1) and np.all(np.diff(crop[..., 1], axis=2) == 1)
     assert set(places_of(take(ramps.training_batches(6, 1), 3))) == {(1, 3, False)}
@@ -566,6 +566,6 @@ def test_mnist_is_whole(real_data):
     train, test = (open_images("mnist", split, data_dir=real_data) for split in ("train", "test"))
     assert (train.count, test.count, train.image_shape) == (60000, 10000, (28, 28, 1))
     images, labels = test.arrays()
-    # The mean pixel and the class counts of the test set.
+    # The known mean pixel and class counts of the test set.
     assert abs(images.mean() - 0.1325) < 5e-4
     assert list(np.bincount(labels)) == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]

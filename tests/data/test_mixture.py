@@ -1,4 +1,4 @@
-"""The 25 Gaussians, by their definition: means, deviation, weights, and sets that have no point in common."""
+"""The 25 Gaussians have the defined means, standard deviation and weights, and splits without a common point."""
 
 import numpy as np
 import pytest
@@ -43,20 +43,20 @@ def test_the_points_are_those_of_the_definition(name, train, test):
     data.domain.check(x)
     count = data.count
     shares = np.bincount(labels, minlength=25) / count
-    # Five standard deviations of each estimate.
+    # Estimates are within five of their standard deviations.
     assert len(shares) == 25 and np.abs(shares - 0.04).max() < 5 * np.sqrt(0.04 * 0.96 / count)
     noise = x - means()[labels]
     assert SIGMA == 0.05
     assert np.abs(noise.std(axis=0) - 0.05).max() < 5 * 0.05 / np.sqrt(2 * count)
     assert np.abs(noise.mean(axis=0)).max() < 5 * 0.05 / np.sqrt(count)
     assert abs(np.corrcoef(noise.T)[0, 1]) < 5 / np.sqrt(count)
-    # The label is the nearest mean: others are 20 deviations away.
+    # The label is the index of the nearest mean, as other means are 20 standard deviations away.
     nearest = np.argmin(((x[:2000, None] - means()) ** 2).sum(-1), axis=1)
     np.testing.assert_array_equal(nearest, labels[:2000])
 
 
 def test_the_points_are_the_same_everywhere(train, test):
-    # Recorded: a change would make runs incomparable.
+    # Recorded values: if they changed, runs could no longer be compared.
     np.testing.assert_allclose(train.arrays(2)[0], [[-2.0203438, -3.9945438], [-0.0406128, -1.9401535]], atol=1e-6)
     np.testing.assert_allclose(test.arrays(2)[0], [[-1.9740155, 2.0140150], [2.0277672, -4.0551152]], atol=1e-6)
 
@@ -146,7 +146,7 @@ def test_points_have_the_dimensions_that_are_asked_for(digits_dir):
 
 @pytest.mark.parametrize("split, first", [("train", 0), ("train", 998), ("test[:130]", 5)])
 def test_batches_are_functions_of_seed_and_step(split, first):
-    """Those of `Order` for each step, across the ends of epochs and wherever training begins."""
+    """Batches are those that `Order` gives for each step, also across epochs and from any first step."""
     data = open_data("mixture", split)
     x, labels = data.arrays()
     order = Order(data.count, 100, seed=7)

@@ -1,4 +1,4 @@
-"""The natural images that flagfiles name, as TFDS stores them, of a few made-up images each."""
+"""The data sets of natural images that flagfiles name, stored as TFDS stores them, with a few made-up images each."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ SIZES = {"train": 6, "validation": 4, "test": 3}
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
-    """Function of a TFDS name that prepares it under a folder, which it returns."""
+    """A function that prepares the TFDS data set of a name in a folder, and returns the folder."""
 
     def prepare(name, splits):
         folder = tmp_path_factory.mktemp("tfds")
@@ -49,7 +49,7 @@ def test_named_data_is_read_cropped_and_judged(prepared, name, splits, classes):
     (record,) = data.training_batches(4, seed=0, crop="random", flip=True).take(1)
     batch = record["x"]
     assert batch.shape == (4, 64, 64, 3) and 0 <= batch.numpy().min() < batch.numpy().max() <= 1
-    # ImageNet's test images have no labels to judge by.
+    # ImageNet's test images have no labels, so queries come from the validation split.
     assert default_query_split(name, folder) == "validation"
     images, labels = open_images(name, "validation", 112, channels=3, data_dir=folder, shorter_edge=128).arrays()
     assert images.shape == (4, 112, 112, 3) and sorted(labels) == [0, 1, 2, 3]

@@ -22,7 +22,7 @@ class Faces(tfds.core.GeneratorBasedBuilder):
     """Twelve grey images with truth values as celeb_a stores them; the i-th has grey level 10 i."""
 
     VERSION = tfds.core.Version("1.0.0")
-    # Not in the order of the names.
+    # Deliberately not in alphabetical order.
     ATTRIBUTES = {name: np.bool_ for name in ("Young", "Bald", "Eyeglasses")}
 
     def _info(self):
@@ -49,7 +49,7 @@ class Faces(tfds.core.GeneratorBasedBuilder):
 
 
 class Vectors(Faces):
-    """The same with attributes in a vector."""
+    """`Faces` with the attributes in one vector."""
 
     ATTRIBUTES = tfds.features.Tensor(shape=(3,), dtype=np.float32)
 
@@ -58,7 +58,7 @@ class Vectors(Faces):
 
 
 class Captions(Faces):
-    """The same with attributes that are no numbers."""
+    """`Faces` with attributes that are not numbers."""
 
     ATTRIBUTES = {"caption": tfds.features.Text()}
 
@@ -83,12 +83,12 @@ def memory(request, monkeypatch):
 
 
 def numbers(images):
-    """Which examples of `Faces` these are."""
+    """The numbers of these examples in `Faces`."""
     return np.round(np.asarray(images)[:, 0, 0, 0] * 25.5).astype(int)
 
 
 def assert_together(record, expected):
-    """The fields are those of these examples, in this order."""
+    """Every field of the record belongs to the expected examples, in this order."""
     assert record["x"].dtype == np.float32 and record["label"].dtype == np.int64
     assert record["attributes"].dtype == np.float32
     assert numbers(record["x"]).tolist() == list(expected)
@@ -151,7 +151,7 @@ def test_images_without_labels_have_the_label_minus_1(tmp_path):
 
 
 def test_the_order_never_changes():
-    """By hand from NumPy's frozen stream."""
+    """The order follows from NumPy's random stream, which NumPy guarantees not to change."""
     epochs = np.concatenate([np.random.RandomState([5, epoch, 0]).permutation(7) for epoch in range(6)])
     order = Order(7, 3, seed=5)
     for step in range(14):
@@ -164,7 +164,7 @@ def test_the_order_never_changes():
 
 
 def test_crops_and_flips_never_change():
-    """By hand from TensorFlow's stateless generator: (seed, -1 - step)."""
+    """Crops and flips follow from TensorFlow's stateless generator with the seed (seed, -1 - step)."""
     pixels = np.random.default_rng(0).integers(0, 256, (3, 9, 9, 1), np.uint8)
     data = open_images(ArraySource(pixels), image_size=4, shorter_edge=9)
     for step, record in enumerate(data.training_batches(3, 11, crop="random", flip=True).take(4)):

@@ -1,4 +1,4 @@
-"""Tiny ImageNet, from an archive of the same layout with few images."""
+"""Tiny ImageNet, read from a small archive with the layout of the real one."""
 
 import functools
 import http.server
@@ -31,7 +31,7 @@ def jpeg(level, mode="RGB"):
 
 
 def files():
-    """What is in the archive: name -> bytes. Grey levels 10, 20 ... in training, 200 and up otherwise."""
+    """Contents of the archive: name -> bytes. Training images have grey levels 10, 20 ..., others 200 and up."""
     found = {"wnids.txt": "\n".join(CLASSES).encode() + b"\n", "words.txt": b"n01\tgoldfish\nn02\tshark\n"}
     for number, name in enumerate(CLASSES):
         found[f"train/{name}/{name}_boxes.txt"] = f"{name}_0.JPEG\t0\t0\t63\t63\n".encode()
@@ -48,7 +48,7 @@ def files():
 
 
 def put(data_dir, contents):
-    """Writes the archive where TFDS looks for what was fetched by hand."""
+    """Writes the archive where TFDS looks for manual downloads."""
     path = data_dir / "downloads" / "manual" / ARCHIVE
     path.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(path, "w") as archive:
@@ -64,7 +64,7 @@ def levels(images):
 
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch):
-    """As without a network: no host is known and no proxy."""
+    """Simulates a machine without a network: no host name resolves, and there is no proxy."""
 
     def unknown(host, *_):
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")

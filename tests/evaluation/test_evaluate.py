@@ -46,7 +46,7 @@ def test_report_states_data_protocol_and_seed(report):
 
 
 def test_pixels_reach_their_known_accuracy(report):
-    # scikit-learn's own 1-NN on the same split.
+    # The reference is scikit-learn's 1-NN on the same split.
     from sklearn.datasets import load_digits
     from sklearn.neighbors import KNeighborsClassifier
 
@@ -101,7 +101,7 @@ def test_an_interrupted_evaluation_goes_on_after_its_last_result(digits_dir):
     said.clear()
     assert evaluate(*model, names, settings, whole, say=said.append) == whole and not said
 
-    # Other features, of another setting or data, are measured anew.
+    # Features with another setting or of other data are measured anew.
     changed = EvaluationSettings(layers=("penultimate",), pool=2)
     evaluate(*model, ("knn",), changed, whole, say=said.append)
     assert passes(said) == ["penultimate of trained (42)", "penultimate of untrained (42)"]
@@ -115,7 +115,7 @@ def test_an_interrupted_evaluation_goes_on_after_its_last_result(digits_dir):
 
 
 def passes(said):
-    """What the passes over the data were for, among lines of progress."""
+    """The features that passes over the data computed, taken from the lines of progress."""
     return [line.removeprefix("features: ") for line in said if line.startswith("features: ")]
 
 
@@ -142,7 +142,7 @@ def test_features_of_several_layers_at_once_are_not_wider_than_the_widest(digits
             "batches",
             lambda size, batches=split.batches: (read.append(size) if size > 1 else None) or batches(size),
         )
-    # Of 16, 4 and 16 features: 4 and 16 together are wider than 16.
+    # The layers have 16, 4 and 16 features. 4 and 16 together are wider than 16, so each layer has its own pass.
     settings = EvaluationSettings(layers=("h1", "code", "penultimate"))
     report = evaluate(game, experiment, data, ("knn",), settings, alone, say=said.append)
     assert passes(said) == [
@@ -202,7 +202,7 @@ def test_some_classes_are_evaluated_on_the_same_classes(digits_dir):
     assert report["gallery"]["images"] == data.gallery.count < 500 and set(data.queries.arrays()[1]) == {0, 1, 2}
     assert describe_dataset(report) == "digits (first 3 classes)"
     assert values(report, "knn", "pixels", "pixels", metric="euclidean", k=1) > [90.0]
-    # Other data has its own classes, and that is said.
+    # Other data is not limited to the classes of the training, and a line of text says so.
     said = []
     trained = dataclasses.replace(experiment, dataset="mnist")
     other = open_evaluation_data(trained, "digits", data_dir=str(digits_dir), say=said.append)

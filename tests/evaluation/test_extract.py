@@ -48,7 +48,7 @@ def test_npz_holds_every_example_in_order(data, tmp_path):
 def test_npz_goes_on_where_it_stopped(data, tmp_path):
     with pytest.raises(Interrupted):
         extract(stopping_after(3), data, tmp_path / "f.npz", "double", shard=100, batch_size=50)
-    # Three batches of 50 hold one whole shard: 260 examples, six batches, are left.
+    # The first three batches of 50 filled one whole shard, so 260 examples are left: six batches.
     extract(stopping_after(6), data, tmp_path / "f.npz", "double", shard=100, batch_size=50)
     np.testing.assert_allclose(np.load(tmp_path / "f.npz")["features"], data.arrays()[0].reshape(360, -1) * 2.0)
 
@@ -90,7 +90,7 @@ def test_a_file_of_something_else_is_not_overwritten(data, tmp_path):
 def test_a_plan_of_something_else_is_not_taken_for_one(data, tmp_path):
     for content in ("{}", "[1]", "", '{"results": 1}'):
         (tmp_path / "f.json").write_text(content)
-        with pytest.raises(InputError, match="f.json is damaged, or of something else; delete it, or give another"):
+        with pytest.raises(InputError, match="f.json is damaged or unrelated; delete it, or give another"):
             extract(double, data, tmp_path / "f", "double")
 
 

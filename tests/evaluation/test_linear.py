@@ -7,7 +7,7 @@ from tf_bigan.evaluation import linear
 
 
 def clusters(count, noise, dimensions=0, seed=0):
-    """(features [count, 3 + dimensions] whose first three tell the label with Gaussian noise, labels)."""
+    """(features [count, 3 + dimensions], labels): the first three features are the label's one-hot code plus noise."""
     rng = np.random.default_rng(seed)
     labels = np.arange(count) % 3
     telling = np.eye(3)[labels] + noise * rng.normal(size=(count, 3))
@@ -19,7 +19,7 @@ def clusters(count, noise, dimensions=0, seed=0):
 def test_the_solver_finds_scikit_learns_optimum(l2, scaled):
     x, y = clusters(300, 0.4, 5)
     x -= x.mean(0)
-    x[:, 4] += 3 * x[:, 3]  # of different scales, and nearly the same
+    x[:, 4] += 3 * x[:, 3]  # features of different scales that are strongly correlated
     products = x.T @ x if scaled else None
     weights, converged = linear._Problem(x, y, 3, products).solve(l2)
     expected = LogisticRegression(C=1 / (300 * l2), tol=1e-8, max_iter=5000).fit(x.astype(np.float64), y)
@@ -55,7 +55,7 @@ def test_labels_need_not_be_numbers_in_a_row():
 
 
 def test_the_weight_is_chosen_without_the_queries():
-    """Features that tell nothing want a strong weight, whatever the queries' labels are."""
+    """For features without information a strong L2 weight is best, whatever the labels of the queries are."""
     x, y = clusters(1000, 0.7, 400)
     queries, labels = clusters(600, 0.7, 400, seed=1)
     found = linear.linear_probe(x, y, queries, labels)
@@ -71,11 +71,11 @@ def test_the_best_weight_is_found_behind_a_dip(monkeypatch):
         tried.append(l2)
         return l2, True
 
-    held_out = dict(zip(linear.L2, (90, 88, 91, 89, 80, 100), strict=True))  # right of 100; a standard error is 3
+    held_out = dict(zip(linear.L2, (90, 88, 91, 89, 80, 100), strict=True))  # correct among 100; a standard error is 3
     monkeypatch.setattr(linear._Problem, "solve", solve)
     monkeypatch.setattr(linear, "_predicted", lambda l2, x: (np.arange(len(x)) >= held_out[l2]).astype(int))
     labels = np.zeros(500, int)
-    labels[np.random.RandomState(0).permutation(500)[0]] = 1  # not one of the held out
+    labels[np.random.RandomState(0).permutation(500)[0]] = 1  # not held out
     found = linear.linear_probe(np.eye(500, 4, dtype=np.float32), labels, np.ones((100, 4)), np.zeros(100))
     assert found["l2"] == linear.L2[2] and tried == [*linear.L2[:5], linear.L2[2]]
 

@@ -57,7 +57,7 @@ def test_copied_convolutions_carry_their_norms(encoder, copied):
     x = images(32, shape=(48, 48, 3))
     alexnet = transfer.transplant(encoder, (48, 48, 3), 5, copied, SETTINGS, x)
     for n in range(1, copied + 1):
-        # On the same input, a copied layer gives what convolution and norm gave, but for the padding of conv1.
+        # On the same input, a copied layer equals the encoder's convolution and batch norm, except for conv1's padding.
         kernel, bias = alexnet.get_layer(f"conv{n}_linear").get_weights()
         linear = encoder.get_layer(f"conv{n}_linear")
         if n == 1:
@@ -115,7 +115,7 @@ def _recording(freeze, made):
 def test_ten_crops_are_corners_and_centre_each_mirrored(tmp_path):
     from PIL import Image
 
-    # Red tells the column, green the row, of a 52x52 image; crops are 48x48.
+    # In a 52x52 image, red encodes the column and green the row; crops are 48x48.
     rows, columns = np.mgrid[:52, :52].astype(np.uint8)
     Image.fromarray(np.stack([columns, rows, np.zeros_like(rows)], axis=-1)).save(tmp_path / "a.png")
     data = open_images(str(tmp_path), image_size=48, shorter_edge=52)
@@ -159,13 +159,13 @@ def test_evaluation_goes_on_after_the_last_result(photos, monkeypatch):
     text = table(report)
     assert "frozen prefix, top-1 accuracy, %" in text and "untrained conv5" in text and "±" in text
 
-    # Other queries are another evaluation.
+    # With other queries it is a different evaluation, which keeps no earlier results.
     elsewhere = dataclasses.replace(data, query_dataset="other")
     short = EvaluationSettings(transfer=SHORT)
     assert evaluate(model, experiment, elsewhere, ("fine_tuning",), short, report, say=(lines := []).append)
     assert len(lines) == 2
 
-    # Another setting is another classifier, which takes the place of none.
+    # Another setting gives another classifier, which does not replace the earlier results.
     changed = TransferSettings(epochs=2, batch_size=20, units=8, precision="mixed_bfloat16")
     changed = EvaluationSettings(transfer=changed)
     other = evaluate(model, experiment, data, ("fine_tuning",), changed, report, say=(lines := []).append)
@@ -177,13 +177,13 @@ def test_evaluation_goes_on_after_the_last_result(photos, monkeypatch):
     assert f"(classifiers: 48 px, 2 epochs, {told}, mixed_bfloat16)" in text
     assert newest_setting(both, "fine_tuning")["settings"]["epochs"] == 2
 
-    # Killed after four results: those are not made again, and none is lost meanwhile.
+    # After a kill with four results these are not made again, and none of them is lost meanwhile.
     again, said, kept = run(earlier=kept[3])
     assert len(said) == 5 and again == report
     assert all(sum(map(len, each["results"].values())) >= 4 for each in kept)
 
 
-@pytest.mark.parametrize("system", ["bigan", "gan"])  # of the latter D is transferred
+@pytest.mark.parametrize("system", ["bigan", "gan"])  # of a gan, D is transferred
 def test_classifiers_of_another_size_than_the_encoder_s(photos, system):
     experiment = tiny(system=system, dataset=str(photos / "train"), statistics_steps=2, batch_size=16, **CONV)
     data = open_evaluation_data(experiment, query_dataset=str(photos / "test"))

@@ -19,7 +19,7 @@ SETTINGS = VOCSettings(epochs=2, batch_size=10, units=16, steps=80, learning_rat
 
 @pytest.fixture
 def mocked_voc(monkeypatch):
-    """VOC2007 as TFDS describes it, of 40 images whose colours tell their classes."""
+    """VOC2007 as TFDS describes it, with 40 images whose colours encode their classes."""
     import tensorflow_datasets as tfds
 
     def examples(builder, split, **_):  # as SkipDecoding leaves them
@@ -76,7 +76,7 @@ def test_random_crops_scale_pad_and_follow_from_their_seed():
     heights = [np.any(crop != 0.5, axis=(1, 2)).sum() for crop in crops]
     assert 15 <= min(heights) < 30 < max(heights) <= 60  # scales 0.5 ... 2
     np.testing.assert_array_equal(crops[3], voc._random_crop(image, 227, (0, 3)))
-    # Half as large a classifier sees half as large objects.
+    # For crops of half the size, the image is scaled to half the size too.
     small = voc._random_crop(image, 113, (0, 3)).numpy()
     assert np.any(small != 0.5, axis=(1, 2)).sum() == pytest.approx(heights[3] / 2, abs=1)
 

@@ -17,7 +17,7 @@ def dense(units, name, dtype="float32", seed=0):
 
 
 def plain_bigan():
-    """A BiGAN without batch norm, so that splitting a batch changes nothing but rounding."""
+    """A BiGAN without batch norm, so that splitting a batch changes only rounding."""
     x, z = keras.Input((8, 8, 1)), keras.Input((4,))
     encoder = keras.Model(
         x, dense(4, "e2", seed=2)(keras.ops.tanh(dense(8, "e1", seed=1)(keras.ops.reshape(x, (-1, 64)))))
@@ -60,7 +60,7 @@ class Counting:
 
 
 class Product(Game):
-    """The loss is the mean of w * z (or of w * x): its gradient is the mean of what the replicas saw."""
+    """A game whose loss is the mean of w * z (or w * x), so its gradient is the mean of what the replicas saw."""
 
     roles = ("generator",)
     players = {"generator": ("generator",)}
@@ -87,7 +87,7 @@ def test_replicas_take_their_own_parts_of_the_batchs_noise(mirrored):
         game = Product()
         game.compile(keras.optimizers.SGD(1.0))
     fit(game, np.zeros((16, 1), np.float32), 16)
-    # The mean of 0 ... 15 over all; two replicas with the same z would have seen 0 ... 7 twice, mean 3.5.
+    # The replicas together see 0 ... 15, mean 7.5. With the same z, both would have seen 0 ... 7, mean 3.5.
     assert game.weight() == pytest.approx(1.0 - 7.5)
 
 
@@ -132,7 +132,7 @@ def test_a_float16_overflow_on_one_replica_skips_the_step_on_all(mirrored, repli
     assert scalar(game.optimizer.iterations) == 0
     fit(game, x, 16)
     fit(game, x, 16)
-    # Half, and half again: now the gradient fits, and the mean over the batch is 1/2.
+    # The loss scale is halved twice. Then the gradient fits in float16, and the mean over the batch is 1/2.
     assert scalar(game.optimizer.dynamic_scale) == scale / 4
     assert game.weight() == pytest.approx(1.0 - 0.5)
     for copy in mirrored.experimental_local_results(game.generator.trainable_variables[0].value):
@@ -213,7 +213,7 @@ def test_a_dataset_trains_on_the_batches_that_replicas_can_share(mirrored):
 
 
 def test_batch_norms_that_are_synchronised_see_the_whole_batch(mirrored):
-    """With synchronised norms, too, two replicas with half the batch each take the same steps."""
+    """With synchronised batch norms, two replicas with half the batch each take the same steps as one device."""
     one = tiny_game()
     one.compile(keras.optimizers.SGD(0.1))
     with mirrored.scope():

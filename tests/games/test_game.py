@@ -46,7 +46,7 @@ def bigan(seed=0, prior=None):
 
 
 def trainables(game):
-    """{role/path: a copy} of everything that can be trained."""
+    """{role/path: copy of the value} of all trainable variables."""
     return {
         f"{role}/{variable.path}": np.array(variable)
         for role, network in game.networks.items()
@@ -192,7 +192,7 @@ def test_a_step_updates_all_players_at_the_old_values(system):
     x = images(16)
     history = fit(game, x, 16).history
 
-    # Every gradient is taken at the old values; only then does anything move.
+    # All gradients are taken at the old values, before any variable is updated.
     z = twin.noise(16, 0)
     expected = trainables(twin)
     with tf.GradientTape(persistent=True) as tape:
@@ -257,7 +257,7 @@ def test_discriminator_norms_real_and_generated_batches_separately(system, monke
     np.testing.assert_array_equal(real, real_2)
     np.testing.assert_array_equal(generated, generated_3)
     assert not np.allclose(generated, generated_2) and not np.allclose(real, real_3)
-    # And it does norm: with the batch's own statistics, logits depend on the rest of the batch.
+    # The batch norm uses the batch's statistics: an example's logit depends on the rest of the batch.
     halved, _ = recorded_logits(game, monkeypatch, x[:8], z[:8])
     assert not np.allclose(halved, real[:8], atol=1e-3)
 
@@ -524,7 +524,7 @@ def test_networks_of_ones_own_need_not_name_their_feature_layer():
 
 
 class Subclassed(keras.Model):
-    """What a network of a game cannot be: its shapes are unknown, as its layers' outputs."""
+    """A subclassed model, which a game refuses as a network: its shapes and its layers' outputs are unknown."""
 
     def call(self, x):
         return x
@@ -671,7 +671,7 @@ def test_seeds_too_large_for_noise_are_refused(seed):
 
 
 def expected_statistics(network, name, batches_in):
-    """(mean, variance) of what enters a batch norm: equal-weight means over batches, unbiased variances."""
+    """(mean, variance) of a batch norm's inputs: equal-weight means over batches, of unbiased variances."""
     before = keras.Model(network.inputs, network.get_layer(name).input)
     seen = [np.array(before(inputs, training=True)) for inputs in batches_in]
     return np.mean([h.mean(0) for h in seen], 0), np.mean([h.var(0, ddof=1) for h in seen], 0)

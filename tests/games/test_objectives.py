@@ -31,7 +31,7 @@ def test_losses_are_cross_entropies_worked_out_by_hand(shape):
     real_1 = (-math.log(0.75) - math.log(0.25)) / 2
     generated_0 = (-math.log(0.25) - math.log(0.5)) / 2
     np.testing.assert_allclose(objectives.discriminate(real, generated), (real_1 + generated_0) / 2, rtol=1e-6)
-    # The labels swapped: BCE(real, 0) is that of the mirrored logits, the same here.
+    # With swapped labels, BCE(real, 0) equals BCE(-real, 1), which here is the same number.
     real_0 = (-math.log(0.25) - math.log(0.75)) / 2
     generated_1 = (-math.log(0.75) - math.log(0.5)) / 2
     np.testing.assert_allclose(objectives.deceive(real, generated), (real_0 + generated_1) / 2, rtol=1e-6)
@@ -39,7 +39,7 @@ def test_losses_are_cross_entropies_worked_out_by_hand(shape):
 
 
 def test_real_and_generated_are_told_apart():
-    # D is right about all: its loss is small, and that of the others large. Half of ln(1 + e^a) each.
+    # D is right about all pairs, so its loss is small and its opponents' is large. Each term is half of ln(1 + e^a).
     real, generated = tf.constant([[3.0]]), tf.constant([[-5.0]])
     np.testing.assert_allclose(
         objectives.discriminate(real, generated), (log1p_exp(-3.0) + log1p_exp(-5.0)) / 2, rtol=1e-5
@@ -94,7 +94,7 @@ def test_losses_of_half_precision_inputs_are_computed_in_float32(dtype):
     exact = objectives.discriminate(tf.cast(real, tf.float32), tf.cast(generated, tf.float32))
     np.testing.assert_allclose(objectives.discriminate(real, generated), exact, rtol=1e-6)
 
-    # 784 times 256 overflows float16, and bfloat16 cannot hold the sum.
+    # 784 times 256 overflows float16, and bfloat16 cannot represent the sum.
     x = tf.zeros((1, 28, 28, 1))
     for reconstruct, expected in ((objectives.reconstruction_l1, 784 * 16), (objectives.reconstruction_l2, 784 * 256)):
         loss = reconstruct(x, tf.fill((1, 28, 28, 1), tf.cast(16.0, dtype)))

@@ -1,4 +1,4 @@
-"""Games of one's own from public names, ALI, conditions, and batches as records."""
+"""User-defined games from public names, ALI, conditional games, and batches as records."""
 
 import keras
 import numpy as np
@@ -128,7 +128,7 @@ def test_truth_values_and_whole_floats_are_labels():
 
 
 def feeds(labels):
-    """Labels of 32 images as `fit` takes them: the first 16 are fine in none of the forms but the first."""
+    """Labels of 32 images in the forms that `fit` takes. In all but the first form, the 32 make a single batch."""
     x = images(32)
     yield "arrays", (x, labels)
     yield "record", ({"x": x, "label": labels},)
@@ -145,7 +145,7 @@ def test_fit_refuses_labels_that_are_none(form):
     def with_last(label, dtype=None):
         return list(feeds(np.array([1] * 31 + [label], dtype)))[form][1]
 
-    for game in (needs, ignores):  # a game looks at labels that it does not need, too
+    for game in (needs, ignores):  # a game checks labels even if it does not need them
         with pytest.raises(InputError, match="labels must be an array of numbers, found .* of strings"):
             game.fit(*with_last("a"), batch_size=16)
         with pytest.raises(InputError, match="^labels must be whole numbers, found 0.5$"):
@@ -318,7 +318,7 @@ def test_alis_losses_by_hand():
 
 @pytest.mark.parametrize("system", registry.SYSTEMS)
 def test_ds_batch_norms_see_both_kinds_of_pairs_as_the_system_declares(system):
-    """A D whose logit is its batch norm's output of the pixels' mean, so that its statistics can be read off it."""
+    """D's logit is the batch-normed mean of the pixels, so the statistics can be computed from the logits."""
     kind = registry.find(registry.SYSTEMS[system])
     if "discriminator" not in kind.roles:
         pytest.skip("has no discriminator")
@@ -377,18 +377,18 @@ def test_an_implicit_encoder_takes_noise_as_its_second_input():
 # -- noise of any shape
 
 
-NOISE = (2, 3)  # as no code is
+NOISE = (2, 3)  # a shape that no code has
 
 
 def noisy(name, *sizes, units):
-    """A network of vectors of these sizes and of noise."""
+    """A network whose inputs are vectors of these sizes, and noise."""
     inputs = [*(keras.Input((size,)) for size in sizes), keras.Input(NOISE, name="noise")]
     h = keras.layers.Concatenate()([*inputs[:-1], keras.layers.Flatten()(inputs[-1])])
     return keras.Model(inputs, keras.layers.Dense(units)(keras.layers.Dense(8, "tanh", name="h")(h)), name=name)
 
 
 def noisy_game(system=BiGAN, posterior=None, terms=()):
-    """Points of the plane, codes of 4 dimensions."""
+    """A game of points in the plane and codes of 4 dimensions."""
     keras.utils.set_random_seed(0)
     networks = {
         "encoder": noisy("encoder", 2, units=8 if posterior == "gaussian" else 4),
@@ -550,12 +550,12 @@ def test_running_statistics_follow_training_steps_alone():
     first = keras.Model(game.generator.inputs, norm.input)
     means = np.array(first(game.noise(16, 0), training=True)).mean(0)
     fit(game, x, 16)
-    # One update from 0, by the forward pass; the terms' passes through G leave the statistics alone.
+    # The forward pass updates the statistics once, from 0. The terms' passes through G do not update them.
     np.testing.assert_allclose(norm.mean, 0.05 * means, rtol=1e-4, atol=1e-7)
 
 
 def test_two_replicas_train_ali_as_one_device_does(mirrored):
-    """Codes, E's noise, the penalties' interval and running statistics are those of the global batch."""
+    """Codes, E's noise, the interval of penalties and running statistics all follow the global batch."""
     x = np.random.default_rng(0).normal(0, 2, (48, 2)).astype(np.float32)
     terms = {"reconstruction_x": 0.5, "r1_penalty": 0.1, "penalty_interval": 2}
     found = []

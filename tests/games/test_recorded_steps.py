@@ -1,8 +1,8 @@
-"""Training steps of every system, held to what they were when the published runs were trained.
+"""Training steps of every system must stay what they were when the published runs were trained.
 
-On a machine with the recorded fingerprint the weights must be equal to the last bit. Another CPU or TensorFlow sums in
-another order, so there losses and kernels must be close. Biases and the statistics that follow from them are left out
-of that: a batch norm cancels most biases, so that rounding alone decides which way Adam moves them.
+On a machine with the recorded fingerprint the weights must be equal to the last bit. Another CPU or TensorFlow version
+sums in another order, so there the losses and kernels must be close. Biases, and the statistics that follow from them,
+are not compared there: a batch norm cancels most biases, so only rounding decides in which direction Adam moves them.
 """
 
 import json
@@ -39,7 +39,7 @@ def test_steps_are_the_recorded_ones(case, found):
 
 
 def assert_close(record, recorded, bfloat16):
-    """Losses, and the kernels' norms and first values; of bfloat16, which has 8 bits, not the values."""
+    """Compares losses, and norms and first values of kernels; not the values in bfloat16, which has only 8 bits."""
     tolerance = 5e-3 if bfloat16 else 2e-4
     for name, losses in recorded["losses"].items():
         np.testing.assert_allclose(record["losses"][name], losses, rtol=tolerance, err_msg=name)

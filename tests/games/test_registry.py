@@ -78,7 +78,7 @@ def test_every_system_trains_with_every_family(system, networks):
     owned = {player: game.player_variables(player) for player in game.players}
     assert {id(v) for own in owned.values() for v in own} == {id(v) for v in game.trainable_variables}
     before = {player: [np.array(variable) for variable in own] for player, own in owned.items()}
-    # Two steps: where D's output layer starts at 0, nothing comes through it in the first.
+    # Two steps, because an output layer of D that starts at 0 passes no gradient in the first step.
     x = images(16, shape=settings.example_shape)
     history = game.fit(x, batch_size=8, statistics_steps=0, verbose=0).history
     assert history.keys() == {f"{player}_loss" for player in game.players}

@@ -1,4 +1,4 @@
-"""What terms add to players' losses, by values worked out apart from them."""
+"""What terms add to the losses of players, compared with values that are computed independently."""
 
 import keras
 import numpy as np
@@ -57,7 +57,7 @@ def step_of(game, x, z):
 
 
 def gradients_by_role(game, loss_of):
-    """Role -> whether any of its variables has a gradient of `loss_of()` other than 0."""
+    """Role -> whether any variable of its network has a non-zero gradient of `loss_of()`."""
     with tf.GradientTape(persistent=True) as tape:
         loss = loss_of()
     found = {}
@@ -122,7 +122,7 @@ def test_reconstruction_of_codes_is_against_z():
 
 
 def numeric_squared_norm(discriminator, inputs):
-    """Mean over examples of the squared gradient of the summed logits, by central differences in float64 steps."""
+    """Mean over examples of the squared gradient norm of the logit, by central differences with float64 steps."""
     total = 0.0
     for i, each in enumerate(inputs):
         flat = each.reshape(len(each), -1)
@@ -221,7 +221,7 @@ def test_who_moves_by_denoising_feature_matching(system):
         of_denoiser = gradients_by_role(with_term, lambda: losses()[("denoiser",)])
         of_generator = gradients_by_role(with_term, lambda: losses()[("generator",)])
     assert of_denoiser == {role: role == "denoiser" for role in with_term.networks}
-    # The target is a constant; D's variables do have a gradient, but no player that owns them minimises this.
+    # The target is a constant. D's variables have a gradient of this loss, but the player that owns them ignores it.
     assert of_generator["generator"] and not of_generator["denoiser"]
     assert with_term.owners(("generator",)) == ["generator" if system == "gan" else "encoder_generator"]
 
@@ -264,7 +264,7 @@ def test_the_denoisers_statistics_are_of_real_features():
 
 
 def test_a_terms_masks_do_not_depend_on_other_terms():
-    """R2's penalty, of a D with dropout, is the same beside R1's, which runs D before it."""
+    """The R2 penalty of a D with dropout does not change if R1 is added, although R1 runs D earlier."""
 
     def penalty(*others):
         roles = networks("bigan")

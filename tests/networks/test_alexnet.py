@@ -13,7 +13,7 @@ TINY = {"width": 8, "units": 12}
 
 def test_the_papers_size():
     network = AlexNet()
-    assert network.count_params() == 60_965_224  # AlexNet's, of the reference model of Caffe
+    assert network.count_params() == 60_965_224  # as in Caffe's reference model of AlexNet
     shapes = {name: network.get_layer(name).output.shape[1:3] for name in ("conv1", "pool1", "pool2", "pool5")}
     assert shapes == {"conv1": (55, 55), "pool1": (27, 27), "pool2": (13, 13), "pool5": (6, 6)}
 

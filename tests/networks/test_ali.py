@@ -40,7 +40,7 @@ def inputs_of(role, count=4):
 
 
 def randomised(network, seed=0):
-    """The network with signals of order 1 at every layer, and statistics of its own."""
+    """The network with signals of order 1 at every layer, and with its own inference statistics."""
     rng = np.random.default_rng(seed)
     for variable in network.trainable_variables:
         if variable.name == "kernel":
@@ -131,7 +131,7 @@ def test_batch_norms_stand_in_the_encoder_and_generator_alone():
 
 
 def dropouts(network):
-    """Rate by the name of the layer, "_dropout" left away."""
+    """Dropout rates by the names of the layers, without the suffix "_dropout"."""
     return {x.name.removesuffix("_dropout"): x.rate for x in network.layers if isinstance(x, Dropout)}
 
 

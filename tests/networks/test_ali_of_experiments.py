@@ -5,7 +5,7 @@ from tf_bigan.networks.ali import make
 
 
 class Settings:
-    """An experiment's."""
+    """The settings of an experiment that `make` reads."""
 
     example_shape = encoder_shape = (32, 32, 1)
     networks, posterior, latent_dim, width, seed, sync_batch_norm = "ali_svhn", "gaussian", 5, 3, 6, True

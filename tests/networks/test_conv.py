@@ -1,4 +1,4 @@
-"""The geometry to the pixel is tests/conversion/test_original_weights.py's; here, what the networks are made of."""
+"""The structure of the convolutional networks; tests/conversion/test_original_weights.py tests their exact geometry."""
 
 import dataclasses
 import math

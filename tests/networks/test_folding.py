@@ -13,7 +13,7 @@ TINY = {"image_shape": (32, 32, 3), "width": 8}
 
 
 def estimated(network):
-    """The network with inference statistics, gains and biases that are all of its own."""
+    """The network with inference statistics, gains and biases that all differ from their initial values."""
     rng = np.random.default_rng(0)
     for norm in norms_of(network).values():
         norm.mean.assign(rng.normal(0.0, 0.3, norm.mean.shape))
@@ -47,7 +47,7 @@ def test_every_layer_that_is_left_gives_what_it_gave(network, folded):
 
 @pytest.mark.parametrize("name", ["bigan_imagenet", "bigan_imagenet_112"])
 def test_every_layer_of_a_published_encoder(name):
-    # Their maps reach 6 and more: to within 1e-5 of each layer's largest value, as `export` has it.
+    # Feature maps reach 6 and more, so layers are equal to within 1e-5 of their largest value, as `export` requires.
     published = zoo.load(name).encoder
     network = ConvEncoder(**{**published.get_config(), "dtype": "float32"})
     network.set_weights(published.get_weights())

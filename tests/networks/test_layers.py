@@ -54,7 +54,7 @@ def test_statistics_are_taken_over_all_axes_but_the_last():
 
 
 def test_gradients_flow_through_mean_and_variance():
-    # By hand: d sum(w y) / dx = (w - mean(w) - y mean(w y)) / sigma.
+    # Derived by hand: d sum(w y) / dx = (w - mean(w) - y mean(w y)) / sigma.
     x, w = tf.Variable([[1.0], [2.0], [6.0]]), np.float32([[1.0], [0.0], [2.0]])
     with tf.GradientTape() as tape:
         y = built()(x, training=True)
@@ -69,7 +69,7 @@ def test_inference_statistics_start_as_the_identity():
 
 
 def test_estimated_statistics_are_equal_weight_means_of_unbiased_ones():
-    # Means 1, 3, 2; unbiased variances 2, 8, and (1 + 0 + 1) / 2 = 1 of a larger batch that weighs the same.
+    # Means 1, 3, 2; unbiased variances 2, 8, and (1 + 0 + 1) / 2 = 1. The last batch is larger but weighs the same.
     norm = built()
     estimated(norm, [np.float32([[0], [2]]), np.float32([[1], [5]]), np.float32([[1], [2], [3]])])
     np.testing.assert_allclose(norm.mean, [2.0], rtol=1e-6)
@@ -139,7 +139,7 @@ def test_config_round_trip_keeps_every_argument():
 
 
 def test_synchronised_statistics_span_the_replicas(mirrored):
-    # Replica 0 holds 0 and 2, replica 1 holds 4 and 6: mean 3, biased variance 5 over all, 1 on each.
+    # Replica 0 holds 0 and 2, replica 1 holds 4 and 6: together mean 3 and biased variance 5, on each variance 1.
     with mirrored.scope():
         norms = [BatchNorm(synchronized=synchronized) for synchronized in (False, True)]
         for norm in norms:
@@ -181,7 +181,7 @@ def test_the_fused_kernel_gives_what_the_formula_does(policy, tolerance):
     x = np.random.default_rng(0).normal(1.0, 2.0, (6, 5, 4, 3)).astype(np.float32)
     w = np.random.default_rng(1).normal(size=x.shape).astype(np.float32)
     results = []
-    for synchronized in (False, True):  # the second takes the formula
+    for synchronized in (False, True):  # the second uses the explicit formula
         norm = BatchNorm(affine=True, synchronized=synchronized, dtype=policy)
         norm.build(x.shape)
         norm.gain.assign([0.5, 1.0, 2.0])
@@ -226,12 +226,13 @@ def test_running_statistics_by_hand(shape):
     norm.build(MAPS[shape]([[0.0]]).shape)
     assert [v.name for v in norm.variables] == ["mean", "stdev"]
     assert (float(norm.mean[0]), float(norm.stdev[0])) == (0.0, 1.0)
-    # Batch 1: mean 3, biased variance 1, with epsilon 4, deviation 2. Batch 2: 5, 1 + 5 + 3 = 9, deviation 3.
+    # Batch 1: mean 3, biased variance 1, with epsilon 4, so deviation 2. Batch 2: mean 5, variance with epsilon
+    # 1 + 5 + 3 = 9, so deviation 3.
     a = np.sqrt(6.0)
     tracked(norm, MAPS[shape]([[2.0], [4.0]]), MAPS[shape]([[5.0 - a], [5.0 + a]]))
     np.testing.assert_allclose(norm.mean, [0.75 * 0.25 * 3.0 + 0.25 * 5.0], rtol=1e-6)
     np.testing.assert_allclose(norm.stdev, [0.75 * (0.75 + 0.25 * 2.0) + 0.25 * 3.0], rtol=1e-6)
-    # Inference mode takes the deviation as it is.
+    # Inference mode uses the deviation as it is, without adding epsilon again.
     norm.mean.assign([1.0])
     norm.stdev.assign([2.0])
     np.testing.assert_allclose(np.ravel(norm(MAPS[shape]([[1.0], [4.0]]))), [0.0, 1.5], rtol=1e-6)

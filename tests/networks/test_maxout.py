@@ -31,7 +31,7 @@ def test_units_are_maxima_of_blocks(rank, pieces):
 @pytest.mark.parametrize("pieces", [2, 5])
 @pytest.mark.parametrize("rank", SHAPES)
 def test_gradients_and_those_of_a_penalty_are_tensorflows(rank, pieces, compiled):
-    """The penalty, a squared gradient of the inputs, as of D's, is differentiated by weights before and behind."""
+    """A gradient penalty, as on D's inputs, is differentiated by weights before and after the maxout."""
     rng = np.random.default_rng(1)
     kernel = tf.Variable(rng.normal(size=(SHAPES[rank][-1],) * 2).astype(np.float32))
     behind = tf.Variable(rng.normal(size=(SHAPES[rank][-1] // pieces,)).astype(np.float32))

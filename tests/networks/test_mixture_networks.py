@@ -29,7 +29,7 @@ def inputs_of(role):
 
 
 def randomised(network, seed=0):
-    """The network with signals of order 1 at every layer, and statistics of its own."""
+    """The network with signals of order 1 at every layer, and with its own inference statistics."""
     rng = np.random.default_rng(seed)
     for variable in network.trainable_variables:
         scale = 1.0 / math.sqrt(variable.shape[0]) if variable.name == "kernel" else 0.1
@@ -42,7 +42,7 @@ def randomised(network, seed=0):
 
 
 def names(network):
-    """Of its inputs."""
+    """The names of the network's inputs."""
     return [tensor.name for tensor in network.inputs]
 
 
@@ -146,7 +146,7 @@ def test_coordinates_stay_float32_under_mixed_precision(role):
     outputs = network(inputs_of(role))
     assert outputs.dtype == tf.float32 and {v.dtype for v in network.variables} == {"float32"}
     np.testing.assert_allclose(outputs, twin(inputs_of(role)), atol=0.1)
-    # Points nearer than bfloat16 can tell apart: it has no number between 4 and 4.03.
+    # These points are closer than bfloat16 can resolve: it has no number between 4 and 4.03.
     near = [np.float32([[4.0, 0.0], [4.01, 0.0]])] * (1 if role == "generator" else 2)
     h = keras.Model(network.inputs, network.get_layer("h1_linear").output)(near)
     assert np.all(h[0] != h[1])
@@ -170,7 +170,7 @@ def test_networks_are_made_again_saved_and_cloned(role, tmp_path):
 
 
 class Settings:
-    """An experiment's."""
+    """The settings of an experiment that `make` reads."""
 
     example_shape = encoder_shape = (3,)
     networks, posterior, latent_dim, width, seed, sync_batch_norm = "mixture", "implicit", 4, 10, 6, True

@@ -12,7 +12,7 @@ from tf_bigan.networks.mlp import make
 
 TINY = {"image_shape": (8, 8, 1), "latent_dim": 4, "width": 16}
 MAKERS = {"encoder": MLPEncoder, "generator": MLPGenerator, "discriminator": MLPDiscriminator}
-# Every argument away from its default.
+# Every argument differs from its default.
 CHANGED = {
     "encoder": {"zero_output": True},
     "generator": {"skip": False},
@@ -148,7 +148,7 @@ def test_generator_makes_pixels_between_0_and_1():
 
 
 def test_no_two_layers_share_initial_values():
-    # Shapes differ; a shared stream would show in the first values.
+    # Shapes differ between layers, but a shared random stream would give equal first values.
     starts = {
         f"{role}/{v.path}": np.array(v).ravel()[:64]
         for role, maker in MAKERS.items()
@@ -214,7 +214,7 @@ def test_mixed_precision_computes_in_half_and_keeps_float32_weights(role, policy
     assert network.get_layer("h2_linear").compute_dtype == half.name
     assert {v.dtype for v in network.variables} == {"float32"}
 
-    # Its float32 twin has the same weights and, but for rounding, the same outputs.
+    # A float32 network with the same weights has the same outputs, except for rounding.
     network.save_weights(tmp_path / "half.weights.h5")
     twin = MAKERS[role](**TINY)
     twin.load_weights(tmp_path / "half.weights.h5")

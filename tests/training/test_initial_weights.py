@@ -1,4 +1,4 @@
-"""Runs that begin with the weights of another."""
+"""Runs that begin with the weights of another run."""
 
 import json
 import shutil
@@ -19,7 +19,7 @@ ROLES = ("encoder", "generator", "discriminator")
 
 @pytest.fixture(scope="module")
 def first(tmp_path_factory, digits_dir):
-    """A finished run of 2 epochs, that others begin from."""
+    """A finished run of 2 epochs, with whose weights other runs begin."""
     folder = tmp_path_factory.mktemp("runs") / "first"
     train(tiny(seed=5), folder, digits_dir, say=[].append)
     return folder
@@ -27,13 +27,13 @@ def first(tmp_path_factory, digits_dir):
 
 @pytest.fixture
 def second(tmp_path, first, digits_dir):
-    """A finished run that began with the weights of `first`, and learned nothing."""
+    """A finished run that began with the weights of `first`, and did not change them."""
     train(still(), tmp_path / "second", digits_dir, say=[].append, initial=first)
     return tmp_path / "second"
 
 
 def still(**changes):
-    """An experiment whose weights stay as they are."""
+    """An experiment whose training does not change the weights."""
     return tiny(**{"learning_rate": 0.0, "decay_epochs": 0, "seed": 6, **changes})
 
 
@@ -94,7 +94,7 @@ def test_a_resumed_run_need_not_name_them_again(first, tmp_path, digits_dir):
     train(still(checkpoint_every=5), folder, digits_dir, say=[].append, initial=first)
     for initial in (None, first):
         for file in ["SHA256SUMS", "weights.json", *(f"{role}.weights.h5" for role in ROLES)]:
-            (folder / file).unlink()  # as if stopped behind the last step
+            (folder / file).unlink()  # as if stopped after the last step
         lines = []
         train(still(), folder, digits_dir, say=lines.append, initial=initial)
         assert "resuming after step 12 of 12" in lines and not any("beginning with" in line for line in lines)
@@ -115,7 +115,7 @@ def test_without_a_checkpoint_left_they_are_asked_for_again(first, second, digit
         file.unlink()
     for file in (second / "checkpoints").glob("step-*/SHA256SUMS"):
         file.unlink()
-    for _ in range(2):  # the first start sets the damaged ones aside
+    for _ in range(2):  # the first start sets the damaged files aside
         with pytest.raises(InputError, match="second did not begin from fresh weights; give --initial_weights again"):
             train(still(), second, digits_dir, say=[].append)
     train(still(), second, digits_dir, say=(lines := []).append, initial=first)

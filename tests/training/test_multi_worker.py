@@ -36,7 +36,7 @@ def start_workers(experiment, workdirs, digits_dir):
 
 
 def finish_all(processes):
-    """What each process returned: (exit status, stdout, stderr)."""
+    """Waits for all processes, and returns (exit status, stdout, stderr) of each."""
     try:
         return [finish(process) for process in processes]
     finally:
@@ -122,7 +122,7 @@ def test_a_worker_that_loses_another_says_so_and_keeps_its_checkpoints(tmp_path,
     experiment = tiny(strategy="multi_worker", constant_epochs=1000, checkpoint_every=12)
     chief, _ = processes = start_workers(experiment, [tmp_path, tmp_path], digits_dir)
     wait_for_checkpoint(tmp_path, chief)
-    chief.kill()  # the other way round it takes missed heartbeats, which are slow
+    chief.kill()  # the other worker's death would be noticed only by missed heartbeats, which is slow
     _, (status, _, stderr) = finish_all(processes)
     assert status == 1
     *_, last = stderr.splitlines()

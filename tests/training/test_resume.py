@@ -1,4 +1,4 @@
-"""Interrupting runs, and what a run directory and its checkpoints survive."""
+"""Interrupting and resuming runs, and damage that a run directory and its checkpoints survive."""
 
 import dataclasses
 import json
@@ -36,10 +36,10 @@ def largest_file(folder):
 
 
 class Interrupted:
-    """A run that is killed, started again, terminated, damaged, started again; and one that is left alone."""
+    """A run that is killed, restarted, terminated, damaged and restarted; and a run that is not interrupted."""
 
     def __init__(self, folder, digits_dir):
-        # 23 steps an epoch: steps are single, and checkpoints fall anywhere within epochs.
+        # With 23 steps an epoch, each call makes a single step, and checkpoints can fall anywhere within an epoch.
         self.experiment = tiny(batch_size=64, constant_epochs=30, decay_epochs=30, deterministic=True)
         self.total = 60 * 23
         self.data = f"--data_dir={digits_dir}"
@@ -97,10 +97,10 @@ def test_sigterm_checkpoints_and_ends_with_status_143(interrupted):
     assert interrupted.after_kill[-1] < newest < interrupted.total
     assert f"stopped after step {newest} of {interrupted.total}; start again to go on" in stdout
     assert "Traceback" not in stderr
-    # The last progress line counts the steps done of those that were left of the epoch.
+    # The last line of progress counts the steps done out of those that remained in the epoch.
     done, left = map(int, re.findall(r"^(\d+)/(\d+) - ", stdout, re.MULTILINE)[-1])
     assert math.ceil(newest / 23) * 23 - left + done == newest
-    # An epoch that goes on is one of all, too.
+    # A resumed epoch, too, is numbered among all epochs.
     epochs = re.findall(r"^Epoch (\d+)/(\d+)$", stdout, re.MULTILINE)
     assert epochs[0] == (str(interrupted.after_kill[-1] // 23 + 1), "60")
 
@@ -135,7 +135,7 @@ def test_the_log_of_an_interrupted_run_has_each_epoch_once(interrupted):
 
 
 def test_settings_that_do_not_decide_the_result_may_change(interrupted):
-    # Each start above had another --checkpoint_every; the last one is recorded.
+    # Each start above had a different --checkpoint_every, and the last value is recorded.
     assert Experiment.from_flagfile(interrupted.broken / "train.flags").checkpoint_every == 10000
 
 
@@ -175,7 +175,7 @@ def test_a_resumed_run_goes_on_from_its_newest_checkpoint(begun, digits_dir):
 
 @pytest.fixture
 def heard():
-    """Both signals have handlers, as in a terminal; in the background a shell has its commands ignore SIGINT."""
+    """Gives both signals handlers, as in a terminal. A shell makes background commands ignore SIGINT."""
     handlers = {signal.SIGTERM: signal.SIG_DFL, signal.SIGINT: signal.default_int_handler}
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     yield
@@ -243,7 +243,7 @@ def test_a_finished_run_needs_its_checkpoints_no_more(begun, digits_dir):
 def test_a_run_killed_before_its_last_weights_writes_them_when_started_again(
     images_every, begun, digits_dir, monkeypatch
 ):
-    # With pictures, weights of an earlier epoch, or with other statistics, lie there already.
+    # If pictures were written, weights of an earlier epoch, or with other statistics, already exist.
     workdir, experiment = begun
     experiment = dataclasses.replace(experiment, images_every=images_every)
 
@@ -348,7 +348,7 @@ def test_a_setting_that_decides_the_result_may_not_change(change, flag, begun_on
 
 @pytest.fixture(scope="module")
 def begun_once(tmp_path_factory):
-    """A run directory of `tiny()` with a checkpoint, in name."""
+    """A run directory of `tiny()` whose checkpoint exists in name only."""
     run = RunDirectory(tmp_path_factory.mktemp("run"))
     run.write_experiment(tiny())
     (run.checkpoints / "step-000000001").mkdir(parents=True)
@@ -430,7 +430,7 @@ def test_a_log_of_garbage_stops_nobody(tmp_path):
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
-    """A run directory with weights, and the game they are from."""
+    """A run directory with weights, and the game that they are from."""
     run, game = RunDirectory(tmp_path_factory.mktemp("run")), tiny_game(seed=5)
     game.compile(run_eagerly=True)
     fit(game, images(32), 16, statistics_steps=2)
@@ -580,7 +580,7 @@ def test_damaged_checkpoints_are_named_and_passed_over(tmp_path, damage):
     assert again.steps_done == 1
     np.testing.assert_array_equal(again.encoder.variables[0], kept)
     assert len(said) == 1 and said[0].startswith("skipping checkpoint step-000000002: ")
-    # The damaged one is set aside, or newer ones would be dropped for it.
+    # The damaged checkpoint is set aside; otherwise newer checkpoints would be deleted in its favour.
     fit(again, images(16), 16)
     Checkpoints(tmp_path, again, max_to_keep=1).save()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["damaged-step-000000002", "step-000000002"]

@@ -28,7 +28,7 @@ TOTAL = EPOCHS * STEPS
 
 
 def ran(experiment, workdir, digits_dir):
-    """Trains, and returns what was said."""
+    """Trains, and returns the lines of progress."""
     lines = []
     train(experiment, workdir, digits_dir, say=lines.append)
     return lines
@@ -249,7 +249,7 @@ def test_a_loss_that_is_not_finite_names_player_and_step_and_keeps_the_last_good
         with pytest.raises(InputError, match=f"the loss of the {player} is not finite at step 22; training stopped"):
             ran(experiment, tmp_path, digits_dir)
     good = checkpoints_in(tmp_path)[-1]
-    assert 22 - 2 * 6 < good <= 22  # steps run by sixes, half an epoch
+    assert 22 - 2 * 6 < good <= 22  # each call runs six steps, half an epoch
 
     lines = ran(experiment, tmp_path, digits_dir)
     assert f"resuming after step {good} of 36" in lines
@@ -325,7 +325,7 @@ def test_every_system_trains(system, tmp_path, digits_dir):
 
 
 def test_several_replicas_train_and_save_what_one_device_loads(tmp_path, digits_dir):
-    # In a process of its own: the collectives of two MirroredStrategies in one process get in each other's way.
+    # This runs in a separate process, as the collectives of two MirroredStrategies in one process interfere.
     experiment = tiny(strategy="mirrored", logical_cpus=2, images_every=1, checkpoint_every=7)
     status, stdout, stderr = finish(start_training(experiment, tmp_path, digits_dir))
     assert status == 0, stderr
@@ -340,7 +340,7 @@ def test_several_replicas_train_and_save_what_one_device_loads(tmp_path, digits_
 
 @pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
 def test_the_flags_of_two_sizes_train_on_two_replicas(precision, tmp_path, digits_dir):
-    # As published, but for the data, the length and, for the tests' time, the width.
+    # The published flags, except for the data, the length and, to save time, the width.
     flagfile = ROOT / "zoo" / "bigan_imagenet_112" / "train.flags"
     data = ["--dataset=digits", f"--data_dir={digits_dir}", "--split=train[:32]", "--channels=1"]
     short = ["--constant_epochs=1", "--decay_epochs=0", "--batch_size=16", "--statistics_steps=1", "--width=8"]
@@ -357,7 +357,7 @@ def test_the_flags_of_two_sizes_train_on_two_replicas(precision, tmp_path, digit
 
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
 def test_half_precision_trains_to_float32_weights(precision, tmp_path, digits_dir, monkeypatch):
-    # float16 is refused on CPUs for its speed; that it works can be seen here all the same.
+    # float16 is refused on CPUs because it is slow there, but this test shows that it works.
     monkeypatch.setattr(devices, "pick_precision", lambda name, networks, strategy: (precision, "as asked"))
     ran(tiny(precision=precision), tmp_path, digits_dir)
     arrays = read_h5(tmp_path / "encoder.weights.h5")
@@ -414,7 +414,7 @@ def test_open_settings_are_resolved_and_recorded(tmp_path, digits_dir, monkeypat
     recorded = Experiment.from_flagfile(tmp_path / "train.flags")
     assert (recorded.image_size, recorded.channels, recorded.precision) == (8, 1, "mixed_bfloat16")
     assert (recorded.strategy, recorded.xla) == ("one_device", "off")
-    # On a machine that would choose otherwise, the run stays what it is.
+    # On a machine that would pick other settings, the run keeps its own.
     monkeypatch.setattr(devices, "_product_seconds", lambda dtype, size: 1.0)
     assert "is finished" in ran(experiment, tmp_path, digits_dir)[-1]
 

@@ -45,7 +45,7 @@ def train(experiment, workdir, *more):
 
 
 def interrupt(experiment, workdir):
-    """Starts a run and asks it to end once it has a checkpoint; its exit status."""
+    """Starts a run, terminates it once it has a checkpoint, and returns its exit status."""
     process = start_tool("train.py", *flags_of(experiment), f"--workdir={workdir}")
     deadline = time.monotonic() + 200
     while not RunDirectory(workdir).has_checkpoints() and process.poll() is None:
@@ -84,14 +84,14 @@ def test_what_a_run_of_ali_on_images_gives(photos, tmp_path):
 
 
 def check_use(run, module, photos):
-    """What `load` and export give of a run of ALI on images."""
+    """Checks what `load` and export return for a run of ALI on images."""
     model = tf_bigan.load(run)
     images = np.stack([np.asarray(Image.open(photos / f"{i:02}.png")) for i in range(5)]).astype(np.float32) / 255.0
     assert model.encode(images).shape == (5, 8)
     assert not np.allclose(model.encode(images, sample=True), model.encode(images))
     for made in (model.reconstruct(images), model.generate(5, seed=1)):
         assert made.shape == (5, 32, 32, 3) and made.min() >= 0 and made.max() <= 1
-    # The output bias began at the log-odds of the mean image, and has hardly moved.
+    # The output bias began at the log-odds of the mean image, and has hardly changed.
     bias = model.generator.get_layer("outputs").get_weights()[0]
     assert 0 < np.abs(bias).mean() < 1
     tf_bigan.export(model, module)
@@ -175,7 +175,7 @@ def test_what_does_not_go_together_ends_in_a_line(flags, message, tmp_path, digi
 
 
 def test_a_run_that_began_with_a_setting_without_effect_is_still_one(tmp_path, digits_dir):
-    """As one of before such settings were refused."""
+    """Such a run was begun by a version that did not yet refuse these settings."""
     experiment, said = tiny(dropout=False, strategy="one_device"), []
     run = RunDirectory(tmp_path / "run")
     run.path.mkdir()

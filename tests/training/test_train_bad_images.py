@@ -41,7 +41,7 @@ def mend(path):
 
 
 def settings(folder, **changes):
-    """16 images at most in three steps; random crops, so that images are decoded anew in each."""
+    """At most 16 images in three steps, with random crops, so that images are decoded again in every step."""
     defaults = {"image_size": 8, "channels": 3, "crop": "random", "batch_size": 16, "decay_epochs": 0}
     return tiny(**{"dataset": str(folder), **defaults, **changes})
 
@@ -53,7 +53,7 @@ def ran(experiment, workdir):
 
 
 def unfinish(run):
-    """Takes away what is written at the end, so that a run resumes at its last checkpoint."""
+    """Deletes the files that are written at the end, so that a run resumes at its last checkpoint."""
     for path in [*run.glob("*.h5"), run / "SHA256SUMS", run / "weights.json"]:
         path.unlink()
 

@@ -1,4 +1,4 @@
-"""What the measures of one evaluation look at: the model and its baselines, their feature spaces, the data."""
+"""The inputs that all measures of one evaluation share: the model and its baselines, feature spaces, and data."""
 
 import collections.abc
 import dataclasses
@@ -14,7 +14,7 @@ from tf_bigan.evaluation.data import open_transfer_data
 from tf_bigan.games import make_game
 
 _BATCH = 512  # examples at a time
-_FOLLOWED = 100  # batches that the running averages of an untrained network follow: 0.6 % of their start is left
+_FOLLOWED = 100  # batches that update an untrained network's running averages; 0.6 % of the initial values remains
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,8 +23,8 @@ class Encoder:
 
     Attributes:
       kind: "trained" or "untrained".
-      seed: of the initial weights.
-      game: function that gives the Game with it.
+      seed: the seed of its initial weights.
+      game: function without arguments that returns the Game with this encoder.
     """
 
     kind: str
@@ -37,10 +37,11 @@ class Space:
     """A feature space: a layer of an encoder, or the raw examples.
 
     Attributes:
-      layer: its name.
-      key: what rows measured in it say of it.
-      title: of its encoder, with a place for the names of layers.
-      functions: makes, of layers' names, a function from examples to a list of features [n, ...].
+      layer: the layer's name; of raw examples "pixels" or "coordinates".
+      key: the entries that identify this space in every row of results measured in it.
+      title: text for lines of progress that names the encoder and has a placeholder "{}" for the names of layers.
+      functions: function of a list of layer names. It returns a function from a batch of examples to a list that has
+        the features [n, ...] of each of these layers.
     """
 
     layer: str
@@ -50,17 +51,18 @@ class Space:
 
 
 class Context:
-    """What measures look at.
+    """The inputs of measures.
 
     Attributes:
       model: a trained Game.
-      experiment: its Experiment.
+      experiment: the model's Experiment.
       data: an `EvaluationData`.
       settings: an `EvaluationSettings`.
-      say: called with a line of progress.
-      encoders: the `Encoder`s, the trained one first. Untrained ones are the same networks from the run's seed and the
-        seeds after it, with inference statistics from batches of the gallery.
-      spaces: the `Space`s: of each encoder the layers, and raw examples last.
+      say: function that is called with each line of progress.
+      encoders: list of `Encoder`s, the trained one first. The untrained ones have the same architecture. They are
+        initialised from the run's seed and the seeds that follow it, and take their inference statistics from batches
+        of the gallery.
+      spaces: list of `Space`s: the layers of each encoder, and then the raw examples.
     """
 
     def __init__(self, model, experiment, data, settings, say):
@@ -69,7 +71,7 @@ class Context:
         for seed in range(experiment.seed, experiment.seed + settings.untrained):
             self.encoders.append(Encoder("untrained", seed, functools.cache(functools.partial(self._untrained, seed))))
         self.spaces = self._spaces()
-        self._held, self._ahead = {}, []  # index of a space -> its features; indices
+        self._held, self._ahead = {}, []  # features by the index of their space; indices of the spaces expected next
 
     @functools.cached_property
     def examples(self):
@@ -78,11 +80,11 @@ class Context:
 
     @functools.cached_property
     def transfer_data(self):
-        """The data as classifiers take it."""
+        """The `EvaluationData`, prepared as the classifiers of transfer measures take it."""
         return open_transfer_data(self.experiment, self.data, self.settings.transfer_size)
 
     def check_features(self):
-        """Raises InputError unless the model has the layers asked for, and raw examples fit this machine's memory."""
+        """Raises InputError unless the model has the requested layers, and the raw gallery fits in memory."""
         for layer in self._layers():
             if layer != "code":
                 self.model.layer_name(layer)  # raises for an unknown one
@@ -91,10 +93,10 @@ class Context:
         _check_memory("gallery", self.data.gallery, int(np.prod(self.experiment.example_shape)))
 
     def expect(self, spaces):
-        """Says of which spaces features will be asked for next, so that a pass over the data may serve several.
+        """Announces the spaces whose features will be requested next, so that one pass over the data can serve several.
 
         Args:
-          spaces: indices in `spaces`; None among them is passed over.
+          spaces: indices in `spaces`; None entries are ignored.
         """
         self._ahead = list(dict.fromkeys(space for space in spaces if space is not None))
 
@@ -106,13 +108,14 @@ class Context:
         are not expected again are dropped.
 
         Args:
-          index: of the space in `spaces`.
+          index: the space's index in `spaces`.
 
         Returns:
-          [gallery's float32 [N, D], its labels int64 [N], the queries' float32 [Q, D], their labels int64 [Q]].
+          [gallery features float32 [N, D], gallery labels int64 [N], query features float32 [Q, D], query labels
+          int64 [Q]].
 
         Raises:
-          InputError: features that do not fit this machine's memory, or images that cannot be decoded.
+          InputError: features that do not fit in this machine's memory, or images that cannot be decoded.
         """
         if index not in self._held:
             self._held = {}
@@ -124,7 +127,7 @@ class Context:
         return self._held[index] if index in self._ahead else self._held.pop(index)
 
     def _that_fit(self, space, indices):
-        """Those of the spaces of an encoder, the first among them, that one pass may give."""
+        """Chooses the spaces that one pass computes: the first, and others of its encoder that fit beside it."""
         indices = [index for index in indices if self.spaces[index].functions is space.functions]
         if len(indices) == 1:
             return indices
@@ -155,7 +158,7 @@ class Context:
                 key = {"encoder": encoder.kind, "layer": layer, "seed": encoder.seed, "pool": self.settings.pool}
                 spaces.append(Space(layer, key, title, functions))
         raw = "coordinates" if self.model.domain.name == "points" else "pixels"
-        # Images are reduced to the size that D and G have.
+        # Raw images are measured at the size that D and G have, which can be smaller than E's.
         spaces.append(
             Space(raw, {"encoder": raw, "layer": raw}, "raw {}", lambda layers: lambda x: [self.model.reduced(x)])
         )
@@ -183,7 +186,7 @@ def _layer_functions(game, pool, layers):
 
 
 def _check_memory(role, split, dimensions):
-    """Raises InputError if so many float32 features of each image do not fit, rather than when memory is full."""
+    """Raises InputError if the float32 features of all examples do not fit in memory, before it is full."""
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     needed = 4 * dimensions * split.count
     if needed > memory:
@@ -196,7 +199,7 @@ def _check_memory(role, split, dimensions):
 
 
 def _features(function, data):
-    """Of each feature that `function` gives: gallery's [N, D] and labels [N], queries' features and labels."""
+    """For each feature that `function` returns: gallery [N, D], its labels [N], queries [Q, D], their labels [Q]."""
     spaces = []
     for role, split in (("gallery", data.gallery), ("query", data.queries)):
         labels, start = np.empty(split.count, np.int64), 0

@@ -1,4 +1,4 @@
-"""The data of an evaluation: a gallery to learn from, and queries to be judged on."""
+"""The data of an evaluation: a gallery that classifiers learn from, and queries that they are judged on."""
 
 import collections.abc
 import contextlib
@@ -11,14 +11,15 @@ from tf_bigan.errors import InputError, NoData
 
 @dataclasses.dataclass(frozen=True)
 class EvaluationData:
-    """A gallery and queries, of one preparation and the same classes.
+    """A gallery and queries, which are prepared in the same way and have the same classes.
 
     Attributes:
       dataset: name of the gallery's data set.
-      query_dataset: name of the queries'.
+      query_dataset: name of the queries' data set.
       gallery, queries: `Data`.
-      max_labels: number of classes that both are of; 0 = all.
-      reopen: function of a `Preparation` that gives the same examples, prepared so; None = they cannot be.
+      max_labels: number of classes, the data sets' first ones, that gallery and queries are limited to; 0 = all.
+      reopen: function of a `Preparation` that returns an `EvaluationData` with the same examples, prepared in that way;
+        None = the data cannot be opened again.
     """
 
     dataset: str
@@ -30,12 +31,12 @@ class EvaluationData:
 
     @functools.cached_property
     def overlap(self) -> bool:
-        """Whether a query is in the gallery, as where both are one folder."""
+        """Whether any query is in the gallery, as when both are the same folder."""
         return self.gallery.overlaps(self.queries)
 
     @contextlib.contextmanager
     def naming_damage(self):
-        """Turns TensorFlow's error at an image damaged since the check into an InputError that names it."""
+        """Turns TensorFlow's error about an image that was damaged after the check into an InputError that names it."""
         with self.gallery.naming_damage(), self.queries.naming_damage():
             yield
 
@@ -43,7 +44,7 @@ class EvaluationData:
         """Raises InputError unless both parts are labelled with the same classes and have no example in common.
 
         Args:
-          name: of the measure that needs it, for the message.
+          name: name of the measure that needs the labels, for the message.
         """
         if not self.gallery.class_names:
             raise InputError(f"{self.dataset} has no labels, which {name} needs")
@@ -80,20 +81,21 @@ def open_evaluation_data(
     bad_images=None,
     say=print,
 ) -> EvaluationData:
-    """Opens the data to evaluate an experiment on, prepared as its networks take it.
+    """Opens the data to evaluate an experiment on, prepared as the experiment's networks take it.
 
     Args:
-      experiment: of the model.
-      dataset: of gallery and queries; None = the experiment's, of whose classes those trained on are taken.
-      query_dataset: of the queries, if another (as a second folder).
+      experiment: the model's Experiment.
+      dataset: data set of gallery and queries; None = the experiment's, limited to the classes that it was trained on.
+      query_dataset: data set of the queries if it is another one, such as a second folder.
       gallery_split: TFDS split of the gallery.
-      query_split: of the queries; None = "test" or, where that is missing or has no labels, "validation".
+      query_split: TFDS split of the queries; None = "test", or "validation" if "test" is missing or has no labels.
       data_dir: the TFDS directory.
-      bad_images: as `open_data` takes it; None = the experiment's.
-      say: called with a line of news for data with images left out.
+      bad_images: as in `open_data`; None = the experiment's setting.
+      say: function that is called with a line of text if images are left out, or if there are other classes than the
+        model was trained on.
 
     Raises:
-      InputError: as `open_data`.
+      InputError: as in `open_data`.
     """
     asked, dataset = dataset, dataset or experiment.dataset
     query_dataset = query_dataset or dataset
@@ -117,16 +119,17 @@ def open_evaluation_data(
 
 
 def open_transfer_data(experiment, data, edge=0) -> EvaluationData:
-    """The images of `data` as classifiers of `edge` pixels take them: with room for crops that are not the centre's.
+    """The images of `data` for classifiers whose input has `edge` pixels, with a margin for crops off the centre.
 
     Args:
-      experiment: of the model.
+      experiment: the model's Experiment.
       data: an `EvaluationData`.
-      edge: of the classifiers' images in pixels; 0 = the encoder's.
+      edge: edge of the classifiers' input images in pixels; 0 = the encoder's.
 
     Returns:
-      `data` itself where the encoder's preparation is of that edge and leaves room, or where it cannot be opened again.
-      Otherwise shorter edges are resized to 256 / 227 of `edge`, as in AlexNet's preparation.
+      `data` itself if the encoder's preparation already has this edge and a margin, or if the data cannot be opened
+      again. Otherwise the same images with their shorter edge resized to 256 / 227 of `edge`, as in AlexNet's
+      preparation.
     """
     size = experiment.crop_size
     edge = edge or size
@@ -138,10 +141,10 @@ def open_transfer_data(experiment, data, edge=0) -> EvaluationData:
 
 
 def not_here(experiment) -> NoData:
-    """The error for a model's training data that is not found where no other data was asked for."""
+    """The error to raise if the model's training data is not found and the user named no other data."""
     return NoData(
-        f"the data that the model was trained on, {experiment.dataset}, is not found from here.\n"
-        "--dataset names other data, or the same folder; --data_dir or TFDS_DATA_DIR, where TFDS has it"
+        f"the data that the model was trained on, {experiment.dataset}, was not found.\n"
+        "Use --dataset to name other data or the folder's path; --data_dir or TFDS_DATA_DIR to name the TFDS directory"
     )
 
 

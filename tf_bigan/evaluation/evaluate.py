@@ -1,4 +1,4 @@
-"""Evaluates a model beside its baselines, and writes down how."""
+"""Evaluates a model beside its baselines, and reports the results with their protocols."""
 
 import time
 
@@ -21,28 +21,30 @@ def evaluate(
     on_result=lambda report: None,
     say=print,
 ) -> dict:
-    """Measures a model.
+    """Measures a model and its baselines.
 
-    Measures of features are also taken of untrained encoders and of raw examples; those that train classifiers, of
-    untrained encoders. Each result is handed to `on_result` at once, and those that `earlier` holds are not measured
-    again.
+    Measures of features are also applied to untrained encoders and to raw examples. Measures that train classifiers
+    are also applied to untrained encoders. Each result is passed to `on_result` at once. Results that `earlier` holds
+    are not measured again.
 
     Args:
       model: a trained Game.
-      experiment: its Experiment.
+      experiment: the model's Experiment.
       data: an `EvaluationData`.
       measures: names in `registry.MEASURES`, or `Measure`s of your own.
       settings: an `EvaluationSettings`; None = its defaults.
-      earlier: a report of the same weights. Of its results, those of the same data and settings are taken.
-      on_result: called with the report after each result.
-      say: called with a line as each measurement begins.
+      earlier: a report on the same weights. Its results on the same data and with the same settings are reused.
+      on_result: function that is called with the report so far after each result.
+      say: function that is called with a line of text when a measurement begins.
 
     Returns:
-      A report that can be written as JSON: what was measured, on what, by which protocol, and "results".
+      A report that can be written as JSON. It says what was measured, on which data and by which protocols, and has
+      the numbers under "results".
 
     Raises:
-      InputError: an unknown measure or layer, a measure that the model or the data cannot have, features that do not
-        fit this machine's memory, images that cannot be decoded, or, after all others, classifiers that diverged.
+      InputError: an unknown measure or layer, a measure that does not apply to the model or the data, features that do
+        not fit in this machine's memory, or images that cannot be decoded. Classifiers that diverged raise it too, but
+        only after all other measurements.
     """
     settings = settings or EvaluationSettings()
     context = Context(model, experiment, data, settings, say)
@@ -50,7 +52,7 @@ def evaluate(
     for measure in measures.values():
         _check_needs(measure, context)
         measure.check(context)
-    for measure in measures.values():  # after all that is told at once: it looks at every example
+    for measure in measures.values():  # after the quick checks above, as this reads every example
         for part in ("gallery", "queries"):
             if part in measure.needs:
                 getattr(measure.data(context), part).check()
@@ -91,7 +93,7 @@ def evaluate(
 
 
 def describe(experiment, data, seed) -> dict:
-    """What a report says of a model and the data that it is evaluated on."""
+    """The part of a report that describes the model and the data that it is evaluated on."""
     return {
         "system": experiment.system,
         "dataset": data.dataset,
@@ -121,7 +123,7 @@ def _check_needs(measure, context):
 
 
 def _held(earlier, header, protocols):
-    """The results of an earlier report that are of the same data and of today's protocols."""
+    """The results of an earlier report that are on the same data and by the present protocols."""
     if not earlier or differing_keys(earlier, header):
         return {}
     told = earlier.get("protocols", {})
@@ -129,7 +131,7 @@ def _held(earlier, header, protocols):
 
 
 def _kept(held, name, part):
-    """The results of a part among what `_held` gives; empty if there are none."""
+    """The results of one part among those that `_held` returned; empty if there are none."""
     found = held.get(name, [])
     if part.key is None:
         return found
@@ -137,7 +139,7 @@ def _kept(held, name, part):
 
 
 def _progress(done, count, seconds):
-    """How far an evaluation is, as text."""
+    """The progress of an evaluation as text, with an estimate of the time left."""
     if count < 2:
         return ""
     left = f", about {_duration(seconds / done * (count - done))} left" if done else ""

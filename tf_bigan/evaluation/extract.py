@@ -1,4 +1,4 @@
-"""Features of a whole data set, to files, resumably and in bounded memory."""
+"""Writes the features of a whole data set to files, in bounded memory; an interrupted extraction can be resumed."""
 
 import json
 import pathlib
@@ -16,24 +16,25 @@ from tf_bigan.files import replacing, write_text
 def extract(network, data, output, description, shard=10_000, batch_size=256):
     """Writes `network`'s features of every example of `data`, in order, with the labels.
 
-    Whole shards are written at once, so a second call after an interruption goes on with the first missing one.
+    Each shard is written as a whole. After an interruption a second call continues with the first missing shard.
 
     Args:
-      network: float32 examples [n, ...], as images in [0, 1] -> float32 [n, ...].
+      network: function from float32 examples [n, ...], images being in [0, 1], to their features float32 [n, ...].
       data: a `Data`.
-      output: "*.npz" for one file ("features" float32 [N, D], "labels" int64 [N], "description" str; held in
-        memory at the end), else the prefix of files "<output>-00000-of-00007" of tf.train.Examples ("features",
-        "label"), described by "<output>.json".
-      description: what is extracted from what; an output of something else, half-done or whole, is refused.
-      shard: examples a shard.
-      batch_size: examples at a time.
+      output: a path that ends in ".npz" gives one file with "features" float32 [N, D], "labels" int64 [N] and
+        "description" str; all features are held in memory while it is written. Any other path is the prefix of files
+        "<output>-00000-of-00007" of tf.train.Examples ("features", "label"), described by "<output>.json".
+      description: text that says what is extracted from which data. An `output` that holds another extraction, complete
+        or not, is refused.
+      shard: number of examples in a shard.
+      batch_size: number of examples in a batch.
 
     Returns:
       (number of examples, shape of one example's features).
 
     Raises:
-      InputError: images that cannot be decoded, points that are not finite, an unwritable place, or one with another
-        extraction.
+      InputError: images that cannot be decoded, points that are not finite, an output that cannot be written, or an
+        output that holds another extraction.
     """
     output = pathlib.Path(output)
     npz = output.suffix == ".npz"
@@ -47,7 +48,7 @@ def extract(network, data, output, description, shard=10_000, batch_size=256):
     if npz and output.exists() and (found := _described(output)) != description:
         raise InputError(f"{output} holds {found}.\nDelete it, or give another --output")
     if not plan.exists():
-        data.check()  # now rather than hours later
+        data.check()  # fail now rather than hours later
     _claim(plan, {"description": description, "examples": data.count, "shard": shard})
 
     done = 0
@@ -85,7 +86,7 @@ def _claim(plan, content):
             found = json.loads(plan.read_text(encoding="utf-8"))
             told = f"{found['description']}, {found['examples']} examples, shards of {found['shard']}"
         except (OSError, ValueError, KeyError, TypeError):
-            raise InputError(f"{plan} is damaged, or of something else; delete it, or give another --output") from None
+            raise InputError(f"{plan} is damaged or unrelated; delete it, or give another --output") from None
         if found != content:
             raise InputError(
                 f"{plan} belongs to another extraction: {told}.\nFinish that one, delete its files, or give another "
@@ -99,7 +100,7 @@ def _described(path):
     try:
         with np.load(path) as found:
             return f"{found['description']}" if "description" in found else "something else"
-    except (OSError, ValueError, TypeError, zipfile.BadZipFile):  # TypeError: an array alone
+    except (OSError, ValueError, TypeError, zipfile.BadZipFile):  # TypeError: a single array, not an archive
         return "something else"
 
 
@@ -121,7 +122,7 @@ def _write_records(path, features, labels):
                 example.features.feature["features"].float_list.value.extend(row)
                 example.features.feature["label"].int64_list.value.append(int(label))
                 writer.write(example.SerializeToString())
-    except tf.errors.OpError as error:  # a full disk
+    except tf.errors.OpError as error:  # such as a full disk
         raise InputError(f"cannot write {path}: {error.message}") from None
 
 

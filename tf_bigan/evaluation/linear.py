@@ -1,8 +1,8 @@
-"""Linear probe: multinomial logistic regression on features, with its L2 weight chosen on held-out images.
+"""Linear probe: multinomial logistic regression on features, with its L2 weight chosen on held-out examples.
 
-Features of a layer are thousands, many of them nearly the same, and steps along the gradient are then slow: L-BFGS runs
-in coordinates in which the loss is about as steep in all directions (after the bound on its Hessian of Böhning 1992,
-"Multinomial logistic regression algorithm").
+A layer has thousands of features, and many of them are strongly correlated, so steps along the gradient converge
+slowly. L-BFGS therefore runs in scaled coordinates, in which the curvature of the loss is about the same in all
+directions. The scaling follows the bound on the Hessian of Böhning 1992, "Multinomial logistic regression algorithm".
 """
 
 import functools
@@ -11,33 +11,33 @@ import numpy as np
 
 from tf_bigan.errors import InputError
 
-L2 = (1.0, 0.1, 0.01, 1e-3, 1e-4, 1e-5)  # times half the squared weights joins the mean loss; tried in order
+L2 = (1.0, 0.1, 0.01, 1e-3, 1e-4, 1e-5)  # tried in order; the mean loss gains l2 / 2 times the squared weights
 
-_HELD_OUT = 5  # one in so many gallery images chooses
+_HELD_OUT = 5  # one gallery example in this many is held out to choose the L2 weight
 _ITERATIONS = 200
 _TOLERANCE = 1e-5
-_MOST_SCALED = 16_384  # features; the matrix that scales more would not fit beside them
+_MOST_SCALED = 16_384  # features; for more, the [D, D] matrix that scales them would not fit in memory beside them
 
 
 def linear_probe(gallery, gallery_labels, queries, query_labels):
     """Accuracy of multinomial logistic regression on standardised features.
 
-    The L2 weight, of `L2`, is the one with the best accuracy on a random fifth of the gallery, held out; weaker ones
-    are tried until the accuracy has fallen by more than chance: twice its standard error. The classifier with that
-    weight then learns from the whole gallery.
+    The L2 weight is the one in `L2` with the best accuracy on a random fifth of the gallery, which is held out. Weights
+    are tried from the strongest to the weakest, until the accuracy is more than two standard errors below the best. The
+    classifier with the chosen weight is then trained on the whole gallery.
 
     Args:
-      gallery, queries: float32 [N, ...] and [Q, ...] features, flattened here.
+      gallery, queries: float32 [N, ...] and [Q, ...] features, which are flattened here.
       gallery_labels, query_labels: int64 [N] and [Q].
 
     Returns:
-      {"accuracy": percent, "l2": the weight chosen, "converged": whether the solver met its tolerance within 200
+      {"accuracy": percent, "l2": the chosen L2 weight, "converged": whether the solver met its tolerance within 200
       iterations}.
     """
     from sklearn.preprocessing import StandardScaler
 
     gallery, queries = gallery.reshape(len(gallery), -1), queries.reshape(len(queries), -1)
-    order = np.random.RandomState(0).permutation(len(gallery))  # NumPy has frozen its stream
+    order = np.random.RandomState(0).permutation(len(gallery))  # NumPy guarantees this generator's stream
     scaler = StandardScaler(copy=False)
     x, queries = scaler.fit_transform(gallery[order]), scaler.transform(queries.copy())
     if len(x) < min(x.shape[1], _MOST_SCALED):
@@ -53,7 +53,7 @@ def linear_probe(gallery, gallery_labels, queries, query_labels):
         weights, _ = some.solve(l2, weights)
         right = float(np.mean(_predicted(weights, x[kept:]) == y[kept:])) if held else 0.0
         tried.append((right, l2, weights))
-        best, l2_best, start = max(tried, key=lambda one: one[0])  # of equals the strongest
+        best, l2_best, start = max(tried, key=lambda one: one[0])  # of equal accuracies, the strongest L2 weight
         if right < best - 2 * (best * (1 - best) / max(held, 1)) ** 0.5:
             break
     if scaled:
@@ -66,26 +66,27 @@ def linear_probe(gallery, gallery_labels, queries, query_labels):
 class _Problem:
     """The regression of labels `y`, int [N] in 0 ... classes - 1, on `x`, float32 [N, D] of about zero mean.
 
-    `products`, float32 [D, D], is x's with itself, for scaling; None = without.
+    `products` is x.T @ x, float32 [D, D], which scales the coordinates; None = no scaling.
     """
 
     def __init__(self, x, y, classes, products):
         self._x, self._y, self._classes, self._products = x, y, classes, products
 
     def solve(self, l2, weights=None):
-        """(float32 [D + 1, classes] weights, of which the last are biases; whether the tolerance was met)."""
+        """Returns (float32 [D + 1, classes] weights, the biases in the last row; whether the tolerance was met)."""
         from scipy.linalg import solve_triangular
         from scipy.optimize import minimize
 
         count, size = self._x.shape
         root = None
         if self._products is not None:
-            # The root of what the Hessian is where every class is as likely, but for what couples the classes.
+            # Cholesky factor of a block-diagonal bound of the Hessian at uniform class probabilities: without the
+            # coupling of classes, all blocks are the same matrix.
             root = self._products / (count * self._classes)
             root[np.diag_indices(size)] += l2
             root = _root(root)
         solve_root = functools.partial(solve_triangular, root, lower=True, check_finite=False)
-        bias = np.float32(self._classes**-0.5)  # the biases' own root
+        bias = np.float32(self._classes**-0.5)  # the same scaling for the biases
 
         def scaled(weights):
             w = weights[:-1] if root is None else root.T @ weights[:-1]
@@ -118,9 +119,10 @@ class _Problem:
 
 
 def _within_span(x, queries):
-    """Of fewer images than features: coordinates [N, N] and [Q, N] in the space that the images span.
+    """Coordinates [N, N] of the gallery and [Q, N] of the queries in the span of the gallery.
 
-    The regression's weights lie in it, so that it stays the same.
+    This makes problems with fewer examples than features smaller. It does not change the regression, whose weights lie
+    in the same span.
     """
     from scipy.linalg import qr
 
@@ -129,9 +131,9 @@ def _within_span(x, queries):
 
 
 def _root(matrix):
-    """The lower Cholesky root of a symmetric matrix, its diagonal raised where rounding has left it indefinite.
+    """The lower Cholesky factor of a symmetric matrix, whose diagonal is raised if rounding has made it indefinite.
 
-    It only scales: the regression's solution does not depend on it.
+    The factor only scales coordinates, so the solution of the regression does not depend on it.
     """
     from scipy.linalg import LinAlgError, cholesky
 

@@ -1,8 +1,10 @@
-"""What a measure is: how it is taken, and how its results read. Imports no TensorFlow, so that reports need none.
+"""The interface of a measure: how it is computed, and how its results are printed.
 
-A measure is one file in `measures/` and one line in `registry.MEASURES`. It subclasses `ModelMeasure` if it gives one
-mapping of numbers for a model, and `FeatureMeasure` if it gives rows for every feature space. `evaluate` runs it: it
-sees to the baselines, to results that an earlier report holds, to memory and to progress.
+This module imports no TensorFlow, so that reading reports needs none.
+
+A measure is one file in `measures/` and one line in `registry.MEASURES`. It subclasses `ModelMeasure` if it returns one
+mapping of numbers for a model, and `FeatureMeasure` if it returns rows for every feature space. `evaluate` runs it, and
+takes care of the baselines, of results that an earlier report holds, of memory and of progress.
 """
 
 import abc
@@ -15,18 +17,19 @@ from tf_bigan.evaluation.report import row_heads, spread, values
 
 
 class Diverged(InputError):
-    """The loss of a classifier was no longer finite."""
+    """The loss of a classifier became NaN or infinite."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """The smallest piece of a measure that an interrupted evaluation does not repeat.
+    """The smallest unit of a measure: an evaluation that was interrupted does not repeat the parts that it completed.
 
     Attributes:
-      title: what it measures, as a line of progress says it.
-      measure: function without arguments that gives the part's rows, or its mapping of numbers if `key` is None.
-      key: what every row of this part says of where and how it was measured; None = the measure is a single mapping.
-      space: of a feature measure, the index of its feature space in `Context.spaces`.
+      title: what the part measures, for lines of progress.
+      measure: function without arguments that returns the part's rows, or its mapping of numbers if `key` is None.
+      key: the entries of every row of this part that say where and how it was measured; None = the measure has no rows
+        but a single mapping.
+      space: index in `Context.spaces` of the feature space that the part measures; None = it needs no features.
     """
 
     title: str
@@ -39,13 +42,13 @@ class Measure(abc.ABC):
     """One measure of a model.
 
     Attributes:
-      name: in flags and reports.
-      protocol: one sentence without its full stop that says how it is measured. Results of another protocol are
-        measured again.
-      protocol_of_points: the same for points, where it reads otherwise; None = `protocol`.
-      needs: any of "encoder" and "generator", the networks it uses; "queries"; "gallery"; and "labels", with which both
-        must be labelled with the same classes and have no example in common.
-      slow: whether it can take hours, so that its results must be kept in a file.
+      name: the measure's name in flags and reports.
+      protocol: one sentence without its full stop that says how the measure is computed. Earlier results by another
+        protocol are measured again.
+      protocol_of_points: the protocol for examples that are points, if its wording differs; None = `protocol`.
+      needs: what the measure uses, any of "encoder", "generator", "queries", "gallery" and "labels". With "labels",
+        gallery and queries must be labelled with the same classes and have no example in common.
+      slow: whether the measure can take hours, so that its results must be kept in a file.
     """
 
     name: str
@@ -55,19 +58,19 @@ class Measure(abc.ABC):
     slow: bool = False
 
     def data(self, context):
-        """The `EvaluationData` that it looks at."""
+        """The `EvaluationData` that the measure uses."""
         return context.data
 
-    def check(self, context):  # noqa: B027 - most measures need nothing beside `needs`
-        """Raises InputError if the model, the data or the settings of a `Context` do not go with the measure."""
+    def check(self, context):  # noqa: B027 - for most measures, `needs` says all
+        """Raises InputError if the measure does not apply to the model, the data or the settings of a `Context`."""
 
     @abc.abstractmethod
     def parts(self, context):
-        """Its parts, as an iterable of `Part`."""
+        """The measure's parts, as an iterable of `Part`."""
 
     @abc.abstractmethod
     def lines(self, found, report) -> list[str]:
-        """Its results as lines of text for a person.
+        """The measure's results as lines of text for a person.
 
         Args:
           found: the results, a list of rows or a mapping of numbers.
@@ -75,23 +78,23 @@ class Measure(abc.ABC):
         """
 
     def protocol_for(self, examples: str) -> str:
-        """The protocol, for "images" or "points"."""
+        """The protocol for examples of one kind: "images" or "points"."""
         return (self.protocol_of_points or self.protocol) if examples == "points" else self.protocol
 
 
 class ModelMeasure(Measure):
-    """A measure that gives one mapping of numbers for a model."""
+    """A measure that returns one mapping of numbers for a model."""
 
-    title: str = ""  # above its numbers; "" = its name
+    title: str = ""  # heading above the numbers; "" = the measure's name
 
     @abc.abstractmethod
     def measure(self, model, examples, seed) -> dict:
-        """The numbers.
+        """The numbers by their names.
 
         Args:
           model: a Game.
-          examples: float32 [N, ...], the queries; None without "queries" among `needs`.
-          seed: of samples.
+          examples: the queries, float32 [N, ...]; None if `needs` lacks "queries".
+          seed: seed of the samples.
         """
 
     def parts(self, context):
@@ -106,7 +109,7 @@ class ModelMeasure(Measure):
 
 
 class FeatureMeasure(Measure):
-    """A measure of feature spaces: of the model's layers, of those of untrained encoders, and of raw examples."""
+    """A measure of feature spaces: layers of the model, the same layers of untrained encoders, and raw examples."""
 
     title: str = ""
     needs = frozenset({"gallery", "queries", "labels"})
@@ -134,7 +137,7 @@ class FeatureMeasure(Measure):
             yield Part(title, lambda index=index: measure(index), space.key, index)
 
     def lines(self, found, report):
-        """The mean of "accuracy" in percent over seeds, a line for each feature space."""
+        """A heading, and a line for each feature space with the mean over seeds of "accuracy" in percent."""
         heads = row_heads(found)
         return [self.title or self.name] + [
             f"{head}{spread(values(report, self.name, **space)):>16}" for head, space in heads
@@ -142,10 +145,10 @@ class FeatureMeasure(Measure):
 
 
 def find_measure(measure) -> Measure:
-    """A measure by its name in `registry.MEASURES`; a `Measure` is given back as it is.
+    """Finds a measure by its name in `registry.MEASURES`; a `Measure` object is returned as it is.
 
     Raises:
-      InputError: an unknown name; the message says the nearest one.
+      InputError: an unknown name; the message suggests the nearest one.
     """
     if isinstance(measure, Measure):
         return measure

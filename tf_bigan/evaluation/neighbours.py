@@ -1,4 +1,4 @@
-"""Exact nearest neighbours by matrix products, in bounded memory."""
+"""Exact nearest-neighbour search by matrix products, in bounded memory."""
 
 import contextlib
 
@@ -9,26 +9,27 @@ from tf_bigan.errors import InputError, did_you_mean
 
 DISTANCES = ("euclidean", "cosine")
 
-_QUERIES = 1024  # a chunk's scores are _QUERIES x _GALLERY floats, 32 MiB
+_QUERIES = 1024  # the scores of one chunk are _QUERIES x _GALLERY floats, 32 MiB
 _GALLERY = 8192
 
 
 def nearest(queries, gallery, k=1, metric="euclidean"):
     """The k nearest rows of `gallery` to each row of `queries`, nearest first.
 
-    The search costs its matrix product; scores are kept for a chunk of pairs only. Ties go to the lower index.
+    Most of the cost is one matrix product, computed in chunks: only one chunk's scores are in memory at a time. Ties go
+    to the lower index.
 
     Args:
       queries: float [Q, D].
       gallery: float [N, D], N >= k.
-      k: neighbours of each query.
-      metric: "euclidean", or "cosine" (1 - cosine of the angle; a zero row is at distance 1 from all).
+      k: number of neighbours of each query.
+      metric: "euclidean", or "cosine" (1 - cosine of the angle; a row of zeros has distance 1 to every other row).
 
     Returns:
       (indices int64 [Q, k], distances float32 [Q, k]).
 
     Raises:
-      InputError: an unknown metric, shapes that do not fit, or fewer than k rows in the gallery.
+      InputError: an unknown metric, shapes that do not match, k below 1, or fewer than k rows in the gallery.
     """
     if metric not in DISTANCES:
         raise InputError(f"unknown metric {metric!r}.{did_you_mean(metric, DISTANCES)}")
@@ -45,15 +46,15 @@ def nearest(queries, gallery, k=1, metric="euclidean"):
 
 
 def nearest_in_stream(queries, chunks, k=1, metric="euclidean"):
-    """As `nearest`, for a gallery that need not fit in memory.
+    """The same search as `nearest`, for a gallery that need not fit in memory.
 
     Args:
       queries: float [Q, D].
-      chunks: iterable of float [n, D], the gallery's rows in order, some thousands at a time.
-      k, metric: as for `nearest`.
+      chunks: iterable of float [n, D] arrays with the gallery's rows in order, some thousands of rows each.
+      k, metric: as in `nearest`.
 
     Returns:
-      indices int64 [Q, min(k, N)], counted over all chunks.
+      indices int64 [Q, min(k, N)] into the concatenation of all chunks.
 
     Raises:
       InputError: an unknown metric or an empty gallery.
@@ -71,9 +72,9 @@ def vote(labels, indices, k=None):
     """The majority label among each query's k nearest neighbours; ties go to the nearer neighbour.
 
     Args:
-      labels: int64 [N], of the gallery.
+      labels: labels of the gallery, int64 [N].
       indices: int64 [Q, K >= k], from `nearest`.
-      k: how many vote; None = all K.
+      k: how many neighbours vote; None = all K.
 
     Returns:
       int64 [Q].
@@ -85,7 +86,7 @@ def vote(labels, indices, k=None):
 
 @contextlib.contextmanager
 def _full_precision():
-    # TF32, the default for products on NVIDIA GPUs, keeps 10 bits.
+    # TF32, the default for matrix products on NVIDIA GPUs, keeps only 10 bits of the mantissa.
     before = tf.config.experimental.tensor_float_32_execution_enabled()
     tf.config.experimental.enable_tensor_float_32_execution(False)
     try:
@@ -95,14 +96,14 @@ def _full_precision():
 
 
 def _search(queries, chunks, k, metric, centre):
-    """int64 [Q, min(k, N)]. Scores are Euclidean distances' order; `centre` is what rows are taken relative to."""
+    """Indices of the nearest rows, int64 [Q, min(k, N)]; Euclidean distances are taken relative to `centre`."""
     prepare = _unit_rows if metric == "cosine" else _centred(centre)
     best = np.zeros((len(queries), 0), np.float32)
     indices = np.zeros((len(queries), 0), np.int64)
     start = 0
     for rows in chunks:
         chunk = tf.constant(prepare(np.asarray(rows, np.float32)))
-        # The nearest g to q has the largest q.g - |g|^2 / 2; the largest cosine needs no second term.
+        # The g nearest to q maximises q.g - |g|^2 / 2. For cosine, rows have unit length, so the product is enough.
         half_norms = tf.zeros([1]) if metric == "cosine" else tf.reduce_sum(tf.square(chunk), axis=1) / 2.0
         parts = []
         with _full_precision():
@@ -128,7 +129,7 @@ def _best_of_chunk(queries, gallery, half_norms, k):
 
 
 def _centred(mean):
-    # Distances do not change, and the products lose fewer digits to cancellation.
+    # Centring does not change distances, and the products lose fewer digits to cancellation.
     return lambda rows: rows - mean
 
 

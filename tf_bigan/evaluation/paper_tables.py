@@ -1,4 +1,4 @@
-"""The tables of the papers: what is measured of which runs, how it is laid out, and the papers' numbers.
+"""The tables of the papers: which runs they show, what is measured, the layout, and the papers' own numbers.
 
 Imports no TensorFlow.
 """
@@ -21,21 +21,21 @@ _IMAGENET = {"bigan_imagenet": "BiGAN", "bigan_imagenet_112": "BiGAN, 112 px E",
 
 @dataclasses.dataclass(frozen=True)
 class Block:
-    """Rows of methods, columns of layers, and the value of a metric in percent at each."""
+    """A block of a table: a row for each method, a column for each layer, and a metric in percent in each cell."""
 
     title: str
     metric: str
     columns: tuple
-    more: dict = dataclasses.field(default_factory=dict)  # what else the report's rows must have
-    value: str = "accuracy"
-    paper: dict = dataclasses.field(default_factory=dict)  # method -> the paper's values, None where it has none
+    more: dict = dataclasses.field(default_factory=dict)  # further entries that the report's rows must have
+    value: str = "accuracy"  # the entry of the report's rows that is shown
+    paper: dict = dataclasses.field(default_factory=dict)  # method -> the paper's value for each column, or None
 
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """Which runs, what is measured of them, and how it is laid out."""
+    """A table: which runs it shows, what is measured of them, and the layout."""
 
-    runs: dict  # the zoo's name -> the paper's name of the method
+    runs: dict  # name of the zoo's entry -> the paper's name of the method
     flags: tuple  # for tools/evaluate.py
     blocks: tuple
     note: str
@@ -46,12 +46,12 @@ class Run:
     """An evaluated run."""
 
     report: dict
-    flags: str  # in which it differs from the zoo's, but for the seed, as for tools/train.py
+    flags: str  # the flags of tools/train.py, except the seed, in which this run differs from the zoo's entry
 
 
 _EXPLANATION = (
     "± is the standard deviation over seeds; untrained: the same network before training, on the same data; 20+10 "
-    "epochs: 10 from the weights that 20 had given."
+    "epochs: 10 epochs that began with the weights of an earlier run of 20."
 )
 
 TABLES = {
@@ -81,8 +81,8 @@ TABLES = {
                 },
             ),
         ),
-        "Donahue et al. 2017, Table 1. All training images as gallery, test set as queries, Euclidean, layer before "
-        "the output.",
+        "Donahue et al. 2017, Table 1. The gallery is all training images, the queries are the test set; Euclidean "
+        "distance between features of the layer before the output.",
     ),
     "imagenet_linear": Table(
         _IMAGENET,
@@ -91,7 +91,8 @@ TABLES = {
             Block("linear probe, %", "linear", _CONVOLUTIONS, {"pool": 4}),
             Block("1-NN accuracy, %", "knn", _CONVOLUTIONS, {"metric": "euclidean", "k": 1, "pool": 4}),
         ),
-        "Each layer behind its rectifier, averaged to at most 4x4 pixels; all training images as gallery.",
+        "Features of each layer after its rectifier, averaged to at most 4x4 pixels; the gallery is all training "
+        "images.",
     ),
     "imagenet_frozen": Table(
         _IMAGENET,
@@ -108,8 +109,8 @@ TABLES = {
                 },
             ),
         ),
-        "Donahue et al. 2017, Table 2: conv1 up to the layer copied and frozen, the rest of AlexNet trained. The "
-        "paper's are of ILSVRC2012.",
+        "Donahue et al. 2017, Table 2: conv1 up to the column's layer copied and frozen, the rest of AlexNet trained. "
+        "The paper's numbers are on ILSVRC2012.",
     ),
     "imagenet_finetuning": Table(
         _IMAGENET,
@@ -129,7 +130,7 @@ TABLES = {
                 paper={"BiGAN, 112 px E": (None, 52.5, None)},
             ),
         ),
-        "Donahue et al. 2017, Table 3, classification: AlexNet trained from the layer named on.",
+        "Donahue et al. 2017, Table 3, classification: the column's layer of AlexNet and all later layers are trained.",
     ),
 }
 
@@ -138,15 +139,15 @@ def layout(table: Table, runs) -> str:
     """A table as text.
 
     Args:
-      table: of `TABLES`.
-      runs: name in the zoo -> list of evaluated `Run`s; those that differ in nothing but the seed are averaged.
+      table: one of `TABLES`.
+      runs: name of the zoo's entry -> list of evaluated `Run`s. Runs that differ only in the seed are averaged.
     """
     blocks = ["\n".join(_lines(block, table.runs, runs)) for block in table.blocks]
     return "\n\n".join([*blocks, f"{table.note}\n{_EXPLANATION}"])
 
 
 def covers(report, table: Table) -> bool:
-    """Whether a report has a value for every column, of the trained encoder and of untrained ones."""
+    """Whether a report has values for every column, both of the trained encoder and of untrained ones."""
     return all(
         _found(block, report, encoder, column)
         for block in table.blocks
@@ -164,7 +165,7 @@ def _lines(block, methods, runs):
     for name, method in methods.items():
         if method in block.paper:
             yield row(f"{method}, paper", ["" if v is None else f"{v:.2f}" for v in block.paper[method]])
-        # Only runs that differ in nothing but the seed are averaged.
+        # Runs are averaged only if they differ in nothing except the seed.
         alike = {}
         for run in runs[name]:
             told = describe_epochs(run.report), describe_dataset(run.report), run.flags, _setting(run.report, block)
@@ -186,7 +187,7 @@ def _lines(block, methods, runs):
 
 
 def _setting(report, block):
-    """How a transfer's rows were made, as text; empty of features."""
+    """The settings of a transfer metric's classifiers as text; "" for a metric of features."""
     made = newest_setting(report, block.metric)
     return describe_setting(made) if made else ""
 
@@ -195,7 +196,7 @@ def _cells(block, reports, encoder):
     cells = []
     for column in block.columns:
         found = [row for report in reports for row in _found(block, report, encoder, column)]
-        # Several reports can have the same untrained encoder.
+        # Several reports can hold the same untrained encoder, which counts once.
         by_seed = {row.get("seed"): row[block.value] for row in found} if encoder == "untrained" else None
         seeds = list(by_seed.values()) if by_seed is not None else [row[block.value] for row in found]
         cells.append(spread(seeds) if seeds else "")
@@ -203,5 +204,5 @@ def _cells(block, reports, encoder):
 
 
 def _found(block, report, encoder, column):
-    """The report's rows of a cell; of a transfer evaluated with several settings, those of the newest."""
+    """The report's rows for a cell. If a transfer was evaluated with several settings, the newest one's rows."""
     return rows(report, block.metric, encoder, column, **block.more, **newest_setting(report, block.metric))

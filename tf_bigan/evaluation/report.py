@@ -1,30 +1,30 @@
-"""Reading an evaluation report; needs no TensorFlow."""
+"""Reads evaluation reports. Imports no TensorFlow."""
 
 import statistics
 
-# What else tells a classifier's settings apart.
+# Settings of a classifier that its description names if they were recorded: key -> text.
 _TOLD = {"learning_rate": "rate", "units": "units", "seed": "seed"}
 
-_RAW = ("pixels", "coordinates")  # examples as they are, in place of an encoder's features
+_RAW = ("pixels", "coordinates")  # raw examples, in place of an encoder's features
 _OF_WEIGHTS = ("epochs", "initial_epochs", "weights")
 
 
 def reusable(earlier, header) -> dict | None:
-    """The part of an earlier report that can stand beside new results.
+    """The part of an earlier report that can be kept beside new results.
 
     Args:
       earlier: a report.
-      header: what the new one says but for its results: of which weights, networks and data.
+      header: the new report without its results: it describes the weights, networks and data.
 
     Returns:
-      The earlier report, if it is of the same weights; of other weights of the same networks and data its baselines,
-      untrained encoders and pixels; None if it is of something else.
+      The whole earlier report, if it is on the same weights. Only its baselines (untrained encoders and raw examples),
+      if it is on other weights of the same networks and data. None if it is on something else.
     """
     if differing_keys(earlier, header):
         return None
     if all(earlier.get(key) == header.get(key) for key in _OF_WEIGHTS):
         return earlier
-    if "untrained" not in earlier:  # of before reports said which those are
+    if "untrained" not in earlier:  # an old report, which does not identify its untrained encoders
         return None
     of_weights = {key: header[key] for key in _OF_WEIGHTS if key in header}
     baselines = {
@@ -39,44 +39,44 @@ def reusable(earlier, header) -> dict | None:
 
 
 def differing_keys(earlier, header) -> list[str]:
-    """The keys, except those of the weights, in which an earlier report and `header` differ."""
-    # What reports did not always tell.
+    """The keys in which an earlier report and `header` differ, except the keys that describe the weights."""
+    # Old reports lack these keys, and count as equal in them.
     told = {**{key: header.get(key) for key in ("untrained", "examples")}, **earlier}
     return [key for key, value in header.items() if key not in _OF_WEIGHTS and told.get(key) != value]
 
 
 def rows(report, name, encoder, layer, **more) -> list[dict]:
-    """What a report has of a layer of an encoder, a row for each seed of the encoder's initial weights.
+    """The rows of a report for one layer of an encoder: a row for each seed of the encoder's initial weights.
 
     Args:
-      report: as `evaluate` makes it.
-      name: of the metric: "knn", "linear", "frozen_prefix", "fine_tuning" or "voc2007".
-      encoder: "trained", "untrained", or "pixels" of images and "coordinates" of points.
-      layer: feature space.
-      **more: what else the rows must have, as k=1.
+      report: a report as `evaluate` returns it.
+      name: name of the metric: "knn", "linear", "frozen_prefix", "fine_tuning" or "voc2007".
+      encoder: "trained" or "untrained"; for raw examples "pixels" (of images) or "coordinates" (of points).
+      layer: name of the layer; for raw examples the same as `encoder`.
+      **more: further entries that the rows must have, such as k=1.
     """
     wanted = {"encoder": encoder, "layer": layer, **more}
     return [row for row in report["results"].get(name, []) if all(row.get(key) == wanted[key] for key in wanted)]
 
 
 def values(report, name, encoder, layer, value="accuracy", **more) -> list[float]:
-    """A value in percent of each of `rows`; empty if it was not measured."""
+    """The entry `value`, "accuracy" being in percent, of each of the `rows`; empty if it was not measured."""
     return [row[value] for row in rows(report, name, encoder, layer, **more)]
 
 
 def setting(row) -> dict:
-    """How a row of a report was made: {"pool": ...} of features, {"edge": ..., "settings": ...} of a transfer."""
+    """The settings of a row of a report: {"pool": ...} of features, {"edge": ..., "settings": ...} of a transfer."""
     return {key: row[key] for key in ("pool", "edge", "settings") if key in row}
 
 
 def newest_setting(report, name) -> dict:
-    """The `setting` of a transfer's row that was written last; {} without any."""
+    """The `setting` of the transfer row that was written last; {} if there is no such row."""
     found = report["results"].get(name)
     return setting(found[-1]) if isinstance(found, list) and found and "settings" in found[-1] else {}
 
 
 def describe_setting(made) -> str:
-    """A transfer's setting as text, as "64 px, 10 epochs, mixed_bfloat16"."""
+    """The settings of a transfer as text, such as "64 px, 10 epochs, mixed_bfloat16"."""
     settings = made["settings"]
     length = f"{settings['steps']} steps" if "steps" in settings else f"{settings['epochs']} epochs"
     more = [f"{text} {settings[name]:g}" for name, text in _TOLD.items() if name in settings]
@@ -85,24 +85,24 @@ def describe_setting(made) -> str:
 
 
 def describe_dataset(report) -> str:
-    """The name of the data evaluated on, and how many of its classes, if not all."""
+    """The name of the data set evaluated on, and the number of its first classes that were used, if not all."""
     classes = report.get("max_labels")
     return report["dataset"] + (f" (first {classes} classes)" if classes else "")
 
 
 def describe_epochs(report) -> str:
-    """How many epochs the model trained, after those behind the weights that it began from: "20", or "20+10"."""
+    """The model's epochs as text: "20", or "20+10" if it began with the weights of an earlier run of 20 epochs."""
     return "+".join(map(str, [*report.get("initial_epochs", []), report["epochs"]]))
 
 
 def spread(found: list[float]) -> str:
-    """Values as text: their mean, and the standard deviation if there are several."""
+    """Values as text: their mean and, if there are several, their standard deviation."""
     text = f"{statistics.mean(found):.2f}"
     return f"{text} ± {statistics.stdev(found):.2f}" if len(found) > 1 else text
 
 
 def row_heads(found):
-    """(head of its line in a table, what `rows` knows it by) of each feature space in rows, in order."""
+    """Yields (head of its line in a table, its arguments for `rows`) for each feature space in `found`, in order."""
     known = ("encoder", "layer", "dimensions", "pool")
     for values_ in dict.fromkeys(tuple(row.get(key) for key in known) for row in found):
         space = dict(zip(known, values_, strict=True))

@@ -1,4 +1,4 @@
-"""Evaluation reports as files. Imports no TensorFlow."""
+"""Reads and writes evaluation reports as files. Imports no TensorFlow."""
 
 import json
 import pathlib
@@ -9,10 +9,11 @@ from tf_bigan.files import write_text
 
 
 def write_report(path, report: dict):
-    """Writes an evaluation report as JSON, adding its results to what an earlier one there holds that still counts.
+    """Writes an evaluation report as JSON, and keeps those results of an earlier report at `path` that are still valid.
 
-    Rows of the same layer of the same encoder and setting replace the earlier ones, and rows of another protocol all of
-    them; "commands", the list that gave a metric's rows, grows while it has earlier rows.
+    New rows replace earlier rows of the same encoder, layer and settings. If the protocol of a metric has changed, its
+    new rows replace all of its earlier rows. "commands" lists the commands that gave a metric's rows; the earlier
+    commands of a metric stay in the list as long as any of its earlier rows do.
     """
     path = pathlib.Path(path)
     header = {key: report[key] for key in report.keys() - {"protocols", "commands", "results"}}
@@ -32,7 +33,7 @@ def write_report(path, report: dict):
 
 
 def _rows_beside(earlier, rows):
-    """The earlier rows that none of the new ones replaces."""
+    """The earlier rows that no new row replaces."""
     if not (isinstance(earlier, list) and isinstance(rows, list)):
         return []
 
@@ -44,7 +45,7 @@ def _rows_beside(earlier, rows):
 
 
 def read_report(path) -> dict:
-    """Reads an evaluation report. Raises InputError if it is damaged, or something else."""
+    """Reads an evaluation report. Raises InputError if the file is damaged, or is not an evaluation report."""
     try:
         report = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

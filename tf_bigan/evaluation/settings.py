@@ -9,9 +9,9 @@ PRECISIONS = ("float32", "mixed_bfloat16")
 
 @dataclasses.dataclass(frozen=True)
 class TransferSettings:
-    """How a classifier is trained: SGD with momentum, the rate falling to 0 along half a cosine.
+    """How a classifier is trained: by SGD with momentum, the learning rate falling to 0 along half a cosine.
 
-    The paper gives no schedule for Table 2; these are AlexNet's common ones.
+    The paper gives no schedule for Table 2; these values are common for AlexNet.
     """
 
     epochs: int = 10
@@ -19,7 +19,7 @@ class TransferSettings:
     learning_rate: float = 0.01
     momentum: float = 0.9
     l2: float = 5e-4
-    units: int = 4096  # of fc6 and fc7
+    units: int = 4096  # in each of fc6 and fc7
     dropout: float = 0.5
     precision: str = "float32"  # or "mixed_bfloat16"
     seed: int = 0
@@ -36,18 +36,18 @@ class TransferSettings:
 
 @dataclasses.dataclass(frozen=True)
 class VOCSettings(TransferSettings):
-    """How a classifier is trained on VOC2007: the authors' batch, rate, decay and length.
+    """How a classifier is trained on VOC2007: with the authors' batch size, learning rate, weight decay and length.
 
-    Theirs differs in three points. They halve the rate every 10,000 steps; here it falls along half a cosine. Their
-    biases learn at twice the rate, and decay too. They rescale new and transferred layers until all learn alike (see
-    `transfer.transplant`).
+    The authors' training differs in three points. They halve the learning rate every 10,000 steps; here it falls along
+    half a cosine. Their biases have twice the learning rate, and weight decay too. They rescale new and transferred
+    layers until all learn at the same rate (see `transfer.transplant`).
     """
 
     batch_size: int = 16
     learning_rate: float = 1e-3
     l2: float = 1e-6
     steps: int = 80_000
-    epochs: int = 8  # the parts of equal length in which progress is told
+    epochs: int = 8  # equal parts of the training, after each of which progress is reported
 
     def __post_init__(self):
         super().__post_init__()
@@ -60,15 +60,15 @@ class EvaluationSettings:
     """What is measured, and how, for all measures of an evaluation.
 
     Attributes:
-      layers: feature spaces, as `Game.features` names them, and the ends of frozen prefixes. None = each measure's own:
-        "penultimate" and "outputs"; conv1 ... conv5.
-      pool: edge in pixels down to which larger feature maps are averaged before knn and linear; 0 = they stay as they
-        are.
+      layers: layers whose features are measured, named as in `Game.features`, and the last frozen layers of
+        frozen_prefix. None = each measure's default: "penultimate" and "outputs" for features, conv1 ... conv5 for
+        frozen_prefix.
+      pool: edge in pixels to which larger feature maps are averaged before knn and linear; 0 = no averaging.
       untrained: number of untrained encoders that the trained one is compared with.
-      seed: of the samples.
-      transfer: of the classifiers of frozen_prefix and fine_tuning.
-      voc: of the classifiers of voc2007; None = the authors' settings with the seed of `transfer`.
-      transfer_size: edge in pixels of the classifiers' images; 0 = the encoder's.
+      seed: seed of the samples.
+      transfer: settings of the classifiers of frozen_prefix and fine_tuning.
+      voc: settings of the classifiers of voc2007; None = the authors' settings with the seed of `transfer`.
+      transfer_size: edge in pixels of the classifiers' input images; 0 = the encoder's.
       data_dir: the TFDS directory in which VOC2007 is looked for; None = TFDS's own.
     """
 
@@ -82,5 +82,5 @@ class EvaluationSettings:
     data_dir: str | None = None
 
     def layers_or(self, default) -> list[str]:
-        """The layers asked for, each once, or `default`."""
+        """The requested layers without repetitions; `default` if none were requested."""
         return list(dict.fromkeys(self.layers or default))

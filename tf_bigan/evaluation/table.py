@@ -5,9 +5,9 @@ from tf_bigan.evaluation.measure import find_measure
 
 
 def table(report) -> str:
-    """The results of a report, a block of lines for each measure.
+    """The results of a report as text, a block of lines for each measure.
 
-    Results of a measure that this tf_bigan does not know are printed as they are stored.
+    Results of a measure that this version of tf_bigan does not know are printed as they are stored.
     """
     blocks = []
     for name in [*registry.MEASURES, *(report["results"].keys() - registry.MEASURES.keys())]:

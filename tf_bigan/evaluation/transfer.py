@@ -1,7 +1,7 @@
 """Transfer of an encoder's convolutions to an AlexNet classifier (Donahue et al. 2017, section 4.3, Tables 2 and 3).
 
-The first convolutions are copied, their batch norms folded in; the other layers are new. Whatever lies before the
-layer that training begins from stays as it is:
+The first convolutions are copied, with their batch norms folded in; the other layers are new. Layers before the first
+layer that is trained are frozen:
 
   frozen prefix   conv1 ... conv<n> copied and frozen, the rest trained (Table 2)
   fine-tuning     conv1 ... conv5 copied, everything trained
@@ -20,52 +20,54 @@ from tf_bigan.networks.folding import fold_batch_norms
 
 CROPS = 10  # the four corners and the centre, each mirrored too
 _CORNERS = ((0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0))
-_PIXELS = 100 * 64 * 64  # of the images classified at a time, in ten crops each
+_PIXELS = 100 * 64 * 64  # pixels of the images in one batch of the test, each of which is classified in ten crops
 
 
 def frozen_prefix(network, training, test, through, settings, say=print):
     """Table 2: conv1 ... `through` copied and frozen, the layers above trained for the labels.
 
     Args:
-      network: whose convolutions are transferred: a `ConvEncoder` or an `AlexNetDiscriminator`.
-      training, test: `ImageData` with labels, of one size and the same classes.
-      through: "conv1" ... "conv5".
+      network: the network whose convolutions are transferred, a `ConvEncoder` or an `AlexNetDiscriminator`.
+      training, test: `ImageData` with labels, of the same image size and classes.
+      through: the last frozen layer, "conv1" ... "conv5".
       settings: a `TransferSettings`.
-      say: called with a line an epoch.
+      say: function that is called with a line of text after each epoch.
 
     Returns:
-      {"accuracy": % of `test` right from the centre crop, "accuracy_10_crop": from the mean probabilities of ten}.
+      {"accuracy": top-1 accuracy on `test` in percent from the centre crop, "accuracy_10_crop": the same from the mean
+      probabilities of ten crops}.
 
     Raises:
       InputError: a network without such convolutions, or images too small for AlexNet.
-      Diverged: the loss is no longer finite.
+      Diverged: the loss became NaN or infinite.
     """
     above = LAYERS[LAYERS.index(through) + 1]
     return _classify(network, training, test, CONVOLUTIONS.index(through) + 1, above, settings, say)
 
 
 def fine_tune(network, training, test, settings, say=print):
-    """conv1 ... conv5 copied, and everything trained for the labels. As `frozen_prefix`."""
+    """Fine-tuning: conv1 ... conv5 copied, all layers trained for the labels. Otherwise as `frozen_prefix`."""
     return _classify(network, training, test, len(CONVOLUTIONS), "conv1", settings, say)
 
 
 def transplant(network, image_shape, outputs, copied, settings, examples):
-    """An AlexNet with the first `copied` convolutions of `network`, and new layers initialised on data.
+    """Makes an AlexNet with the first `copied` convolutions of `network`, and new layers that are initialised on data.
 
-    New layers get weights N(0, 1), scaled so that every unit has mean 0 and standard deviation 1 over `examples`
-    (Krähenbühl, Doersch, Donahue and Darrell 2016, Data-dependent initializations, algorithm 1, with beta = 0; their
-    second algorithm, which evens out gradients between layers, is not applied). fc8 starts at 0.
+    Weights of new layers are drawn from N(0, 1), then scaled and shifted so that every unit has mean 0 and standard
+    deviation 1 over `examples` (Krähenbühl, Doersch, Donahue and Darrell 2016, Data-dependent initializations,
+    algorithm 1, with beta = 0). Their second algorithm, which equalises gradients between layers, is not applied. fc8
+    starts at 0.
 
     Args:
-      network: as for `frozen_prefix`.
+      network: as in `frozen_prefix`.
       image_shape: (height, width, channels) of the AlexNet's images.
-      outputs: classes.
-      copied: how many convolutions, 0 ... 5.
+      outputs: number of classes.
+      copied: number of copied convolutions, 0 ... 5.
       settings: a `TransferSettings`.
       examples: float32 [N, *image_shape] in [0, 1].
 
     Raises:
-      InputError: as `frozen_prefix`.
+      InputError: as in `frozen_prefix`.
     """
     check_transferable(network)
     alexnet = AlexNet(
@@ -91,22 +93,22 @@ def transplant(network, image_shape, outputs, copied, settings, examples):
 
 
 def check_transferable(network):
-    """Raises InputError unless `network` has the convolutions that an AlexNet can take."""
+    """Raises InputError unless `network` has the convolutions conv1 ... conv5 of an AlexNet."""
     names = {layer.name for layer in network.layers}
     if missing := [name for name in CONVOLUTIONS if f"{name}_linear" not in names]:
         raise InputError(f"transfer needs a network with conv1 ... conv5, as --networks=conv; {missing[0]} is missing")
 
 
 def freeze_before(alexnet, train_from):
-    """Makes the layers before `train_from` keep their weights."""
+    """Freezes the layers before `train_from`."""
     for name in LAYERS[: LAYERS.index(train_from)]:
         alexnet.get_layer(f"{name}_linear").trainable = False
 
 
 def train(alexnet, batches, steps_per_epoch, loss, settings, say):
-    """Trains on endless `batches` of (images, targets) for settings.epochs. Raises Diverged."""
+    """Trains for settings.epochs on endless `batches` of (images, targets). Raises Diverged for a non-finite loss."""
     rate = keras.optimizers.schedules.CosineDecay(settings.learning_rate, settings.epochs * steps_per_epoch)
-    # Clipped as in the authors' VOC training; the first steps after zeros in fc8 can be long.
+    # Gradients are clipped, as in the authors' VOC training, since the first steps from fc8 at 0 can be long.
     alexnet.compile(keras.optimizers.SGD(rate, settings.momentum, global_clipnorm=10.0), loss)
 
     def tell(epoch, logs):
@@ -122,8 +124,10 @@ def train(alexnet, batches, steps_per_epoch, loss, settings, say):
 
 @contextlib.contextmanager
 def _without_remapper():
-    """For graphs that are first run within it: on LeakyReLU's gradient that pass of TensorFlow fails, says so on
-    stderr, and leaves the graph as it was (met in jrayzhang6/CFR-RL#7, too).
+    """Turns off TensorFlow's remapper for graphs that are first run inside this context.
+
+    On the gradient of LeakyReLU that graph optimisation fails: it prints an error to stderr and leaves the graph
+    unchanged (also seen in jrayzhang6/CFR-RL#7).
     """
     option = "remapping"
     before = tf.config.optimizer.get_experimental_options().get(option, True)
@@ -147,7 +151,7 @@ def _classify(network, training, test, copied, train_from, settings, say):
 
 
 def _initialise(alexnet, name, examples, seed):
-    """Algorithm 1 for one layer, the layers below being done."""
+    """Applies algorithm 1 (see `transplant`) to one layer; the layers below it must be initialised already."""
     layer = alexnet.get_layer(name)
     kernel, bias = layer.get_weights()
     kernel = np.random.default_rng([seed, *name.encode()]).normal(size=kernel.shape).astype(np.float32)
@@ -160,7 +164,7 @@ def _initialise(alexnet, name, examples, seed):
 
 
 def _accuracies(alexnet, data):
-    """{"accuracy": % right from the centre crop, "accuracy_10_crop": from the mean probabilities of ten crops}."""
+    """The top-1 accuracies in percent that `frozen_prefix` returns."""
 
     @tf.function(reduce_retracing=True)
     def probabilities(images):
@@ -176,12 +180,12 @@ def _accuracies(alexnet, data):
 
 
 def _views(data):
-    """Batches of (ten crops of the images, the centre's first; labels): float32 [10, n, H, W, C], int64 [n]."""
+    """Batches of (ten crops of each image, the centre crop first; labels): float32 [10, n, H, W, C], int64 [n]."""
 
     def views(indices):
         crops = []
         for place in (None, *_CORNERS):
-            # Just below 1, which is the last place.
+            # Places lie in [0, 1), so the last one is just below 1.
             everywhere = place and tf.tile([tf.constant(place) * (1.0 - 1e-6)], (tf.shape(indices)[0], 1))
             images, labels = data.read(indices, everywhere)
             crops += [images, images[:, :, ::-1]]

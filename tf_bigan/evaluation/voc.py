@@ -1,7 +1,7 @@
 """VOC2007 classification from transferred features (Donahue et al. 2017, Table 3, column "Classification").
 
-An AlexNet with an encoder's conv1 ... conv5 learns, on trainval, which of 20 classes an image shows; the measure is the
-mean over the classes of the average precision on test. Difficult objects do not count.
+An AlexNet with an encoder's conv1 ... conv5 is trained on trainval to tell which of 20 classes an image shows. The
+metric is the mean over classes of the average precision on test. Objects that are marked as difficult do not count.
 """
 
 import keras
@@ -16,27 +16,29 @@ DATASET = "voc/2007"
 TRAIN_FROM = ("fc8", "fc6", "conv1")  # the paper's columns: fc8, fc6-8, all
 CROPS = 10
 
-_PAPER_EDGE = 227  # of the crops whose scales are 0.5 ... 2
+_PAPER_EDGE = 227  # edge in pixels of the paper's crops, for which images are scaled by 0.5 ... 2
 _SCALES = (0.5, 2.0)
-_IGNORED = -1.0  # the target of a class of which an image shows difficult objects alone
+_IGNORED = -1.0  # the target of a class if all of its objects in the image are difficult
 
 
 def voc_classification(network, edge, train_from, settings, data_dir=None, say=print):
-    """Trains on trainval and measures on test.
+    """Trains an AlexNet on trainval and measures it on test.
 
     Args:
-      network: whose convolutions are transferred, as for `transfer.frozen_prefix`.
-      edge: of the random crops, in pixels; the paper's AlexNet has 227.
-      train_from: the first layer that learns: "fc8", "fc6" or "conv1".
+      network: the network whose convolutions are transferred, as in `transfer.frozen_prefix`.
+      edge: edge of the random crops in pixels; the paper's AlexNet has 227.
+      train_from: the first layer that is trained: "fc8", "fc6" or "conv1".
       settings: a `VOCSettings`.
       data_dir: the TFDS directory.
-      say: called with a line now and then.
+      say: function that is called with a line of text after each of `settings.epochs` parts of the training.
 
     Returns:
-      {"map": mean average precision in % from one random crop, "map_10_crop": from the sum of ten crops' scores}.
+      {"map": mean average precision in percent from one random crop, "map_10_crop": the same from the sum of the scores
+      of ten crops}.
 
     Raises:
-      InputError: an unknown `train_from`, a network that cannot be transferred, or no VOC2007.
+      InputError: an unknown `train_from`, a network that cannot be transferred, or VOC2007 is not available.
+      Diverged: the loss became NaN or infinite.
     """
     if train_from not in TRAIN_FROM:
         raise InputError(f"unknown train_from {train_from!r}.{did_you_mean(train_from, TRAIN_FROM)}")
@@ -61,7 +63,7 @@ def voc_classification(network, edge, train_from, settings, data_dir=None, say=p
 
 
 def check_voc(network, data_dir=None):
-    """The TFDS builder of VOC2007, prepared. Raises InputError if it cannot be had, or `network` cannot take it."""
+    """The TFDS builder of VOC2007. Raises InputError if it is not available, or `network` does not take 3 channels."""
     if network.input_shape[-1] != 3:
         raise InputError(f"VOC2007 needs an encoder of 3 channels, found {network.input_shape[-1]}")
     return prepared_builder(DATASET, data_dir)
@@ -71,7 +73,7 @@ def mean_average_precision(targets, scores):
     """The mean over classes of the average precision, in percent.
 
     Args:
-      targets: float [N, classes]: 1 = shown, 0 = not, -1 = ignored.
+      targets: float [N, classes]: 1 = the image shows the class, 0 = it does not, -1 = the pair is ignored.
       scores: float [N, classes].
 
     Raises:
@@ -90,15 +92,15 @@ def mean_average_precision(targets, scores):
 
 
 def masked_cross_entropy(targets, logits):
-    """Sigmoid cross-entropy, float32 [N]: summed over the classes that are not ignored."""
+    """Sigmoid cross-entropy of each example, float32 [N], summed over the classes that are not ignored."""
     loss = tf.nn.sigmoid_cross_entropy_with_logits(tf.maximum(targets, 0.0), logits)
     return keras.ops.sum(loss * tf.cast(targets != _IGNORED, tf.float32), axis=1)
 
 
 def _crops(builder, split, edge, seed, test_crop=0):
-    """(float32 [edge, edge, 3] random crop in [0, 1], float32 [classes] targets); endless and shuffled for training.
+    """A dataset of (random crop float32 [edge, edge, 3] in [0, 1], targets float32 [classes]).
 
-    test_crop: 0 = for training; else which of the crops that an image is tested on.
+    test_crop: 0 = endless and shuffled, for training; n > 0 = the n-th test crop of each image, in order.
     """
     import tensorflow_datasets as tfds
 
@@ -109,7 +111,7 @@ def _crops(builder, split, edge, seed, test_crop=0):
 
     def crop(i, example):
         image = features["image"].decode_example(example["image"])
-        # Every crop of an image, and training, has a stream of its own.
+        # Training and each of an image's test crops have separate random streams.
         image = _random_crop(image, edge, tf.stack([tf.constant(seed, tf.int64), i * (CROPS + 1) + test_crop]))
         return image, _targets(example["objects"], features["labels"].feature.num_classes)
 
@@ -117,7 +119,7 @@ def _crops(builder, split, edge, seed, test_crop=0):
 
 
 def _random_crop(image, edge, seed):
-    """Scaled by 0.5 ... 2 (as seen by crops of 227), cropped anywhere, mirrored or not; grey where the image ends."""
+    """A random crop of the image scaled by 0.5 ... 2 (for crops of 227), mirrored or not; grey outside the image."""
     draws = tf.random.stateless_uniform((4,), seed, alg="philox")
     scale = (_SCALES[0] + draws[0] * (_SCALES[1] - _SCALES[0])) * edge / _PAPER_EDGE
     shape = tf.maximum(tf.cast(tf.round(tf.cast(tf.shape(image)[:2], tf.float32) * scale), tf.int32), 1)

@@ -1,4 +1,4 @@
-"""The model card of an entry, in Markdown."""
+"""The model card of a zoo entry, in Markdown."""
 
 import dataclasses
 
@@ -11,18 +11,18 @@ from tf_bigan.experiment import Experiment
 
 @dataclasses.dataclass(frozen=True)
 class Publication:
-    """What a card tells of a published run.
+    """A published run, as its card is written from it.
 
     Attributes:
-      name: of the entry.
-      experiment: the run's.
-      report: its evaluation report.
-      losses: the run's log at the epoch of the weights; keys that end in "_loss" are told.
-      terms: of the training data.
+      name: name of the zoo entry.
+      experiment: the run's Experiment.
+      report: the run's evaluation report.
+      losses: the record of the run's log at the epoch of the weights; the card gives its entries that end in "_loss".
+      terms: the terms of use of the training data.
       weights: whether the weights are published.
-      notes: what else the card says, in Markdown; "" = nothing.
-      state: as `RunDirectory` keeps it of the weights: "epochs", "statistics_steps", "trainer".
-      lineage: of the weights that the run began with, as `RunDirectory.initial` gives it.
+      notes: further text of the card, in Markdown; "" = none.
+      state: the state of the weights as `RunDirectory` stores it: "epochs", "statistics_steps", "trainer".
+      lineage: the runs that trained the weights that this run began with, as `RunDirectory.initial` returns them.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Publication:
 
 
 def card(published: Publication) -> str:
-    """The model card: what it is, how it was trained, its numbers and their protocol."""
+    """The model card: what the model is, how it was trained, its numbers and their protocols."""
     name, experiment, state = published.name, published.experiment, published.state
     losses = ", ".join(
         f"{key.removesuffix('_loss')} {value:.4f}" for key, value in published.losses.items() if key.endswith("_loss")
@@ -75,33 +75,33 @@ Code and weights: Apache-2.0. Training data: {published.terms}
 
 
 def changed_card(text, name, report, weights, notes=None) -> str:
-    """A card with the numbers of another report.
+    """A card whose numbers are replaced by those of another report.
 
     Args:
-      text: the card.
+      text: the text of the card.
       name, report, weights: as in `Publication`.
-      notes: what else it says, in Markdown; None = what it says.
+      notes: further text of the card, in Markdown; None = the card's present notes.
 
     Raises:
-      ValueError: the text is no card.
+      ValueError: the text is not a card.
     """
     head, found, rest = text.partition("## Numbers\n")
     rest, end, terms = rest.rpartition("\n## Terms\n")
     if not (found and end):
-        raise ValueError("it has no numbers and terms")
+        raise ValueError("it lacks the section Numbers or Terms")
     if notes is None:
         notes = rest.partition("\n## Notes\n\n")[2].strip()
     return f"{head}{_numbers(name, report, weights)}{_notes(notes)}{end}{terms}"
 
 
 def _numbers(name, report, weights):
-    """A card's section of numbers and their protocol, to its last line's end."""
+    """A card's section of the numbers and their protocols, with the end of its last line."""
     protocols = "\n".join(f"- {metric}: {text}." for metric, text in report["protocols"].items())
     told = dict(report.get("commands", {}))
-    if untold := [metric for metric in report["results"] if metric not in told]:  # of before reports told them
+    if untold := [metric for metric in report["results"] if metric not in told]:  # old reports do not record them
         told = {"": [f"--metrics={','.join(untold)}"], **told}
     evaluate = f"python tools/evaluate.py --model={name if weights else 'DIR'}"
-    # Results that take hours are kept in a file, which an entry of the zoo has not.
+    # Results that take hours must be kept in a file, and tools/evaluate.py writes none for a zoo entry by itself.
     slow = {name for name in told if name in registry.MEASURES and find_measure(name).slow}
     kept = {metric: " --json=FILE" * (weights and metric in slow) for metric in told}
     lines = [f"{evaluate} {flags}{kept[metric]}" for metric, given in told.items() for flags in given]
@@ -134,7 +134,7 @@ def _notes(text):
 
 
 def _statistics(state):
-    """Where a run's inference statistics come from, as text."""
+    """How a run's inference statistics were made, as text."""
     if not state["statistics_steps"]:
         return "The inference statistics of its batch norms are running averages."
     return f"Inference statistics over {state['statistics_steps']} batches."
@@ -151,7 +151,7 @@ def _examples(experiment):
 
 
 def _schedule(experiment, epochs):
-    """How long a run has trained, how fast, on which batches, as text."""
+    """A run's epochs, learning rates, batch size and seed, as text."""
     if epochs < experiment.epochs:
         epochs = f"interim weights, after {epochs} of {experiment.epochs}"
     return (
@@ -161,7 +161,7 @@ def _schedule(experiment, epochs):
 
 
 def _began(lineage):
-    """What trained the weights that a run began from, as text."""
+    """The earlier runs that trained the weights that a run began with, as text."""
     if not lineage:
         return "One run."
     runs = []
@@ -173,7 +173,7 @@ def _began(lineage):
 
 
 def _trainer(trainer):
-    """Who trained a run, if not tools/train.py, as text."""
+    """The program and device that trained a run, as text; empty for tools/train.py."""
     if not trainer:
         return ""
     return (
@@ -183,7 +183,7 @@ def _trainer(trainer):
 
 
 def _command(name, trainer, lineage):
-    """What trains a run, as text."""
+    """The commands that train a run, as text."""
     flagfile = f"--flagfile=zoo/{name}/train.flags"
     if trainer:
         pack = f"python tools/pack_examples.py {flagfile} --output=EXAMPLES"

@@ -1,4 +1,4 @@
-"""Where models are: entries of the zoo by name, run directories by path."""
+"""Finds models: entries of the zoo by name, run directories by path."""
 
 import fnmatch
 import pathlib
@@ -7,11 +7,11 @@ from tf_bigan.errors import InputError, did_you_mean
 from tf_bigan.training.run_directory import FLAGFILE
 
 REPORT = "metrics.json"  # the evaluation report of a run or an entry
-CARD = "README.md"  # of an entry
+CARD = "README.md"  # the model card of an entry
 
 
 def zoo_path() -> pathlib.Path:
-    """Where the published runs lie: beside the package in a checkout, inside it once installed."""
+    """The folder of the published runs: beside the package in a checkout, inside the package if it is installed."""
     package = pathlib.Path(__file__).resolve().parents[1]
     installed = package / "_zoo"
     return installed if installed.is_dir() else package.parent / "zoo"
@@ -33,7 +33,7 @@ def run_path(name) -> pathlib.Path:
       name: a name from `list_models`, or the path of a run directory.
 
     Raises:
-      InputError: neither; the message lists the nearest names.
+      InputError: `name` is neither; the message lists the nearest names.
     """
     if str(name) in list_models():
         return zoo_path() / str(name)
@@ -43,10 +43,10 @@ def run_path(name) -> pathlib.Path:
     if path.is_dir():
         raise InputError(f"{path} is no run directory: it has no {FLAGFILE}")
     raise InputError(
-        f"unknown model {str(name)!r}.{did_you_mean(str(name), list_models())} A run directory's path works too"
+        f"unknown model {str(name)!r}.{did_you_mean(str(name), list_models())} The path of a run directory works too"
     )
 
 
 def is_entry(path) -> bool:
-    """Whether a directory is an entry of the zoo, which nothing but `publish` writes to."""
+    """Whether a directory is an entry of the zoo. Only `publish` and `publish_metrics` write to entries."""
     return pathlib.Path(path).resolve().parent == zoo_path().resolve()

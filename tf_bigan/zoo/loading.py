@@ -1,4 +1,4 @@
-"""Loading a model, and what is known of it."""
+"""Loads models, and the experiments that they were trained by."""
 
 import dataclasses
 
@@ -13,17 +13,17 @@ def load(name, weights="published", dtype="float32"):
     """Loads a model: a zoo model by name, or a run directory by path.
 
     Args:
-      name: as "bigan_mnist", or the path of a run directory.
-      weights: "published" = the trained ones, their SHA-256 verified before they are read; None = the same
+      name: a name from `list_models`, such as "bigan_mnist", or the path of a run directory.
+      weights: "published" = the trained weights, whose SHA-256 is verified before they are read; None = the same
         networks, freshly initialised from the run's seed.
-      dtype: the networks' dtype policy. Weights are float32 whatever it is.
+      dtype: the networks' dtype policy. Weights are float32 under every policy.
 
     Returns:
       A `tf_bigan.games.Game`: a `keras.Model` with `encode`, `features`, `generate` and `reconstruct`, and its
       networks as `encoder`, `generator` and `discriminator`.
 
     Raises:
-      InputError: an unknown name, or weights that are not published, damaged or of another network.
+      InputError: an unknown name, or weights that are not published, are damaged or belong to another network.
     """
     if weights not in ("published", None):
         raise InputError(f"weights must be 'published' or None, found {weights!r}")
@@ -38,7 +38,7 @@ def load(name, weights="published", dtype="float32"):
         how = (
             f"Train it, in a checkout: python tools/train.py --flagfile={flagfile} --workdir=DIR, then load DIR"
             if is_entry(path)
-            else "Start tools/train.py there again: weights are written with the first pictures and at the end"
+            else "Start tools/train.py there again: it writes weights with the first pictures and at the end"
         )
         raise InputError(f"{name} has no weights yet; weights=None gives fresh ones.\n{how}")
     game = make_game(experiment, dtype)
@@ -48,10 +48,12 @@ def load(name, weights="published", dtype="float32"):
 
 
 def trained_experiment(name) -> Experiment:
-    """What a zoo model or run is, with the precision it trained in, which the flags of a zoo model leave open.
+    """The Experiment of a zoo model or run, with the precision that it was trained in.
+
+    The flags of a zoo model leave the precision open, so it is read from the model's report.
 
     Raises:
-      InputError: as `RunDirectory.experiment`; or the zoo model's metrics are damaged.
+      InputError: as in `RunDirectory.experiment`, or the zoo model's report is damaged.
     """
     path = run_path(name)
     experiment = RunDirectory(path).experiment()
@@ -61,10 +63,12 @@ def trained_experiment(name) -> Experiment:
 
 
 def load_with_digest(name):
-    """As `load`, with the SHA-256 of all the weights it has, as `RunDirectory.weights_digest` tells it.
+    """Loads a model as `load` does, and returns (model, SHA-256 digest of all its weights).
+
+    The digest is that of `RunDirectory.weights_digest`.
 
     Raises:
-      InputError: as `load`; or a training there wrote new weights meanwhile.
+      InputError: as in `load`, or a training wrote new weights to the run directory meanwhile.
     """
     run = RunDirectory(run_path(name))
     digest = run.weights_digest() if run.has_weights() else None

@@ -1,4 +1,4 @@
-"""Publishing a run as an entry of the zoo, and adding measurements to an entry."""
+"""Publishes a run as an entry of the zoo, and adds measurements to an entry."""
 
 import dataclasses
 import re
@@ -14,24 +14,26 @@ from tf_bigan.zoo.finding import CARD, REPORT, zoo_path
 
 
 def publish(run, name, terms, weights=True, zoo=None, notes="", interim=False):
-    """Publishes a run: its directory with the optimizer state left out, plus a card.
+    """Publishes a run: its directory without the optimizer state, and with a card.
 
-    Flags that belong to the machine (strategy, logical CPUs, precision, xla, threads) go back to their defaults.
+    Flags that belong to the machine (strategy, logical CPUs, precision, xla, threads) are set to their defaults.
 
     Args:
-      run: a run directory with weights and an evaluation (tools/evaluate.py writes it).
-      name: of the zoo entry, which is replaced if it exists.
-      terms: of the training data, for the card.
-      weights: whether the weights go with it, or the flags, metrics and card alone.
+      run: a run directory with weights and an evaluation report, which tools/evaluate.py writes.
+      name: name of the zoo entry, which is replaced if it exists.
+      terms: the terms of use of the training data, for the card.
+      weights: whether the weights are published, or only the flags, the report and the card.
       zoo: the zoo's folder; None = the project's.
-      notes: what else the card should say, in Markdown.
-      interim: take a run that is still going on, at the weights it wrote last; the card says of which epoch.
+      notes: further text for the card, in Markdown.
+      interim: whether a run that is still going on is accepted, with the weights that it wrote last. The card then says
+        which epoch they are from.
 
     Returns:
       The entry's path.
 
     Raises:
-      InputError: a run that is unfinished, damaged or not evaluated, or an unusable name.
+      InputError: a run that is unfinished, damaged or not evaluated, or a name with other characters than lower-case
+        letters, digits and _.
     """
     run = RunDirectory(run)
     if not re.fullmatch(r"[a-z0-9_]+", name):
@@ -73,19 +75,19 @@ def publish(run, name, terms, weights=True, zoo=None, notes="", interim=False):
 
 
 def publish_metrics(report, name, zoo=None, notes=None):
-    """Adds an evaluation to a published entry, and writes the numbers of its card anew.
+    """Adds an evaluation to a published entry, and rewrites the numbers of its card.
 
     Args:
-      report: the path of what tools/evaluate.py --model=NAME --json=PATH wrote.
-      name: of the zoo entry, whose weights and flags stay as they are.
+      report: path of the report that tools/evaluate.py --model=NAME --json=PATH wrote.
+      name: name of the zoo entry, whose weights and flags stay as they are.
       zoo: the zoo's folder; None = the project's.
-      notes: what else the card should say, in Markdown; None = what it says.
+      notes: further text for the card, in Markdown; None = the card's present notes.
 
     Returns:
       The entry's path.
 
     Raises:
-      InputError: no such entry, or a report that is damaged or of other weights or data.
+      InputError: no such entry, or a report that is damaged or on other weights or data.
     """
     path = (zoo or zoo_path()) / name
     if not (path / REPORT).exists():

@@ -1,4 +1,4 @@
-"""Coverage of the 25 Gaussians, by samples whose counts are known."""
+"""Coverage of the 25 Gaussians, tested with samples whose counts are known."""
 
 import dataclasses
 
@@ -21,7 +21,7 @@ from tf_bigan.games import make_game
 
 
 class Known:
-    """A model whose samples are given, and whose reconstructions are a step to the right."""
+    """A model with given samples, whose reconstructions are shifted from the originals."""
 
     domain, encoder = Points((2,)), "there is one"
 
@@ -36,7 +36,7 @@ class Known:
 
 
 def test_what_samples_cover():
-    """20 on the first mean, 19 on the second, one just outside of the third, the rest on the fourth."""
+    """20 samples on the first mean, 19 on the second, one just outside the third mode, the rest on the fourth mean."""
     centres = means()
     samples = np.repeat(centres[3][None], SAMPLES, 0)
     samples[:20], samples[20:39], samples[39] = centres[0], centres[1], centres[2] + [3.1 * SIGMA, 0.0]
@@ -47,7 +47,7 @@ def test_what_samples_cover():
     assert row["high_quality"] == pytest.approx(1 - 1 / SAMPLES)
     assert row["kl"] == pytest.approx((shares * np.log(shares * 25)).sum())
     assert row["reconstruction"] == pytest.approx(0.5)
-    # To the next: |(0, 0) - (3.3, 4.4)| = 5.5 and |(3, 4) - (0.3, 0.4)| = 4.5.
+    # Distances to the next point's reconstruction: |(0, 0) - (3.3, 4.4)| = 5.5 and |(3, 4) - (0.3, 0.4)| = 4.5.
     assert row["reconstruction_b"] == pytest.approx(5.0)
 
 
@@ -56,7 +56,7 @@ def test_the_data_itself_is_nearly_perfect():
     samples = means()[np.arange(SAMPLES) % 25] + SIGMA * rng.normal(size=(SAMPLES, 2))
     row = modes(Known(samples.astype(np.float32)), np.zeros((1, 2), np.float32))
     assert row["modes"] == row["modes_near"] == row["modes_covered"] == 25
-    # 1 - exp(-9 / 2) of a Gaussian in the plane lie within 3 standard deviations.
+    # A share of 1 - exp(-9 / 2) of a Gaussian in the plane lies within 3 standard deviations.
     assert row["high_quality"] == pytest.approx(1 - np.exp(-4.5), abs=0.005) and row["kl"] == pytest.approx(0, abs=1e-6)
 
 
@@ -83,7 +83,7 @@ def test_modes_are_a_metric_of_evaluate(system):
 def test_modes_of_other_data_are_refused(digits_dir):
     experiment = dataclasses.replace(tiny(), dataset="digits")
     data = open_evaluation_data(experiment, data_dir=digits_dir)
-    with pytest.raises(InputError, match="modes are of the data set 'mixture', whose components are known, not of"):
+    with pytest.raises(InputError, match="modes needs the data set 'mixture', whose components are known, not"):
         evaluate(make_game(experiment), experiment, data, ["modes"])
 
 
@@ -96,7 +96,7 @@ def test_every_measure_of_points_is_told_as_of_points(system):
     model, settings = make_game(experiment), EvaluationSettings(layers=layers)
     report = evaluate(model, experiment, data, names, settings, say=lambda line: None)
     assert list(report["results"]) == names and report["examples"] == "points"
-    # The components lie far apart, so that the nearest point is of the same.
+    # The components lie far apart, so the nearest point is of the same component.
     assert values(report, "knn", "coordinates", "coordinates", metric="euclidean", k=1) == [100.0]
     assert values(report, "linear", "coordinates", "coordinates")[0] > 50.0
     for layer in layers:

@@ -6,7 +6,7 @@ from tf_bigan.evaluation.measures.reconstruction import reconstruction
 
 
 class ConstantModel:
-    """Generates the images it is given, and reconstructs every image as its own negative."""
+    """Generates given images, and reconstructs every image as its negative, 1 - x."""
 
     encoder_is_larger = False
 
@@ -24,7 +24,7 @@ class ConstantModel:
 
 
 def test_reconstruction_errors_by_hand():
-    # Two images of four pixels. |x - (1 - x)| is 1 a pixel for black or white: distance 2.
+    # Two images of four pixels, black and white. |x - (1 - x)| is 1 at each pixel, so the distance is 2.
     images = np.stack([np.zeros((2, 2, 1)), np.ones((2, 2, 1))]).astype(np.float32)
     errors = reconstruction(ConstantModel(np.full((1, 2, 2, 1), 0.25)), images)
     assert errors["EGr"] == pytest.approx(2.0)
@@ -37,5 +37,5 @@ def test_samples_of_points_are_not_rounded():
     points, samples = np.float32([[0.0, 0.0], [1.0, 1.0]]), np.float32([[3.001, 4.001]])
     errors = reconstruction(ConstantModel(samples), points)
     assert errors["EGr"] == pytest.approx(np.sqrt(2))
-    # To 1 - x: twice the distance from (0.5, 0.5).
+    # The distance to 1 - x is twice the distance to (0.5, 0.5).
     assert errors["EGg"] == pytest.approx(2 * np.hypot(2.501, 3.501), rel=1e-6)

@@ -9,7 +9,7 @@ from tf_bigan.networks.kernels.convolutions import kernel_gradient
 
 @pytest.fixture(params=["as convolutions", "as matrix products", "as TensorFlow has it"])
 def way(request, monkeypatch):
-    """The ways that a convolution, its transpose and its kernel's gradient are computed in."""
+    """The ways to compute a convolution, its transpose and its kernel's gradient."""
     never, always = {"_SMALL_MAP": 0, "_MEDIUM_MAP": 0}, {"_LARGE_KERNEL": 1, "_MANY_CHANNELS": 1, "_SOME_CHANNELS": 1}
     limits = {"as convolutions": never | {"_FEW_CHANNELS": 0}, "as matrix products": always}
     for name, value in limits.get(request.param, {}).items():
@@ -100,7 +100,7 @@ def test_the_kernel_s_gradient_by_hand(way):
     corners = np.array([[1, 3], [9, 11]])  # the windows' first entries, and what lies beside and below them
     expected = [[np.sum((corners + 4 * i + j) * [[1, 10], [100, 1000]]) for j in (0, 1)] for i in (0, 1)]
     np.testing.assert_allclose(found, expected)
-    # A pixel of zeros in front, and windows that do not reach the last row and column.
+    # With one row and column of zeros in front, the windows do not reach the last row and column.
     found = np.array(kernel_gradient(x, dy, (2, 2, 1, 1), 2, (1, 0)))[:, :, 0, 0]
     assert found[0, 0] == 6 * 1000 and found[1, 1] == 1 * 1 + 3 * 10 + 9 * 100 + 11 * 1000
 

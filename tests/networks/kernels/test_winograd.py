@@ -24,7 +24,7 @@ def used(monkeypatch):
 
 
 def test_an_axis_by_hand():
-    # Rows of the one image are 1 ... 6, and 0; the kernel reads three digits, and the row below not at all.
+    # One row of the image is 1 ... 6, the others are 0. Only the kernel's first row is not 0: it reads three digits.
     x = np.zeros((1, 6, 6, 1), np.float32)
     x[0, 2, :, 0] = np.arange(1, 7)
     kernel = np.zeros((3, 3, 1, 1), np.float32)
@@ -75,7 +75,7 @@ def test_transposed_convolutions_are_keras_own(used, settings, shape):
 
 
 def test_rounding_at_the_width_of_the_networks():
-    # D's conv4, and G's deconv1 by its transpose: outputs and gradients against those in float64.
+    # D's conv4, whose transpose is G's deconv1: outputs and gradients are compared with those in float64.
     rng = np.random.default_rng(0)
     x, kernel, dy = (rng.normal(size=size) for size in ((64, 8, 8, 256), (5, 5, 256, 512), (64, 4, 4, 512)))
 

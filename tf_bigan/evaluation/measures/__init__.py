@@ -1,1 +1,1 @@
-"""The measures, a file each or, where several train classifiers alike, a file for those."""
+"""The measures, each in its own file, except that the measures that train classifiers share `classifiers.py`."""

@@ -1,6 +1,6 @@
 """Accuracy of classifiers that start from an encoder's convolutions (Donahue et al. 2017, section 4.3, Tables 2 and 3).
 
-Each classifier is a part of its own, as its training can take hours.
+Each classifier is a separate `Part`, as its training can take hours.
 """
 
 import abc
@@ -13,24 +13,24 @@ from tf_bigan.evaluation.settings import VOCSettings
 
 
 class ClassifierMeasure(Measure):
-    """A measure that trains classifiers on what the trained and the untrained encoders begin with."""
+    """A measure that trains classifiers from the convolutions of the trained and of the untrained encoders."""
 
     title: str
-    columns = {"accuracy": "1 crop", "accuracy_10_crop": "10 crops"}  # key of a row: head of its column
+    columns = {"accuracy": "1 crop", "accuracy_10_crop": "10 crops"}  # key in a row -> heading of its column
     needs = frozenset({"gallery", "queries", "labels"})
     slow = True
 
     @abc.abstractmethod
     def layers(self, settings) -> list[str]:
-        """The layers that classifiers differ in, for `EvaluationSettings`."""
+        """The layers for each of which a classifier is trained, given `EvaluationSettings`."""
 
     @abc.abstractmethod
     def settings(self, settings):
-        """The `TransferSettings` of its classifiers, from `EvaluationSettings`."""
+        """The `TransferSettings` of the classifiers, given `EvaluationSettings`."""
 
     @abc.abstractmethod
     def classify(self, network, layer, context) -> dict:
-        """Trains and measures one classifier; gives its `columns` in percent."""
+        """Trains and measures one classifier; returns the values of `columns` in percent."""
 
     def data(self, context):
         return context.transfer_data
@@ -40,7 +40,7 @@ class ClassifierMeasure(Measure):
 
         check_transferable(context.model.feature_network)
         if context.settings.untrained:
-            context.data.gallery.check()  # untrained encoders take their statistics from it
+            context.data.gallery.check()  # untrained encoders take their inference statistics from it
 
     def parts(self, context):
         def part(encoder, layer):
@@ -66,7 +66,7 @@ class ClassifierMeasure(Measure):
 
 
 class FrozenPrefix(ClassifierMeasure):
-    """Table 2: convolutions up to a layer stay as they are."""
+    """Table 2: convolutions up to a layer are copied and frozen, the rest is trained."""
 
     name = "frozen_prefix"
     title = "frozen prefix, top-1 accuracy, %"
@@ -100,7 +100,7 @@ class FrozenPrefix(ClassifierMeasure):
 
 
 class FineTuning(ClassifierMeasure):
-    """All convolutions learn on."""
+    """All convolutions are copied, and all layers are trained."""
 
     name = "fine_tuning"
     title = "fine-tuning, top-1 accuracy, %"
@@ -121,7 +121,7 @@ class FineTuning(ClassifierMeasure):
 
 
 class VOC2007(ClassifierMeasure):
-    """Table 3, classification. It has data of its own."""
+    """Table 3, classification: measured on VOC2007 instead of the gallery and queries."""
 
     name = "voc2007"
     title = "VOC2007, mean average precision, %"

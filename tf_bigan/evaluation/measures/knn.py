@@ -31,11 +31,11 @@ def knn(gallery, gallery_labels, queries, query_labels):
     """k-NN accuracy in a feature space.
 
     Args:
-      gallery, queries: float32 [N, ...] and [Q, ...] features, flattened here.
+      gallery, queries: float32 [N, ...] and [Q, ...] features, which are flattened here.
       gallery_labels, query_labels: int64 [N] and [Q].
 
     Returns:
-      A list of {"metric", "k", "accuracy"}, accuracy in percent.
+      A list of {"metric": "euclidean" or "cosine", "k": number of neighbours, "accuracy": percent}.
     """
     from tf_bigan.evaluation.neighbours import DISTANCES, nearest, vote  # imports TensorFlow
 

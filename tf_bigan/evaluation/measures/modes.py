@@ -7,7 +7,7 @@ from tf_bigan.evaluation.measure import ModelMeasure
 
 SAMPLES = 10_000
 NEAR = 3.0  # standard deviations within which a sample is of high quality (Srivastava et al. 2017, VEEGAN)
-ENOUGH = 20  # high-quality samples that make a mode covered beyond chance
+ENOUGH = 20  # high-quality samples with which a mode counts as covered, beyond chance
 
 
 _COUNTS = {
@@ -39,7 +39,7 @@ class Modes(ModelMeasure):
 
         if context.data.query_dataset != mixture.NAME:
             raise InputError(
-                f"modes are of the data set {mixture.NAME!r}, whose components are known, not of {context.data.dataset}"
+                f"modes needs the data set {mixture.NAME!r}, whose components are known, not {context.data.dataset}"
             )
 
     def measure(self, model, examples, seed):
@@ -54,20 +54,21 @@ class Modes(ModelMeasure):
 def modes(model, points, seed=0) -> dict:
     """How many of the mixture's modes a model's samples cover, how well, and how well E and G invert each other.
 
-    Each sample belongs to the nearest mean, which is the component of the highest responsibility, as all have the same
-    variance and weight.
+    Each sample is assigned to the nearest mean. As all components have the same variance and weight, that is the
+    component with the highest responsibility.
 
     Args:
       model: a Game of 2-D points with a generator.
-      points: float32 [N, 2], unseen in training, to be reconstructed.
-      seed: of the 10,000 samples.
+      points: float32 [N, 2], unseen in training, which are reconstructed.
+      seed: seed of the 10,000 samples.
 
     Returns:
-      {"samples": how many; "modes": with any sample; "modes_near": with a sample within 3 standard deviations of the
-      mean; "modes_covered": with at least 20 of these; "high_quality": the share of samples within 3 standard
-      deviations; "kl": Kullback-Leibler divergence of the modes' shares of samples from even shares, in nats}. With an
-      encoder also {"reconstruction": mean Euclidean distance of points to G(E(x)), E(x) the posterior's mean;
-      "reconstruction_b": of points to the reconstruction of the next one}.
+      {"samples": number of samples; "modes": number of modes with any sample; "modes_near": number of modes with a
+      sample within 3 standard deviations of the mean; "modes_covered": number of modes with at least 20 such samples;
+      "high_quality": the share of samples within 3 standard deviations; "kl": Kullback-Leibler divergence of the modes'
+      shares of samples from even shares, in nats}. With an encoder also {"reconstruction": mean Euclidean distance of
+      the points x to G(E(x)), where E(x) is the posterior's mean; "reconstruction_b": mean Euclidean distance of each
+      point to the reconstruction of the next point}.
     """
     from tf_bigan.data import mixture  # these import TensorFlow
     from tf_bigan.evaluation.neighbours import nearest

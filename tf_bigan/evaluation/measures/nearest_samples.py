@@ -4,12 +4,12 @@ import numpy as np
 
 from tf_bigan.evaluation.measure import ModelMeasure
 
-SAMPLES = (1_000, 10_000, 100_000)  # G's samples behind NND/100, NND/10 and NND
+SAMPLES = (1_000, 10_000, 100_000)  # numbers of G's samples for NND/100, NND/10 and NND
 _SAMPLES_AT_ONCE = 10_000
 
 
 class NearestSamples(ModelMeasure):
-    """How near G's samples come to each query."""
+    """Mean distance from each query to the nearest of G's samples."""
 
     name = "nnd"
     title = "distance to the nearest sample"
@@ -26,10 +26,10 @@ def nearest_samples(model, examples, seed=0):
     Args:
       model: a Game with a generator.
       examples: float32 [N, ...] in the model's domain, unseen in training.
-      seed: of the samples; their order fixes which 1,000 are the first.
+      seed: seed of the samples. NND/100 and NND/10 use the first 1,000 and 10,000 of the 100,000 samples.
 
     Returns:
-      {"NND/100": among 1,000 samples, "NND/10": 10,000, "NND": 100,000}.
+      {"NND/100": distance to the nearest of 1,000 samples, "NND/10": of 10,000, "NND": of 100,000}.
     """
     from tf_bigan.evaluation.neighbours import nearest  # imports TensorFlow
 
@@ -40,7 +40,7 @@ def nearest_samples(model, examples, seed=0):
     while drawn < max(SAMPLES):
         count = min(s for s in SAMPLES if s > drawn) - drawn
         count = min(count, _SAMPLES_AT_ONCE)
-        # Every chunk has a seed of its own.
+        # Each chunk has its own seed, or it would repeat the samples of the others.
         samples = model.generate(count, seed=seed + drawn)
         best = np.minimum(best, nearest(flat, samples.reshape(count, -1))[1][:, 0])
         drawn += count

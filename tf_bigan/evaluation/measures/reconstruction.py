@@ -1,4 +1,4 @@
-"""Reconstruction errors beside those against the wrong example (Donahue et al. 2017, section 4.1)."""
+"""Reconstruction errors, beside the errors of another example's reconstruction (Donahue et al. 2017, section 4.1)."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from tf_bigan.evaluation.measure import ModelMeasure
 
 
 class Reconstruction(ModelMeasure):
-    """How well G(E(x)) repeats x, for queries and for samples."""
+    """How well G(E(x)) reconstructs x, for queries and for samples."""
 
     name = "reconstruction"
     protocol = "mean Euclidean distance over pixels in [0, 1]; _b: against the next image's reconstruction"
@@ -24,19 +24,20 @@ class Reconstruction(ModelMeasure):
 
 
 def reconstruction(model, examples, seed=0):
-    """Reconstruction errors beside those against the wrong example.
+    """Reconstruction errors, beside the errors of another example's reconstruction as a baseline.
 
-    All are means of Euclidean distances over pixels in [0, 1], or over coordinates of points.
+    All errors are mean Euclidean distances, over pixels in [0, 1] or over coordinates of points.
 
     Args:
       model: a Game with an encoder and a generator.
       examples: float32 [N, ...] in the model's domain, unseen in training.
-      seed: of the N samples.
+      seed: seed of the N samples.
 
     Returns:
-      {"EGr": x to G(E(x)); "EGr_b": x to the reconstruction of the next example, cyclically; "EGg", "EGg_b": the
-      same for samples in place of examples, those of images rounded to 8 bits}. Where G's images are smaller than
-      E's, x is reduced to theirs, and samples, which E cannot take, are left out.
+      {"EGr": distance of x to G(E(x)); "EGr_b": distance of x to the reconstruction of the next example, cyclically;
+      "EGg", "EGg_b": the same for samples of G in place of examples, where images are rounded to 8 bits}. If G's images
+      are smaller than E's, x is reduced to the size of G's images, and "EGg" and "EGg_b" are left out, as E cannot take
+      samples.
     """
     seen = {"EGr": examples}
     if not model.encoder_is_larger:
