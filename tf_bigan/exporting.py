@@ -125,7 +125,7 @@ def _encoder_module(model, layer, fold):
     if layer == "code" and model.encoder is None:
         raise InputError(f"{model.name} has no encoder, so it has no code")
     if asked := conditions_of(model.feature_network):
-        raise InputError(f"the encoder of {model.name} takes a {asked[0]}, which a module of features cannot ask for")
+        raise InputError(f"the encoder of {model.name} needs {asked[0]}=, which a module of features cannot ask for")
     original = _float32_twin(model.feature_network)
     network = fold_batch_norms(original) if fold else original
     if layer != "code" and model.layer_name(layer) not in {found.name for found in network.layers}:
@@ -187,7 +187,7 @@ def _generator_module(model, fold):
     if model.generator is None:
         raise InputError(f"{model.name} has no generator")
     if asked := conditions_of(model.generator):
-        raise InputError(f"the generator of {model.name} takes a {asked[0]}, which a module cannot ask for")
+        raise InputError(f"the generator of {model.name} needs {asked[0]}=, which a module cannot ask for")
     original = _float32_twin(model.generator)
     network = fold_batch_norms(original) if fold else original
     spec = tf.TensorSpec((None, model.prior.latent_dim), tf.float32, name="z")

@@ -78,7 +78,8 @@ def main():
             raise InputError(f"--image_size does not go with {_MODULE.value}, which takes examples at {preparation}")
         dataset, max_labels = common.require(_DATASET), 0
         network, name = _function(module), " ".join(filter(None, [_MODULE.value, _LAYER.value]))
-        fingerprint = sha256(pathlib.Path(_MODULE.value) / "variables" / "variables.data-00000-of-00001")
+        files = sorted(pathlib.Path(_MODULE.value).glob("variables/variables.data-*"))
+        fingerprint = " ".join(map(sha256, files or [pathlib.Path(_MODULE.value) / "saved_model.pb"]))
     options = {"data_dir": _DATA_DIR.value, "bad_images": _BAD_IMAGES.value, "say": common.note}
     try:
         data = open_data(dataset, _SPLIT.value, max_labels=max_labels, like=preparation, **options)

@@ -108,9 +108,15 @@ def test_a_matrix_that_rounding_left_indefinite_has_a_root():
     np.testing.assert_array_equal(root, np.tril(root))
 
 
-def test_features_that_are_not_finite_are_refused():
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("queries", [False, True])
+def test_features_that_are_not_finite_are_refused(bad, queries):
+    x, labels = clusters(20, 0.3)
+    damaged = x.copy()
+    damaged[3, 1] = bad
+    gallery, judged = (x, damaged) if queries else (damaged, x)
     with pytest.raises(InputError, match="the features are not finite numbers"):
-        linear._root(np.full((3, 3), np.nan, np.float32))
+        linear.linear_probe(gallery, labels, judged, labels)
 
 
 def test_fewer_images_than_features_that_are_nearly_the_same():

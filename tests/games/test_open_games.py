@@ -84,7 +84,7 @@ def test_a_conditional_generator_is_asked_with_labels():
 
 def test_conditions_that_are_missing_or_do_not_fit_are_named():
     game = conditional_gan()
-    with pytest.raises(InputError, match="the generator of conditional_gan takes a label; give label="):
+    with pytest.raises(InputError, match="the generator of conditional_gan needs label=, one for each example"):
         game.generate(3)
     with pytest.raises(InputError, match=r"label must have shape \[3\], got \[2\]"):
         game.generate(3, label=[1, 2])
@@ -104,7 +104,7 @@ BAD_LABELS = {
     "NaN": ([0, np.nan, 1], "^labels must be whole numbers, found nan$"),
     "negative": ([0, -2, 1], "^labels must be at least 0, found -2$"),
     "none": ([0, -1, 1], "^labels must be at least 0, found -1$"),
-    "too large": ([0, 2**40, 1], "^the generator takes a label of at most 2147483647, found 1099511627776$"),
+    "too large": ([0, 2**40, 1], "^the generator takes label of at most 2147483647, found 1099511627776$"),
 }
 
 

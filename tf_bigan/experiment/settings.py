@@ -15,6 +15,7 @@ _ALI = "Dumoulin et al. 2017, appendix A"
 _DFM = "Warde-Farley and Bengio 2017"
 _TERMS = "tf_bigan.games.terms."
 
+_BELOW_1 = 0.9999999  # the moments' corrections divide by 1 - beta
 _FIRST = functools.partial(setting, since=1)  # a setting that the first published runs had
 
 
@@ -161,8 +162,8 @@ class Settings:
     final_learning_rate: float = _FIRST(
         0.01, "the last epoch's learning rate", "fraction of learning_rate", _PAPER, minimum=0.0
     )
-    beta_1: float = _FIRST(0.5, "Adam's decay of the first moment", source=_PAPER, minimum=0.0)
-    beta_2: float = _FIRST(0.999, "Adam's decay of the second moment", source=_PAPER, minimum=0.0)
+    beta_1: float = _FIRST(0.5, "Adam's decay of the first moment", source=_PAPER, minimum=0.0, maximum=_BELOW_1)
+    beta_2: float = _FIRST(0.999, "Adam's decay of the second moment", source=_PAPER, minimum=0.0, maximum=_BELOW_1)
     epsilon: float = _FIRST(1e-8, "added to the root of Adam's second moment", source=_CODE, minimum=0.0)
     l2: float = _FIRST(
         2.5e-5, "L2 regularisation: this times the weights is added to the gradient", source=_PAPER, minimum=0.0

@@ -186,13 +186,12 @@ class Fitting(System):
           networks: the networks of the game whose batch norms are re-estimated; None = all.
 
         Returns:
-          `steps`, or 0 if there is no batch norm to estimate.
+          The number of batches; 0 if there is no batch norm to estimate.
         """
         networks = list(networks or self.networks.values())
         if not estimated_norms(networks):
             return 0
-        estimate_statistics(self, dataset, steps, networks)
-        return steps
+        return estimate_statistics(self, dataset, steps, networks)
 
 
 def _examples(batch):

@@ -107,7 +107,7 @@ class NetworksByRole(keras.Model):
         """
         network = self.feature_network
         if asked := conditions_of(network):
-            raise InputError(f"the {network.name} of {self.name} also takes a {asked[0]}; call encode or generate")
+            raise InputError(f"the {network.name} of {self.name} also needs {asked[0]}=; encode and generate take it")
         return network(self.inputs_of(network, [examples], {}), training=training)
 
     def inputs_of(self, network, main, conditions, noise=None):

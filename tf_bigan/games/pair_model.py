@@ -110,7 +110,7 @@ class PairModel(NetworksByRole):
         if names not in self._compiled:
             network = self.feature_network
             if asked := conditions_of(network):
-                raise InputError(f"the features of {self.name} depend on a {asked[0]}, which only encode can take")
+                raise InputError(f"the features of {self.name} depend on {asked[0]}, which features() does not take")
             part = feature_model(network, *names)
 
             def features(x):
@@ -194,7 +194,7 @@ class PairModel(NetworksByRole):
         arrays = []
         for name in CONDITIONS:
             if name in taken and conditions.get(name) is None:
-                raise InputError(f"the {role} of {self.name} takes a {name}; give {name}=, one for each example")
+                raise InputError(f"the {role} of {self.name} needs {name}=, one for each example")
             if name not in taken and name in conditions:
                 raise InputError(f"the {role} of {self.name} takes no {name}")
             if name not in taken:
@@ -207,7 +207,7 @@ class PairModel(NetworksByRole):
                     f"{name} must have shape [{', '.join(map(str, (count, *shape)))}], got {list(value.shape)}"
                 )
             if dtype.is_integer and value.size and value.max() > dtype.max:
-                raise InputError(f"the {role} takes a {name} of at most {dtype.max}, found {value.max()}")
+                raise InputError(f"the {role} takes {name} of at most {dtype.max}, found {value.max()}")
             arrays.append(value.astype(dtype.as_numpy_dtype))
         return arrays
 

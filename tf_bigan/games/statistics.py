@@ -26,6 +26,9 @@ def estimate_statistics(game, dataset, steps, networks):
       dataset: batches as for `Game.fit`.
       steps: number of batches, at most.
       networks: the networks whose batch norms are estimated. Those that keep running averages are left as they are.
+
+    Returns:
+      The number of batches.
     """
     norms = estimated_norms(networks)
     for norm in norms:
@@ -33,7 +36,7 @@ def estimate_statistics(game, dataset, steps, networks):
     with contextlib.ExitStack() as stack:
         for norm in norms:
             stack.enter_context(_estimating(norm))
-        _run_on_batches(game, dataset, steps)
+        return _run_on_batches(game, dataset, steps)
 
 
 def follow_statistics(game, dataset, steps):
@@ -42,7 +45,10 @@ def follow_statistics(game, dataset, steps):
 
 
 def _run_on_batches(game, dataset, steps, context=contextlib.nullcontext):
-    """Runs a game's and its terms' networks, within `context`, on the data that their statistics are to describe."""
+    """Runs a game's and its terms' networks, within `context`, on the data that their statistics are to describe.
+
+    Returns the number of batches.
+    """
 
     def run(batch, step):
         draws = Draws(game.seed, step, tf.shape(batch["x"])[0], STATISTICS)
@@ -52,13 +58,14 @@ def _run_on_batches(game, dataset, steps, context=contextlib.nullcontext):
                 with draws.scope(term.name):
                     term.run_for_statistics(game, tensors, draws)
 
-    compiled = {}
+    compiled, step = {}, -1
     for step, batch in enumerate(itertools.islice(dataset, steps)):
         inputs = game.record(_whole(batch, game.distribute_strategy)), tf.constant(step, tf.int64)
         size = inputs[0]["x"].shape[0]
         if size not in compiled:  # a function for each size: a data set's last batch may be smaller
             compiled[size] = traced_once(run, *inputs)
         compiled[size](*inputs)
+    return step + 1
 
 
 def _whole(batch, strategy):
