@@ -18,6 +18,7 @@ from tf_bigan.errors import InputError
 from tf_bigan.evaluation.report import values
 from tf_bigan.evaluation.report_files import read_report, write_report
 from tf_bigan.training.run_directory import RunDirectory
+from tf_bigan.zoo import finding, loading, publishing
 
 PUBLISHED = [name for name in zoo.list_models() if RunDirectory(zoo.zoo_path() / name).has_weights()]
 
@@ -108,7 +109,7 @@ def test_a_model_is_known_by_the_weights_it_has(tmp_path, monkeypatch):
         RunDirectory(tmp_path).save_weights(tiny_game(seed=3).networks, 2, 3)  # as if a training were going on
         return load(name)
 
-    monkeypatch.setattr(zoo, "load", load)
+    monkeypatch.setattr(loading, "load", load)
     with pytest.raises(InputError, match="wrote new weights meanwhile; start again"):
         zoo.load_with_digest(tmp_path)
 
@@ -240,7 +241,8 @@ def test_an_entry_s_precision_is_the_one_it_trained_in(tmp_path, monkeypatch):
     make_run(tmp_path / "run", precision="mixed_bfloat16")
     path = tmp_path / "run" / zoo.REPORT
     path.write_text(json.dumps(read_report(path) | {"training_precision": "mixed_bfloat16"}))
-    monkeypatch.setattr(zoo, "zoo_path", lambda: tmp_path / "zoo")
+    for module in (finding, publishing):
+        monkeypatch.setattr(module, "zoo_path", lambda: tmp_path / "zoo")
     zoo.publish(tmp_path / "run", "tiny", "x")
     assert RunDirectory(tmp_path / "zoo" / "tiny").experiment().precision == "auto"
     for name in ("tiny", tmp_path / "run"):
@@ -301,7 +303,7 @@ def test_weights_written_during_publishing_are_not_published(tmp_path, monkeypat
         RunDirectory(tmp_path / "run").save_weights(tiny_game(seed=3).networks, 2, 3)
         copyfile(source, target)
 
-    monkeypatch.setattr(zoo.shutil, "copyfile", copyfile)
+    monkeypatch.setattr(publishing.shutil, "copyfile", copyfile)
     with pytest.raises(InputError, match="wrote new weights meanwhile; evaluate and publish those"):
         zoo.publish(tmp_path / "run", "tiny", "", zoo=tmp_path / "zoo")
     assert not list((tmp_path / "zoo").iterdir())
