@@ -1,6 +1,7 @@
 """The measurements of training.py's contenders. Each runs in a process of its own, which training.py starts."""
 
 import concurrent.futures
+import dataclasses
 import itertools
 import os
 import time
@@ -21,11 +22,13 @@ def experiment_of_flags(model, flags):
     from absl import flags as absl_flags
 
     from tf_bigan.experiment import define_flags, experiment_of, parse_flags
+    from tf_bigan.training import devices
 
     values = absl_flags.FlagValues()
     define_flags(values)
     parse_flags(values, ["", flagfile(model), *model.plain, *flags])
     experiment = experiment_of(values)
+    experiment = dataclasses.replace(experiment, **devices.pick_threads(experiment))
     tf.config.threading.set_inter_op_parallelism_threads(experiment.inter_op_threads)
     tf.config.threading.set_intra_op_parallelism_threads(experiment.intra_op_threads)
     return experiment
@@ -41,10 +44,12 @@ def measure_step(model, precision, seconds, flags):
 
     e = experiment_of_flags(model, [*model.shape, *flags])
     strategy = devices.make_strategy("one_device")
-    xla = devices.pick_xla(e.xla, precision, e.networks, strategy, e.deterministic)
+    xla = devices.pick_xla(e, precision, strategy)
+    e = dataclasses.replace(e, precision=precision, xla="on" if xla else "off")
     game = make_game(e, precision)
     schedule = ConstantThenDecay(e.learning_rate, 469, constant_epochs=200, decay_epochs=200)
-    adam = Adam(schedule, e.beta_1, e.beta_2, e.epsilon, e.l2)
+    one_pass = devices.updates_in_one_pass(e, strategy)
+    adam = Adam(schedule, e.beta_1, e.beta_2, e.epsilon, e.l2, one_pass=one_pass)
     game.compile(adam, steps_per_execution=model.steps_per_call, jit_compile=xla)
     game.make_train_function()
     x = tf.constant(np.random.default_rng(0).random((model.batch, *game.example_shape), np.float32))

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from tf_bigan.errors import InputError
 from tf_bigan.games import Adam, ConstantThenDecay
+from tf_bigan.games import optimizer as optimizer_module
 
 GRADIENTS = np.random.default_rng(1).normal(size=(7, 3, 2)).astype(np.float32)
 START = np.random.default_rng(0).normal(size=(3, 2)).astype(np.float32)
@@ -68,6 +69,49 @@ def test_kernels_of_any_rank_above_one_are_regularised():
     start, gradients = START.reshape(1, 1, 3, 2), GRADIENTS.reshape(7, 1, 1, 3, 2)
     found = stepped(Adam(0.01, l2=0.3), start, gradients)
     np.testing.assert_allclose(found, adam(start, gradients, [0.01] * 7, l2=0.3), atol=2e-6)
+
+
+@pytest.mark.parametrize("l2", [0.0, 0.3])
+@pytest.mark.parametrize("uses", [0, 1, 2])
+def test_one_pass_gives_adams_steps(l2, uses, monkeypatch):
+    """With a float32 gradient, and with that of a weight that is used once or twice in half precision."""
+    monkeypatch.setattr(optimizer_module, "_LARGE", 1)
+    found_parts = []
+    parts_of = optimizer_module._half_precision_parts
+
+    def recorded(gradient):
+        found_parts.append(parts_of(gradient))
+        return found_parts[-1]
+
+    monkeypatch.setattr(optimizer_module, "_half_precision_parts", recorded)
+    gradients = np.round(GRADIENTS * 8) / 8  # bfloat16 has them exactly
+    variable, adam_ = keras.Variable(START), Adam(0.01, l2=l2, one_pass=True)
+    adam_.build([variable])
+
+    @tf.function
+    def step(gradient):
+        with tf.GradientTape() as tape:
+            losses = [tf.cast(variable.value, tf.bfloat16) * tf.cast(gradient, tf.bfloat16) for _ in range(uses)]
+            loss = tf.add_n(losses) if uses else variable.value * gradient
+        adam_.apply(tape.gradient(loss, [variable.value]), [variable])
+
+    trace = []
+    for gradient in gradients:
+        step(gradient)
+        trace.append(np.array(variable))
+    expected = adam(START, gradients * max(uses, 1), [0.01] * 7, l2=l2)
+    np.testing.assert_allclose(trace, expected, atol=2e-6)
+    assert [len(parts) for parts in found_parts] == [uses]
+    assert all(part.dtype == tf.bfloat16 for part in found_parts[0])
+
+
+@pytest.mark.parametrize("rows, compiled", [(2**13, True), (2**13 - 1, False)])
+def test_one_pass_is_for_large_weights(rows, compiled):
+    variable, adam_ = keras.Variable(np.ones((rows, 2), np.float32)), Adam(0.01, l2=0.1, one_pass=True)
+    adam_.build([variable])
+    step = tf.function(lambda gradient: adam_.apply([gradient], [variable]))
+    operations = step.get_concrete_function(tf.TensorSpec((rows, 2))).graph.get_operations()
+    assert any("PartitionedCall" in operation.type for operation in operations) == compiled
 
 
 def test_a_schedule_gives_the_rate_of_each_step():

@@ -99,12 +99,13 @@ def test_auto_precision_is_measured_here():
 def test_xla_is_on_where_it_helps_on_cpus(arguments, expected, mirrored):
     name, policy, networks, replicas, deterministic = arguments
     strategy = mirrored if replicas == 2 else tf.distribute.get_strategy()
-    assert devices.pick_xla(name, policy, networks, strategy, deterministic) is expected
+    experiment = tiny(xla=name, networks=networks, deterministic=deterministic)
+    assert devices.pick_xla(experiment, policy, strategy) is expected
 
 
 def test_a_mirrored_strategy_of_one_device_is_not_compiled_either():
     strategy = tf.distribute.MirroredStrategy(["CPU:0"])
-    assert devices.pick_xla("auto", "float32", "mlp", strategy, False) is False
+    assert devices.pick_xla(tiny(xla="auto"), "float32", strategy) is False
 
 
 @pytest.mark.parametrize("value", [1.0, 2.5])
@@ -115,9 +116,9 @@ def test_numbers_are_summed_over_replicas(value, mirrored):
 
 def test_xla_is_refused_where_it_does_not_work(mirrored):
     with pytest.raises(InputError, match="xla=on does not go with mirrored strategies"):
-        devices.pick_xla("on", "float32", "mlp", mirrored, False)
+        devices.pick_xla(tiny(xla="on"), "float32", mirrored)
     with pytest.raises(InputError, match="xla=on does not go with deterministic"):
-        devices.pick_xla("on", "float32", "mlp", tf.distribute.get_strategy(), True)
+        devices.pick_xla(tiny(xla="on", deterministic=True), "float32", tf.distribute.get_strategy())
 
 
 def test_a_batch_that_does_not_divide_over_the_replicas_is_refused(tmp_path, digits_dir):
@@ -137,4 +138,35 @@ def test_points_are_trained_in_float32_unless_asked_otherwise():
     strategy = tf.distribute.get_strategy()
     assert devices.pick_precision("auto", "mixture", strategy) == ("float32", "points")
     assert devices.pick_precision("mixed_bfloat16", "mixture", strategy) == ("mixed_bfloat16", "as asked")
-    assert devices.pick_xla("auto", "float32", "mixture", strategy, False)
+    assert devices.pick_xla(tiny(xla="auto", networks="mixture"), "float32", strategy)
+
+
+def test_mlps_run_two_operations_at_once_on_two_cores(monkeypatch):
+    monkeypatch.setattr(devices.glob, "glob", lambda pattern: [])
+    cores = {0, 1}
+    monkeypatch.setattr(devices.os, "sched_getaffinity", lambda pid: cores, raising=False)
+    two = {"inter_op_threads": 2, "intra_op_threads": 1}
+    assert devices.pick_threads(tiny()) == devices.pick_threads(tiny(strategy="one_device")) == two
+    others = [{"networks": "conv"}, {"deterministic": True}, {"intra_op_threads": 2}, {"inter_op_threads": 1}]
+    for changes in [*others, {"logical_cpus": 2}, {"strategy": "mirrored"}]:
+        assert devices.pick_threads(tiny(**changes)) == {}
+    # XLA runs one operation after another.
+    strategy = tf.distribute.get_strategy()
+    assert not devices.pick_xla(tiny(xla="auto", **two), "float32", strategy)
+    assert devices.pick_xla(tiny(xla="auto", networks="mixture", **two), "float32", strategy)
+    cores.add(2)
+    assert devices.pick_threads(tiny()) == {}
+    cores -= {1, 2}
+    assert devices.pick_threads(tiny()) == {}
+    cores.add(1)
+    monkeypatch.setattr(devices.glob, "glob", lambda pattern: ["/proc/driver/nvidia/gpus/0"])
+    assert devices.pick_threads(tiny()) == {}
+
+
+def test_updates_are_compiled_where_that_helps(mirrored):
+    settings = {"precision": "mixed_bfloat16", "xla": "off"}
+    one = tf.distribute.get_strategy()
+    assert devices.updates_in_one_pass(tiny(**settings), one)
+    assert not devices.updates_in_one_pass(tiny(**settings), mirrored)
+    for changes in ({"xla": "on"}, {"deterministic": True}, {"precision": "mixed_float16"}):
+        assert not devices.updates_in_one_pass(tiny(**{**settings, **changes}), one)

@@ -186,7 +186,8 @@ class Settings:
     )
     xla: str = _FIRST(
         AUTO,
-        "compile training steps with XLA; auto: for float32 MLPs on CPUs, and on one GPU",
+        "compile training steps with XLA; auto: on one GPU, for float32 networks of points on CPUs, and for float32 MLPs "
+        "on CPUs whose threads are TensorFlow's defaults",
         choices=(AUTO, "on", "off"),
     )
     deterministic: bool = _FIRST(False, "bit-identical repeats and resumes, slower")
@@ -198,13 +199,17 @@ class Settings:
     )
     inter_op_threads: int = _FIRST(
         0,
-        "TensorFlow operations that run in parallel; 0 = TensorFlow's default",
+        "TensorFlow operations that run in parallel; 0 = 2 for an MLP on a CPU of two cores, else TensorFlow's default",
         "threads",
         minimum=0,
         operational=True,
     )
     intra_op_threads: int = _FIRST(
-        0, "threads within one operation; 0 = TensorFlow's default", "threads", minimum=0, operational=True
+        0,
+        "threads within one operation; 0 = 1 for an MLP on a CPU of two cores, else TensorFlow's default",
+        "threads",
+        minimum=0,
+        operational=True,
     )
     checkpoint_every: int = _FIRST(2000, "steps between checkpoints", "steps", minimum=1, operational=True)
     keep_checkpoints: int = _FIRST(2, "checkpoints kept", minimum=1, operational=True)

@@ -13,6 +13,7 @@ from tf_bigan.games.fitting import MIRRORED
 from tf_bigan.registry import FAMILIES
 
 _XLA_ON_CPUS = ("mlp", "mixture")
+_TWO_AT_ONCE = ("mlp",)  # families for which `pick_threads` has a choice
 
 
 def pick_strategy(name: str) -> str:
@@ -102,6 +103,22 @@ def _sum_function(strategy):
     return tf.function(lambda value: strategy.run(add, args=(value,)))
 
 
+def pick_threads(experiment) -> dict[str, int]:
+    """Threads for an experiment that leaves both counts at 0; {} = TensorFlow's defaults.
+
+    TensorFlow's defaults run one operation after another on all cores. MLPs have many short operations: on two cores,
+    two at once with one thread each were measured to be faster (benchmarks/README.md). Deterministic runs keep the
+    defaults, as sums over threads may round differently. It must be called before TensorFlow has started.
+    """
+    given = experiment.inter_op_threads or experiment.intra_op_threads or experiment.logical_cpus
+    elsewhere = experiment.strategy not in (AUTO, "one_device") or glob.glob("/proc/driver/nvidia/gpus/*")
+    if given or elsewhere or experiment.deterministic or experiment.networks not in _TWO_AT_ONCE:
+        return {}
+    affinity = getattr(os, "sched_getaffinity", None)  # Linux
+    cores = len(affinity(0)) if affinity else os.cpu_count()
+    return {"inter_op_threads": 2, "intra_op_threads": 1} if cores == 2 else {}
+
+
 def pick_precision(name: str, networks: str, strategy: tf.distribute.Strategy) -> tuple[str, str]:
     """Resolves "auto" by timing matrix products, once for all workers together; checks the other names.
 
@@ -133,15 +150,17 @@ def pick_precision(name: str, networks: str, strategy: tf.distribute.Strategy) -
     return ("mixed_bfloat16" if ratio > 1.2 else "float32"), why
 
 
-def pick_xla(name: str, policy: str, networks: str, strategy, deterministic: bool) -> bool:
+def pick_xla(experiment, policy: str, strategy) -> bool:
     """Whether to compile the train step with XLA.
 
     "auto" is on for float32 networks without convolutions on CPUs, where it was measured to help, and on one GPU, where
-    it was not measured. On CPUs, XLA makes convolutions up to 15 times slower, and bfloat16 slower by less.
+    it was not measured. On CPUs, XLA makes convolutions up to 15 times slower, and bfloat16 slower by less. MLPs that
+    run two operations at once (`pick_threads`) are faster without it, as it runs one after another.
 
     Raises:
       InputError: "on" under a distribution strategy (keras#18145) or with `deterministic`.
     """
+    name, networks, deterministic = experiment.xla, experiment.networks, experiment.deterministic
     distributed = isinstance(strategy, MIRRORED)
     if name == "on" and (distributed or deterministic):
         raise InputError(f"xla=on does not go with {'mirrored strategies' if distributed else 'deterministic'}")
@@ -149,7 +168,21 @@ def pick_xla(name: str, policy: str, networks: str, strategy, deterministic: boo
         return name == "on"
     if distributed or deterministic:
         return False
-    return bool(tf.config.list_logical_devices("GPU")) or (policy == "float32" and networks in _XLA_ON_CPUS)
+    if tf.config.list_logical_devices("GPU"):
+        return True
+    two_at_once = networks in _TWO_AT_ONCE and experiment.inter_op_threads > 1 and experiment.intra_op_threads == 1
+    return policy == "float32" and networks in _XLA_ON_CPUS and not two_at_once
+
+
+def updates_in_one_pass(experiment, strategy) -> bool:
+    """Whether the optimizer compiles updates of its own: on one CPU device, where it was measured to help.
+
+    Args:
+      experiment: with its precision and XLA resolved.
+      strategy: the distribution strategy.
+    """
+    fits = experiment.precision != "mixed_float16" and experiment.xla == "off" and not experiment.deterministic
+    return fits and kind() == "CPU" and not isinstance(strategy, MIRRORED)
 
 
 def _product_seconds(dtype, size):

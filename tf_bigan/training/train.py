@@ -66,7 +66,7 @@ def train(experiment: Experiment, workdir, data_dir=None, say=print, initial=Non
     if not run.has_begun():
         experiment.check_effects()
     experiment = run.resolve(experiment.sized())
-    _set_up_tensorflow(experiment)
+    experiment = _set_up_tensorflow(experiment)
     experiment = dataclasses.replace(experiment, strategy=devices.pick_strategy(experiment.strategy))
     strategy = devices.make_strategy(experiment.strategy)
     try:
@@ -88,7 +88,7 @@ def _train(experiment, run, initial, strategy, data_dir, say):
             f"{replicas}, or --strategy=one_device"
         )
     policy, why = devices.pick_precision(experiment.precision, experiment.networks, strategy)
-    xla = devices.pick_xla(experiment.xla, policy, experiment.networks, strategy, experiment.deterministic)
+    xla = devices.pick_xla(experiment, policy, strategy)
     data = open_data(
         experiment.dataset,
         experiment.split,
@@ -111,6 +111,7 @@ def _train(experiment, run, initial, strategy, data_dir, say):
     say(
         f"{experiment.system} on {experiment.dataset}: {data.count} {data.domain.name} of {shape}; "
         f"{experiment.strategy}, {replicas} replica(s) on {devices.kind()}; {policy} ({why}); XLA {experiment.xla}"
+        + _threads(experiment)
     )
     if hint := devices.unused_gpu():
         say(hint)
@@ -123,7 +124,10 @@ def _train(experiment, run, initial, strategy, data_dir, say):
         with strategy.scope():
             schedule = _schedule(experiment, steps_per_epoch)
             game.compile(
-                Adam(schedule, experiment.beta_1, experiment.beta_2, experiment.epsilon, experiment.l2),
+                Adam(
+                    *(schedule, experiment.beta_1, experiment.beta_2, experiment.epsilon, experiment.l2),
+                    one_pass=devices.updates_in_one_pass(experiment, strategy),
+                ),
                 steps_per_execution=_divisor(steps_per_epoch, min(_STEPS_PER_EXECUTION, steps_per_epoch // 2)),
                 jit_compile=xla,
             )
@@ -294,6 +298,13 @@ def _schedule(experiment, steps_per_epoch):
 
 
 def _set_up_tensorflow(experiment):
+    """Sets threads, devices and determinism before TensorFlow starts; returns the experiment with its threads."""
+    if threads := devices.pick_threads(experiment):
+        # A caller's TensorFlow may have started before: then its threads stay as they are.
+        with contextlib.suppress(RuntimeError):
+            tf.config.threading.set_inter_op_parallelism_threads(threads["inter_op_threads"])
+            tf.config.threading.set_intra_op_parallelism_threads(threads["intra_op_threads"])
+            experiment = dataclasses.replace(experiment, **threads)
     try:
         if experiment.inter_op_threads:
             tf.config.threading.set_inter_op_parallelism_threads(experiment.inter_op_threads)
@@ -310,6 +321,14 @@ def _set_up_tensorflow(experiment):
         # When several threads run a graph that Grappler has rewritten, the rounding of sums depends on which buffers
         # happen to be free. No report of this on CPUs was found; tensorflow#51716 is similar.
         tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    return experiment
+
+
+def _threads(experiment):
+    """The end of a line that says which threads a run has, if they are not TensorFlow's defaults."""
+    inter, intra = experiment.inter_op_threads, experiment.intra_op_threads
+    told = [f"{inter} operations at once"] * bool(inter) + [f"{intra} thread(s) for each"] * bool(intra)
+    return "".join(f"; {each}" for each in told)
 
 
 def _divisor(number, limit):
