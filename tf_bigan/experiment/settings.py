@@ -186,8 +186,8 @@ class Settings:
     )
     xla: str = _FIRST(
         AUTO,
-        "compile training steps with XLA; auto: on one GPU, for float32 networks of points on CPUs, and for float32 MLPs "
-        "on CPUs whose threads are TensorFlow's defaults",
+        "compile training steps with XLA; auto: on one GPU, and on CPUs for float32 networks of points and for float32 "
+        "MLPs that run one operation at a time",
         choices=(AUTO, "on", "off"),
     )
     deterministic: bool = _FIRST(False, "bit-identical repeats and resumes, slower")
