@@ -4,8 +4,8 @@ import sys
 import numpy as np
 import pytest
 
-from tf_bigan.domains import DOMAINS, Images, Points, checked_attributes, checked_labels, domain_of, whole_number
-from tf_bigan.errors import InputError
+from tf_bigan.domains import DOMAINS, Images, Points, checked_attributes, checked_labels, domain_of
+from tf_bigan.errors import InputError, whole_number
 
 
 def zeros(*shape, dtype=np.float32):

@@ -4,8 +4,6 @@ Labels are whole numbers of at least 0, and `NO_LABEL` for an example without on
 1, and floats with whole values, as tables have them, are accepted, too. Attributes are finite numbers or booleans.
 """
 
-import operator
-
 import numpy as np
 
 from tf_bigan.errors import InputError
@@ -144,25 +142,6 @@ def checked_attributes(attributes, what="attributes") -> np.ndarray:
     if not np.isfinite(attributes).all():
         raise InputError(f"{what} contain NaN or infinite values")
     return attributes
-
-
-def whole_number(value, what, least=None) -> int:
-    """`value` as an int. Raises InputError, which calls it `what`, unless it is whole and at least `least`."""
-    try:
-        number = None if isinstance(value, bool | np.bool_) else operator.index(value)
-    except TypeError:
-        number = None
-    if number is None:
-        raise InputError(f"{what} must be a whole number, found {shown(value)}")
-    if least is not None and number < least:
-        raise InputError(f"{what} must be at least {least}, found {number}")
-    return number
-
-
-def shown(value) -> str:
-    """A value as messages show it: its `repr` if that is short, else its type."""
-    text = repr(value)
-    return text if len(text) <= 80 and "\n" not in text else type(value).__name__
 
 
 def _whole_shape(shape, domain):

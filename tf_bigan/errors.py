@@ -1,6 +1,7 @@
-"""The exceptions that a user's input can cause: `InputError` and its subclasses."""
+"""The exceptions that a user's input can cause, `InputError` and its subclasses, and what their messages share."""
 
 import difflib
+import operator
 from collections.abc import Iterable
 
 
@@ -22,3 +23,26 @@ def did_you_mean(word: str, words: Iterable[str]) -> str:
     close = difflib.get_close_matches(word, words, n=3, cutoff=0.5)
     hint = f" Did you mean {' or '.join(repr(w) for w in close)}?" if close else ""
     return f"{hint} Known: {', '.join(words) or 'none'}."
+
+
+def whole_number(value, what, least=None) -> int:
+    """`value` as an int. Raises InputError, which calls it `what`, unless it is whole and at least `least`."""
+    try:
+        number = None if _is_boolean(value) else operator.index(value)
+    except TypeError:
+        number = None
+    if number is None:
+        raise InputError(f"{what} must be a whole number, found {shown(value)}")
+    if least is not None and number < least:
+        raise InputError(f"{what} must be at least {least}, found {number}")
+    return number
+
+
+def shown(value) -> str:
+    """A value as messages show it: its `repr` if that is short, else its type."""
+    text = repr(value)
+    return text if len(text) <= 80 and "\n" not in text else type(value).__name__
+
+
+def _is_boolean(value):
+    return isinstance(value, bool) or str(getattr(value, "dtype", "")) == "bool"  # NumPy's

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from tf_bigan.domains import whole_number
-from tf_bigan.errors import InputError
+from tf_bigan.errors import InputError, whole_number
 from tf_bigan.evaluation.neighbours import nearest_in_stream
 from tf_bigan.files import replacing
 

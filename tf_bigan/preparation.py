@@ -3,8 +3,7 @@
 import dataclasses
 import json
 
-from tf_bigan.domains import whole_number
-from tf_bigan.errors import InputError
+from tf_bigan.errors import InputError, whole_number
 
 
 @dataclasses.dataclass(frozen=True)

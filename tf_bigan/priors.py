@@ -7,8 +7,7 @@ outputs; and `regression_loss`, which scores the outputs against the z that they
 
 import tensorflow as tf
 
-from tf_bigan.domains import whole_number
-from tf_bigan.errors import InputError, did_you_mean
+from tf_bigan.errors import InputError, did_you_mean, whole_number
 
 
 def _integers(count, latent_dim, seed, bits):

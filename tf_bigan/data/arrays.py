@@ -6,8 +6,8 @@ import numpy as np
 import tensorflow as tf
 
 from tf_bigan.data.protocol import NO_LABEL, Source
-from tf_bigan.domains import checked_attributes, checked_labels, domain_of, numbers, shown
-from tf_bigan.errors import InputError
+from tf_bigan.domains import checked_attributes, checked_labels, domain_of, numbers
+from tf_bigan.errors import InputError, shown
 
 _CLASSES = 1_000_000  # labels from here on, without class names, are more likely times or identities than classes
 

@@ -9,8 +9,7 @@ from tf_bigan.data.images import ImageData
 from tf_bigan.data.points import PointData
 from tf_bigan.data.protocol import Source
 from tf_bigan.data.sources import open_source
-from tf_bigan.domains import shown, whole_number
-from tf_bigan.errors import InputError, did_you_mean
+from tf_bigan.errors import InputError, did_you_mean, shown, whole_number
 from tf_bigan.preparation import Preparation
 
 BAD_IMAGES = ("refuse", "skip")

@@ -3,8 +3,7 @@
 import keras
 import tensorflow as tf
 
-from tf_bigan.domains import whole_number
-from tf_bigan.errors import InputError
+from tf_bigan.errors import InputError, whole_number
 from tf_bigan.games.inspection import asked_inputs, fits
 from tf_bigan.games.optimizer import Adam
 from tf_bigan.games.records import CONDITIONS, as_dataset, checked_condition, record_of

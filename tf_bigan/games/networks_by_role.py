@@ -6,9 +6,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_bigan.domains import domain_of, shown, whole_number
+from tf_bigan.domains import domain_of
 from tf_bigan.draws import Draws
-from tf_bigan.errors import InputError
+from tf_bigan.errors import InputError, shown, whole_number
 from tf_bigan.games.inspection import NOISE, check_networks, conditions_of, input_names, noise_shape, shape_of
 from tf_bigan.games.records import CONDITIONS
 from tf_bigan.preparation import Preparation

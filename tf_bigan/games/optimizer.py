@@ -40,6 +40,8 @@ class Adam(keras.optimizers.Adam):
         super().__init__(learning_rate, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon, **kwargs)
         self.l2 = l2
         self.one_pass = one_pass
+        # One function for each shape: XLA compiles it once, and TensorFlow warns of a function that is traced for many.
+        self._compiled_update = functools.cache(lambda *_: tf.function(self._update, jit_compile=True))
 
     def update_step(self, gradient, variable, learning_rate):
         index = self._get_variable_index(variable)
@@ -54,9 +56,9 @@ class Adam(keras.optimizers.Adam):
         parts = _half_precision_parts(gradient) if large else []
         if large and (l2 or parts):
             rate *= tf.sqrt(1.0 - powers[1]) / (1.0 - powers[0])
-            # A function for each variable: TensorFlow takes one function of many shapes for one traced too often.
-            update = tf.function(functools.partial(self._update, variable, *moments, l2), jit_compile=True)
-            update(parts or [gradient], rate, epsilon)
+            parts = parts or [gradient]
+            update = self._compiled_update(tuple(variable.shape), len(parts), parts[0].dtype)
+            update(variable, *moments, parts, l2, rate, epsilon)
             return
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,
@@ -71,7 +73,7 @@ class Adam(keras.optimizers.Adam):
             grad=gradient + l2 * variable if l2 else gradient,
         )
 
-    def _update(self, variable, momentum, velocity, l2, parts, rate, epsilon):
+    def _update(self, variable, momentum, velocity, parts, l2, rate, epsilon):
         """The kernel's update of one weight, its gradient being the sum of `parts`, in float32, and of L2."""
         gradient = sum(tf.cast(part, tf.float32) for part in parts) + l2 * variable
         first = momentum + (1.0 - self.beta_1) * (gradient - momentum)

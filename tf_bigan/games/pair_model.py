@@ -3,9 +3,9 @@
 import numpy as np
 import tensorflow as tf
 
-from tf_bigan.domains import numbers, whole_number
+from tf_bigan.domains import numbers
 from tf_bigan.draws import GENERATION, Draws
-from tf_bigan.errors import InputError, did_you_mean
+from tf_bigan.errors import InputError, did_you_mean, whole_number
 from tf_bigan.games.compiled import in_batches, traced_once
 from tf_bigan.games.inspection import (
     asked_inputs,

@@ -5,8 +5,7 @@ from collections.abc import Mapping
 import keras
 import tensorflow as tf
 
-from tf_bigan.domains import shown
-from tf_bigan.errors import InputError, did_you_mean
+from tf_bigan.errors import InputError, did_you_mean, shown
 from tf_bigan.games.inspection import check_networks, feature_model, noise_shape, penultimate
 from tf_bigan.games.objectives import RELATIVISTIC, Objective
 from tf_bigan.games.pair_model import PairModel
