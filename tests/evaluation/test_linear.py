@@ -103,7 +103,7 @@ def test_a_matrix_that_rounding_left_indefinite_has_a_root():
     matrix[np.diag_indices(6)] -= np.float32(1e-4)
     with pytest.raises(np.linalg.LinAlgError):
         np.linalg.cholesky(matrix)
-    root = linear._root(matrix)
+    root = linear._root(matrix.copy)
     np.testing.assert_allclose(root @ root.T, matrix, atol=2e-3)
     np.testing.assert_array_equal(root, np.tril(root))
 
@@ -141,7 +141,7 @@ def test_the_space_that_few_images_span_holds_the_regression(l2, monkeypatch):
 
 def test_few_images_of_many_features_take_no_matrix_of_the_features(monkeypatch):
     sizes = []
-    monkeypatch.setattr(linear, "_root", lambda matrix, root=linear._root: sizes.append(len(matrix)) or root(matrix))
+    monkeypatch.setattr(linear, "_root", lambda make, root=linear._root: sizes.append(len(make())) or root(make))
     x, labels = clusters(60, 0.3)
     x = np.repeat(x, 1000, axis=1) + 1e-3 * np.random.default_rng(1).normal(size=(60, 3000)).astype(np.float32)
     assert linear.linear_probe(x, labels, x, labels)["accuracy"] > 90.0 and set(sizes) == {60}

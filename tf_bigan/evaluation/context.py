@@ -3,17 +3,15 @@
 import collections.abc
 import dataclasses
 import functools
-import math
-import os
 
 import numpy as np
 import tensorflow as tf
 
 from tf_bigan.errors import InputError
 from tf_bigan.evaluation.data import open_transfer_data
+from tf_bigan.evaluation.features import FeatureStore, check_memory
 from tf_bigan.games import make_game
 
-_BATCH = 512  # examples at a time
 _FOLLOWED = 100  # batches that update an untrained network's running averages; 0.6 % of the initial values remains
 
 
@@ -71,7 +69,7 @@ class Context:
         for seed in range(experiment.seed, experiment.seed + settings.untrained):
             self.encoders.append(Encoder("untrained", seed, functools.cache(functools.partial(self._untrained, seed))))
         self.spaces = self._spaces()
-        self._held, self._ahead = {}, []  # features by the index of their space; indices of the spaces expected next
+        self._stored, self._ahead = (), []  # a `FeatureStore`; indices of the spaces that are expected next
 
     @functools.cached_property
     def examples(self):
@@ -90,7 +88,7 @@ class Context:
                 self.model.layer_name(layer)  # raises for an unknown one
         if self.settings.pool and self.model.domain.name == "points":
             raise InputError("networks of points have no maps that --pool could average")
-        _check_memory("gallery", self.data.gallery, int(np.prod(self.experiment.example_shape)))
+        check_memory("gallery", self.data.gallery, int(np.prod(self.experiment.example_shape)))
 
     def expect(self, spaces):
         """Announces the spaces whose features will be requested next, so that one pass over the data can serve several.
@@ -103,48 +101,29 @@ class Context:
     def features(self, index):
         """The features of a space.
 
-        A pass over the data also gives the features that are expected next of the same encoder, as long as an example
-        has not more of them than the widest layer gives. So memory holds no more than that layer needs. Features that
-        are not expected again are dropped.
+        The pass over the data that gives them also gives those of the expected spaces of the same encoder. They wait on
+        disk until they are asked for.
 
         Args:
           index: the space's index in `spaces`.
 
         Returns:
           [gallery features float32 [N, D], gallery labels int64 [N], query features float32 [Q, D], query labels
-          int64 [Q]].
+          int64 [Q]]. The arrays are the caller's own.
 
         Raises:
-          InputError: features that do not fit in this machine's memory, or images that cannot be decoded.
+          InputError: features that do not fit in this machine's memory or on its disk, or images that cannot be
+            decoded.
         """
-        if index not in self._held:
-            self._held = {}
+        if index not in self._stored:
+            self._stored = ()  # its files go before others come
             space = self.spaces[index]
-            together = self._that_fit(space, [index, *(other for other in self._ahead if other != index)])
+            alike = (other for other in self._ahead if self.spaces[other].functions is space.functions)
+            together = list(dict.fromkeys([index, *alike]))
             layers = [self.spaces[each].layer for each in together]
             self.say(f"features: {space.title.format(', '.join(layers))}")
-            self._held = dict(zip(together, _features(space.functions(layers), self.data), strict=True))
-        return self._held[index] if index in self._ahead else self._held.pop(index)
-
-    def _that_fit(self, space, indices):
-        """Chooses the spaces that one pass computes: the first, and others of its encoder that fit beside it."""
-        indices = [index for index in indices if self.spaces[index].functions is space.functions]
-        if len(indices) == 1:
-            return indices
-        chosen, total = [], 0
-        for index in indices:
-            width = self._widths[self.spaces[index].layer]
-            if not chosen or total + width <= max(self._widths.values()):
-                chosen.append(index)
-                total += width
-        return chosen
-
-    @functools.cached_property
-    def _widths(self):
-        """Layer -> how many features it has for an example."""
-        examples, _ = next(iter(self.data.queries.batches(1)))
-        found = self.spaces[0].functions(self._layers())(examples)
-        return {layer: math.prod(features.shape[1:]) for layer, features in zip(self._layers(), found, strict=True)}
+            self._stored = FeatureStore(self.data, together, space.functions(layers))
+        return self._stored.load(index)
 
     def _layers(self):
         return self.settings.layers_or(("penultimate", "outputs"))
@@ -183,35 +162,3 @@ def _layer_functions(game, pool, layers):
         return tf.image.resize(features, (pool, pool), "area")
 
     return lambda images: [pooled(features) for features in function(images)]
-
-
-def _check_memory(role, split, dimensions):
-    """Raises InputError if the float32 features of all examples do not fit in memory, before it is full."""
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    needed = 4 * dimensions * split.count
-    if needed > memory:
-        fewer = f"--{role}_split={split.split.partition('[')[0]}[:{memory // (8 * dimensions)}]"
-        hint = f"{fewer if split.split else 'Fewer images'} and --pool take less"
-        raise InputError(
-            f"{dimensions} features of each of {split.count} {split.domain.name} take {needed / 1e9:.0f} GB, more than "
-            f"this machine's {memory / 1e9:.0f} GB of memory.\n{hint}"
-        )
-
-
-def _features(function, data):
-    """For each feature that `function` returns: gallery [N, D], its labels [N], queries [Q, D], their labels [Q]."""
-    spaces = []
-    for role, split in (("gallery", data.gallery), ("query", data.queries)):
-        labels, start = np.empty(split.count, np.int64), 0
-        columns = []
-        for images, of_batch in split.batches(_BATCH):
-            found = [np.reshape(features, (len(images), -1)) for features in function(images)]
-            if not columns:
-                _check_memory(role, split, sum(features.shape[1] for features in found))
-                columns = [np.empty((split.count, features.shape[1]), np.float32) for features in found]
-            here = slice(start, start := start + len(images))
-            for column, features in zip(columns, found, strict=True):
-                column[here] = features
-            labels[here] = of_batch
-        spaces.append([(column, labels) for column in columns])
-    return [[*gallery, *queries] for gallery, queries in zip(*spaces, strict=True)]

@@ -16,10 +16,11 @@ L2 = (1.0, 0.1, 0.01, 1e-3, 1e-4, 1e-5)  # tried in order; the mean loss gains l
 _HELD_OUT = 5  # one gallery example in this many is held out to choose the L2 weight
 _ITERATIONS = 200
 _TOLERANCE = 1e-5
+_COLUMNS = 512  # features that are standardised at a time
 _MOST_SCALED = 16_384  # features; for more, the [D, D] matrix that scales them would not fit in memory beside them
 
 
-def linear_probe(gallery, gallery_labels, queries, query_labels):
+def linear_probe(gallery, gallery_labels, queries, query_labels, overwrite=False):
     """Accuracy of multinomial logistic regression on standardised features.
 
     The L2 weight is the one in `L2` with the best accuracy on a random fifth of the gallery, which is held out. Weights
@@ -29,6 +30,7 @@ def linear_probe(gallery, gallery_labels, queries, query_labels):
     Args:
       gallery, queries: float32 [N, ...] and [Q, ...] features, which are flattened here.
       gallery_labels, query_labels: int64 [N] and [Q].
+      overwrite: whether `gallery` and `queries` may be overwritten, which saves the memory of a copy.
 
     Returns:
       {"accuracy": percent, "l2": the chosen L2 weight, "converged": whether the solver met its tolerance within 200
@@ -44,8 +46,11 @@ def linear_probe(gallery, gallery_labels, queries, query_labels):
     if not all(np.isfinite(features.mean(axis=0, dtype=np.float64)).all() for features in (gallery, queries)):
         raise InputError("the features are not finite numbers, so no linear probe can be made of them")
     order = np.random.RandomState(0).permutation(len(gallery))  # NumPy guarantees this generator's stream
-    scaler = StandardScaler(copy=False)
-    x, queries = scaler.fit_transform(gallery[order]), scaler.transform(queries.copy())
+    x, queries = (gallery, queries) if overwrite else (gallery.copy(), queries.copy())
+    for first in range(0, x.shape[1], _COLUMNS):  # in parts, because the scaler takes a float64 copy
+        columns, scaler = slice(first, first + _COLUMNS), StandardScaler()
+        x[:, columns] = scaler.fit_transform(x[:, columns][order])
+        queries[:, columns] = scaler.transform(queries[:, columns])
     if len(x) < min(x.shape[1], _MOST_SCALED):
         x, queries = _within_span(x, queries)
     classes, y = np.unique(gallery_labels[order], return_inverse=True)
@@ -78,6 +83,13 @@ class _Problem:
     def __init__(self, x, y, classes, products):
         self._x, self._y, self._classes, self._products = x, y, classes, products
 
+    def _bound(self, l2):
+        """A block of a block-diagonal bound of the Hessian at uniform class probabilities: all blocks are the same."""
+        size = len(self._products)
+        bound = self._products / (self._x.shape[0] * self._classes)
+        bound[np.diag_indices(size)] += l2
+        return bound
+
     def solve(self, l2, weights=None):
         """Returns (float32 [D + 1, classes] weights, the biases in the last row; whether the tolerance was met)."""
         from scipy.linalg import solve_triangular
@@ -86,11 +98,7 @@ class _Problem:
         count, size = self._x.shape
         root = None
         if self._products is not None:
-            # Cholesky factor of a block-diagonal bound of the Hessian at uniform class probabilities: without the
-            # coupling of classes, all blocks are the same matrix.
-            root = self._products / (count * self._classes)
-            root[np.diag_indices(size)] += l2
-            root = _root(root)
+            root = _root(functools.partial(self._bound, l2))
         solve_root = functools.partial(solve_triangular, root, lower=True, check_finite=False)
         bias = np.float32(self._classes**-0.5)  # the same scaling for the biases
 
@@ -136,20 +144,24 @@ def _within_span(x, queries):
     return np.ascontiguousarray(coordinates.T), queries @ basis
 
 
-def _root(matrix):
+def _root(make):
     """The lower Cholesky factor of a symmetric matrix, whose diagonal is raised if rounding has made it indefinite.
 
-    The factor only scales coordinates, so the solution of the regression does not depend on it.
+    The factor only scales coordinates, so the solution of the regression does not depend on it. It takes the memory of
+    the matrix, which `make` makes anew if need be.
     """
     from scipy.linalg import LinAlgError, cholesky
 
-    raised = 1e-6 * float(np.mean(np.diag(matrix)))
+    raised = 0.0
     while True:
+        matrix = make()
+        diagonal = np.diag_indices(len(matrix))
+        least = 1e-6 * float(np.mean(matrix[diagonal]))
+        matrix[diagonal] += np.float32(raised)
         try:
-            return cholesky(matrix, lower=True, check_finite=False)
+            return cholesky(matrix.T, lower=True, overwrite_a=True, check_finite=False)
         except LinAlgError:
-            matrix = matrix + np.diag(np.full(len(matrix), raised, matrix.dtype))
-            raised *= 10.0
+            raised = 10.0 * raised + least
 
 
 def _predicted(weights, x):

@@ -119,7 +119,7 @@ class FeatureMeasure(Measure):
         """The rows of one feature space.
 
         Args:
-          gallery, queries: float32 [N, D] and [Q, D].
+          gallery, queries: float32 [N, D] and [Q, D]. The measure may overwrite them.
           gallery_labels, query_labels: int64 [N] and [Q].
         """
 

@@ -17,7 +17,7 @@ class LinearProbe(FeatureMeasure):
     protocol_of_points = protocol.replace("images", "points")
 
     def measure(self, gallery, gallery_labels, queries, query_labels):
-        return [linear_probe(gallery, gallery_labels, queries, query_labels)]
+        return [linear_probe(gallery, gallery_labels, queries, query_labels, overwrite=True)]
 
     def lines(self, found, report):
         title, *lines = super().lines(found, report)

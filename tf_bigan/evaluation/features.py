@@ -1,0 +1,98 @@
+"""Features of a whole data set, kept on disk so that memory holds those of one layer at a time."""
+
+import os
+import pathlib
+import shutil
+import tempfile
+import weakref
+
+import numpy as np
+
+from tf_bigan.errors import InputError
+
+_BATCH = 512  # examples at a time
+
+
+class FeatureStore:
+    """The features that one pass over a gallery and queries gives, by name, in a temporary folder.
+
+    The folder lies where Python's `tempfile` puts it, so the environment variable TMPDIR names another place. It is
+    deleted with the object.
+
+    Args:
+      data: an `EvaluationData`.
+      names: of the features, as many as `function` gives.
+      function: function of a batch of examples that gives a list of features [n, ...].
+
+    Raises:
+      InputError: features that do not fit in this machine's memory or on the disk.
+    """
+
+    def __init__(self, data, names, function):
+        self._folder = tempfile.mkdtemp(prefix="tf_bigan-features-")
+        weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+        self._parts = {"gallery": data.gallery, "query": data.queries}
+        self._widths, self._labels = {}, {}
+        try:
+            for role, part in self._parts.items():
+                self._labels[role] = self._write(role, part, names, function)
+        except OSError as error:
+            raise InputError(
+                f"the features of {part.count} {part.domain.name} cannot be kept in {self._folder}: "
+                f"{error.strerror}.\nThe environment variable TMPDIR names a folder with more room"
+            ) from None
+
+    def load(self, name) -> list:
+        """Reads the features of a name.
+
+        Returns:
+          [gallery features float32 [N, D], gallery labels int64 [N], query features float32 [Q, D], query labels
+          int64 [Q]]. The arrays are the caller's own.
+        """
+        loaded = []
+        for role in self._parts:
+            features = np.fromfile(self._path(role, name), np.float32).reshape(-1, self._widths[name])
+            loaded += [features, self._labels[role].copy()]
+        return loaded
+
+    def __contains__(self, name):
+        return name in self._widths
+
+    def _path(self, role, name):
+        return pathlib.Path(self._folder, f"{role}-{name}")
+
+    def _write(self, role, part, names, function):
+        """Writes the features of a part of the data, and returns its labels."""
+        paths = {name: self._path(role, name) for name in names}
+        for path in paths.values():
+            path.unlink(missing_ok=True)
+        labels = []
+        for examples, of_batch in part.batches(_BATCH):
+            for (name, path), features in zip(paths.items(), function(examples), strict=True):
+                flat = np.reshape(features, (len(examples), -1)).astype(np.float32, copy=False)
+                if name not in self._widths or not labels:
+                    self._widths[name] = flat.shape[1]
+                    check_memory(role, part, flat.shape[1])
+                with path.open("ab") as file:
+                    flat.tofile(file)
+            labels.append(np.array(of_batch, np.int64))
+        return np.concatenate(labels)
+
+
+def check_memory(role, part, width):
+    """Raises InputError if `width` float32 features of all examples do not fit in memory, before it is full.
+
+    Args:
+      role: "gallery" or "query", for the message.
+      part: `Data`.
+      width: number of features of an example.
+    """
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    needed = 4 * width * part.count
+    if needed > memory:
+        fewer = f"--{role}_split={part.split.partition('[')[0]}[:{memory // (8 * width)}]"
+        hint = f"{fewer if part.split else 'Fewer images'} and --pool take less"
+        raise InputError(
+            f"{width} features of each of {part.count} {part.domain.name} take {needed / 1e9:.0f} GB, more than "
+            f"this machine's {memory / 1e9:.0f} GB of memory.\n{hint}"
+        )
