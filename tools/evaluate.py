@@ -87,6 +87,7 @@ def main():
     }
     if (slow := [measure.name for measure in measures if measure.slow]) and not target:
         raise InputError(f"{', '.join(slow)} can take hours; give --json=FILE, in which results are kept")
+    settings = _settings(slow)
     splits, datasets = (_GALLERY_SPLIT.value, _QUERY_SPLIT.value), (_DATASET.value, _QUERY_DATASET.value)
     data = open_evaluation_data(experiment, *datasets, *splits, _DATA_DIR.value, _BAD_IMAGES.value, common.note)
     earlier = _earlier(target, about, describe(experiment, data, _SEED.value))
@@ -110,17 +111,22 @@ def main():
     if earlier:
         common.note(f"reusing the results in {target} on this data and with these settings")
     try:
-        latest.update(evaluate(model, experiment, data, measures, _settings(), earlier, keep, common.note))
+        latest.update(evaluate(model, experiment, data, measures, settings, earlier, keep, common.note))
     finally:  # an interruption, too, leaves results to show
-        print(table(latest), flush=True)
+        if latest["results"]:
+            print(table(latest), flush=True)
     if target:
         print(f"\nwritten to {target}")
 
 
-def _settings():
+def _settings(trains_classifiers):
+    if not trains_classifiers:
+        return EvaluationSettings(
+            layers=tuple(_LAYERS.value or ()), pool=_POOL.value, untrained=_UNTRAINED.value, seed=_SEED.value
+        )
     both = {"units": _UNITS.value, "precision": _PRECISION.value, "seed": _SEED.value}
     return EvaluationSettings(
-        layers=tuple(_LAYERS.value) if _LAYERS.value else None,
+        layers=tuple(_LAYERS.value or ()),
         pool=_POOL.value,
         untrained=_UNTRAINED.value,
         seed=_SEED.value,

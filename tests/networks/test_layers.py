@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tf_bigan.networks import MLPEncoder
 from tf_bigan.networks.folding import fold_batch_norms
 from tf_bigan.networks.layers import BatchNorm, normal_initializer, tracking_statistics
 
@@ -300,3 +301,13 @@ def test_running_statistics_are_kept_in_the_config_and_folded():
     folded = fold_batch_norms(model)
     assert not any(isinstance(layer, BatchNorm) for layer in folded.layers)
     np.testing.assert_allclose(folded(x), model(x), atol=1e-5)
+
+
+def test_a_subclass_of_a_network_is_a_network():
+    class Narrow(MLPEncoder):
+        def __init__(self, *places, **others):
+            super().__init__((8, 8, 1), 4, width=16)
+
+    network = Narrow("ignored", too=1)
+    assert network.get_config() == MLPEncoder((8, 8, 1), 4, width=16).get_config()
+    assert network.image_filters().shape == (16, 8, 8, 1)

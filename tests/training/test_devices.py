@@ -148,7 +148,7 @@ def test_mlps_run_two_operations_at_once_on_two_cores(monkeypatch):
     two = {"inter_op_threads": 2, "intra_op_threads": 1}
     assert devices.pick_threads(tiny()) == devices.pick_threads(tiny(strategy="one_device")) == two
     others = [{"networks": "conv"}, {"deterministic": True}, {"intra_op_threads": 2}, {"inter_op_threads": 1}]
-    for changes in [*others, {"logical_cpus": 2}, {"strategy": "mirrored"}]:
+    for changes in [*others, {"xla": "on"}, {"logical_cpus": 2}, {"strategy": "mirrored"}]:
         assert devices.pick_threads(tiny(**changes)) == {}
     # XLA runs one operation after another.
     strategy = tf.distribute.get_strategy()

@@ -100,8 +100,9 @@ def _place(name, source):
 
 
 def _preparation(like, **options):
+    preparation = Preparation(**options)
     if like is None:
-        return Preparation(**options)
+        return preparation
     if given := [option for option, value in options.items() if value]:
         raise InputError(f"{given[0]} does not go with like, which has its own")
     return Preparation.of(like)

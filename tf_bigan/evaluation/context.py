@@ -123,7 +123,10 @@ class Context:
             layers = [self.spaces[each].layer for each in together]
             self.say(f"features: {space.title.format(', '.join(layers))}")
             self._stored = FeatureStore(self.data, together, space.functions(layers))
-        return self._stored.load(index)
+        loaded = self._stored.load(index)
+        if not any(other in self._stored for other in self._ahead):
+            self._stored = ()
+        return loaded
 
     def _layers(self):
         return self.settings.layers_or(("penultimate", "outputs"))

@@ -53,9 +53,7 @@ def evaluate(
         _check_needs(measure, context)
         measure.check(context)
     for measure in measures.values():  # after the quick checks above, as this reads every example
-        for part in ("gallery", "queries"):
-            if part in measure.needs:
-                getattr(measure.data(context), part).check()
+        measure.check_data(context)
     header = describe(experiment, data, settings.seed)
     examples = header.get("examples", "images")
     protocols = {name: measure.protocol_for(examples) for name, measure in measures.items()}
@@ -63,6 +61,7 @@ def evaluate(
     parts = [(name, part) for name, measure in measures.items() for part in measure.parts(context)]
     # One feature space after another, whose features all measures share; then the parts that need none.
     parts.sort(key=lambda each: len(context.spaces) if each[1].space is None else each[1].space)
+    parts.sort(key=lambda each: measures[each[0]].slow)
     results = [_kept(held, name, part) for name, part in parts]
     missing = [index for index, rows in enumerate(results) if not rows]
 
@@ -117,9 +116,8 @@ def _check_needs(measure, context):
     for role in _ROLES:
         if role in measure.needs and getattr(context.model, role) is None:
             raise InputError(f"{context.experiment.system} has no {role}, so it has no {measure.name} metric")
-    data = measure.data(context)
     if "labels" in measure.needs:
-        data.check_labels(measure.name)
+        context.data.check_labels(measure.name)
 
 
 def _held(earlier, header, protocols):

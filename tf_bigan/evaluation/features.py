@@ -1,10 +1,7 @@
 """Features of a whole data set, kept on disk so that memory holds those of one layer at a time."""
 
 import os
-import pathlib
-import shutil
 import tempfile
-import weakref
 
 import numpy as np
 
@@ -14,10 +11,10 @@ _BATCH = 512  # examples at a time
 
 
 class FeatureStore:
-    """The features that one pass over a gallery and queries gives, by name, in a temporary folder.
+    """The features that one pass over a gallery and queries gives, by name, in temporary files.
 
-    The folder lies where Python's `tempfile` puts it, so the environment variable TMPDIR names another place. It is
-    deleted with the object.
+    The files lie where Python's `tempfile` puts them, so the environment variable TMPDIR names another folder. They
+    have no names, so they vanish with the object, or with the process.
 
     Args:
       data: an `EvaluationData`.
@@ -29,18 +26,16 @@ class FeatureStore:
     """
 
     def __init__(self, data, names, function):
-        self._folder = tempfile.mkdtemp(prefix="tf_bigan-features-")
-        weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
-        self._parts = {"gallery": data.gallery, "query": data.queries}
-        self._widths, self._labels = {}, {}
-        try:
-            for role, part in self._parts.items():
-                self._labels[role] = self._write(role, part, names, function)
-        except OSError as error:
-            raise InputError(
-                f"the features of {part.count} {part.domain.name} cannot be kept in {self._folder}: "
-                f"{error.strerror}.\nThe environment variable TMPDIR names a folder with more room"
-            ) from None
+        self._widths, self._labels, self._files = {}, {}, {}
+        for role, part in (("gallery", data.gallery), ("query", data.queries)):
+            try:
+                self._files[role] = {name: tempfile.TemporaryFile() for name in names}  # noqa: SIM115 - they live as long as this
+                self._labels[role] = self._write(role, part, function)
+            except OSError as error:
+                raise InputError(
+                    f"the features of {part.count} {part.domain.name} cannot be kept in a temporary file: "
+                    f"{error.strerror or error}.\nThe environment variable TMPDIR names a folder with more room"
+                ) from None
 
     def load(self, name) -> list:
         """Reads the features of a name.
@@ -50,32 +45,28 @@ class FeatureStore:
           int64 [Q]]. The arrays are the caller's own.
         """
         loaded = []
-        for role in self._parts:
-            features = np.fromfile(self._path(role, name), np.float32).reshape(-1, self._widths[name])
+        for role, files in self._files.items():
+            files[name].seek(0)
+            features = np.fromfile(files[name], np.float32).reshape(-1, self._widths[name])
             loaded += [features, self._labels[role].copy()]
         return loaded
 
     def __contains__(self, name):
         return name in self._widths
 
-    def _path(self, role, name):
-        return pathlib.Path(self._folder, f"{role}-{name}")
-
-    def _write(self, role, part, names, function):
+    def _write(self, role, part, function):
         """Writes the features of a part of the data, and returns its labels."""
-        paths = {name: self._path(role, name) for name in names}
-        for path in paths.values():
-            path.unlink(missing_ok=True)
-        labels = []
+        files, labels = self._files[role], []
         for examples, of_batch in part.batches(_BATCH):
-            for (name, path), features in zip(paths.items(), function(examples), strict=True):
+            for (name, file), features in zip(files.items(), function(examples), strict=True):
                 flat = np.reshape(features, (len(examples), -1)).astype(np.float32, copy=False)
-                if name not in self._widths or not labels:
+                if not labels:
                     self._widths[name] = flat.shape[1]
                     check_memory(role, part, flat.shape[1])
-                with path.open("ab") as file:
-                    flat.tofile(file)
+                file.write(np.ascontiguousarray(flat).data)
             labels.append(np.array(of_batch, np.int64))
+        for file in files.values():
+            file.flush()
         return np.concatenate(labels)
 
 

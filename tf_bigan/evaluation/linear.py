@@ -157,6 +157,8 @@ def _root(make):
         matrix = make()
         diagonal = np.diag_indices(len(matrix))
         least = 1e-6 * float(np.mean(matrix[diagonal]))
+        if not np.isfinite(least):
+            raise InputError("the features are too large numbers, so no linear probe can be made of them")
         matrix[diagonal] += np.float32(raised)
         try:
             return cholesky(matrix.T, lower=True, overwrite_a=True, check_finite=False)

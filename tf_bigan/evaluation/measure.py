@@ -28,7 +28,8 @@ class Part:
       title: what the part measures, for lines of progress.
       measure: function without arguments that returns the part's rows, or its mapping of numbers if `key` is None.
       key: the entries of every row of this part that say where and how it was measured; None = the measure has no rows
-        but a single mapping.
+        but a single mapping. Report files tell rows apart by "encoder", "seed", "layer", "metric", "k", "pool", "edge"
+        and "settings" alone.
       space: index in `Context.spaces` of the feature space that the part measures; None = it needs no features.
     """
 
@@ -63,6 +64,12 @@ class Measure(abc.ABC):
 
     def check(self, context):  # noqa: B027 - for most measures, `needs` says all
         """Raises InputError if the measure does not apply to the model, the data or the settings of a `Context`."""
+
+    def check_data(self, context):
+        """Raises InputError if an example that the measure needs cannot be used. It reads every example."""
+        for part in ("gallery", "queries"):
+            if part in self.needs:
+                getattr(self.data(context), part).check()
 
     @abc.abstractmethod
     def parts(self, context):

@@ -28,7 +28,7 @@ def reusable(earlier, header) -> dict | None:
         return None
     of_weights = {key: header[key] for key in _OF_WEIGHTS if key in header}
     baselines = {
-        name: [row for row in found if row["encoder"] != "trained"]
+        name: [row for row in found if row.get("encoder", "trained") != "trained"]
         for name, found in earlier["results"].items()
         if isinstance(found, list)
     }

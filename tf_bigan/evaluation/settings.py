@@ -65,7 +65,7 @@ class EvaluationSettings:
         frozen_prefix.
       pool: edge in pixels to which larger feature maps are averaged before knn and linear; 0 = no averaging.
       untrained: number of untrained encoders that the trained one is compared with.
-      seed: seed of the samples.
+      seed: seed of the samples, which a report names as its own. Classifiers have the seeds of their settings.
       transfer: settings of the classifiers of frozen_prefix and fine_tuning.
       voc: settings of the classifiers of voc2007; None = the authors' settings with the seed of `transfer`.
       transfer_size: edge in pixels of the classifiers' input images; 0 = the encoder's.

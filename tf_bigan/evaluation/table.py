@@ -10,7 +10,7 @@ def table(report) -> str:
     Results of a measure that this version of tf_bigan does not know are printed as they are stored.
     """
     blocks = []
-    for name in [*registry.MEASURES, *(report["results"].keys() - registry.MEASURES.keys())]:
+    for name in dict.fromkeys([*registry.MEASURES, *report["results"]]):
         if found := report["results"].get(name):
             lines = find_measure(name).lines(found, report) if name in registry.MEASURES else _as_stored(name, found)
             blocks.append("\n".join(line.rstrip() for line in lines))

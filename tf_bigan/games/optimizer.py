@@ -45,6 +45,7 @@ class Adam(keras.optimizers.Adam):
 
     def update_step(self, gradient, variable, learning_rate):
         index = self._get_variable_index(variable)
+        gradient = tf.convert_to_tensor(gradient)  # an embedding's has another form
         moments = self._momentums[index].value, self._velocities[index].value
         l2 = self.l2 if len(variable.shape) > 1 else 0.0
         rate = tf.cast(learning_rate, tf.float32)

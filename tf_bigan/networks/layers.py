@@ -1,6 +1,7 @@
 """Layers and helpers that the families of networks share."""
 
 import contextlib
+import functools
 import inspect
 import threading
 import zlib
@@ -67,15 +68,10 @@ class Network(keras.Model):
         paper's value.
     """
 
-    def __new__(cls, *args, **kwargs):
-        network = super().__new__(cls, *args, **kwargs)
-        # `bind_partial`, as Keras also calls this method without arguments; it discards the result.
-        given = inspect.signature(cls.__init__).bind_partial(network, *args, **kwargs)
-        given.apply_defaults()
-        arguments = dict(given.arguments)
-        del arguments["self"]
-        object.__setattr__(network, "_arguments", arguments)  # Keras' __setattr__ requires that __init__ has run
-        return network
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if "__init__" in cls.__dict__:
+            cls.__init__ = _recording(cls.__init__)
 
     def __init__(self, inputs, outputs, **resolved):
         config = {**self._arguments, **resolved}
@@ -85,6 +81,26 @@ class Network(keras.Model):
 
     def get_config(self):
         return dict(self._config)
+
+
+def _recording(init):
+    """The constructor of a network that first records its arguments, defaults included.
+
+    Where a network is subclassed, the last constructor to record is that of the class which makes the layers.
+    """
+    signature = inspect.signature(init)
+
+    @functools.wraps(init)
+    def recorded(self, *args, **kwargs):
+        given = signature.bind(self, *args, **kwargs)
+        given.apply_defaults()
+        arguments = dict(given.arguments)
+        del arguments["self"]
+        object.__setattr__(self, "_arguments", arguments)  # Keras' __setattr__ requires that its __init__ has run
+        init(self, *args, **kwargs)
+
+    recorded.__signature__ = signature  # Keras' Operation reads it without following wrappers
+    return recorded
 
 
 @keras.saving.register_keras_serializable("tf_bigan")

@@ -111,6 +111,7 @@ def pick_threads(experiment) -> dict[str, int]:
     defaults, as sums over threads may round differently. It must be called before TensorFlow has started.
     """
     given = experiment.inter_op_threads or experiment.intra_op_threads or experiment.logical_cpus
+    given = given or experiment.xla == "on"  # which runs one operation after another
     elsewhere = experiment.strategy not in (AUTO, "one_device") or glob.glob("/proc/driver/nvidia/gpus/*")
     if given or elsewhere or experiment.deterministic or experiment.networks not in _TWO_AT_ONCE:
         return {}

@@ -45,6 +45,9 @@ def train(experiment: Experiment, workdir, data_dir=None, say=print, initial=Non
     once to find those that cannot be decoded. At the end the inference statistics are estimated and the weights
     written. A finished run is left as it is.
 
+    If TensorFlow has not started in this process, its threads are set for the whole process: to those of `experiment`
+    or, for an MLP on two cores, to those that `devices.pick_threads` picks.
+
     Args:
       experiment: what to train. Fields left open ("auto", 0 = as stored) are resolved; the resolved
         experiment is written to the run directory.

@@ -39,6 +39,9 @@ class ClassifierMeasure(Measure):
         from tf_bigan.evaluation.transfer import check_transferable  # imports TensorFlow
 
         check_transferable(context.model.feature_network)
+
+    def check_data(self, context):
+        super().check_data(context)
         if context.settings.untrained:
             context.data.gallery.check()  # untrained encoders take their inference statistics from it
 
