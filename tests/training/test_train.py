@@ -82,7 +82,10 @@ def test_a_run_directory_holds_what_it_promises(finished):
 
 def test_the_flagfile_is_the_resolved_experiment(finished):
     experiment = Experiment.from_flagfile(finished[0] / "train.flags")
-    assert experiment == tiny(constant_epochs=2, decay_epochs=1, images_every=2, seed=7, strategy="one_device")
+    threads = {"inter_op_threads": experiment.inter_op_threads, "intra_op_threads": experiment.intra_op_threads}
+    assert threads == {"inter_op_threads": 0, "intra_op_threads": 0} | devices.pick_threads(tiny())
+    changes = {"constant_epochs": 2, "decay_epochs": 1, "images_every": 2, "seed": 7, "strategy": "one_device"}
+    assert experiment == tiny(**changes, **threads)
     assert (experiment.image_size, experiment.channels) == (8, 1)
 
 
