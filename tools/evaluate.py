@@ -73,7 +73,7 @@ def main():
     from tf_bigan.evaluation.table import table
     from tf_bigan.training.run_directory import RunDirectory
 
-    measures = [find_measure(each) for each in _METRICS.value]
+    measures = [find_measure(each) for each in common.require(_METRICS)]
     run = RunDirectory(zoo.run_path(name))
     model, digest = zoo.load_with_digest(name)
     experiment, initial = zoo.trained_experiment(name), [each["epochs"] for each in run.initial()]
@@ -109,7 +109,7 @@ def main():
         kind = data.gallery.domain.name
         common.note(f"queries are {kind} of the gallery: results on queries are results on {kind} seen in training")
     if earlier:
-        common.note(f"reusing the results in {target} on this data and with these settings")
+        common.note(f"results in {target} on this data and with these settings are not measured again")
     try:
         latest.update(evaluate(model, experiment, data, measures, settings, earlier, keep, common.note))
     finally:  # an interruption, too, leaves results to show

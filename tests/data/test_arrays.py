@@ -212,3 +212,10 @@ def test_what_cannot_be_data_is_refused_in_a_line(arguments, message):
     with pytest.raises(InputError, match=message) as caught:
         ArraySource(**{"x": POINTS, "name": "mine", **arguments})
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("channels", [0, 1, 3])
+def test_images_of_two_channels_are_refused(channels):
+    source = ArraySource(np.zeros((4, 8, 8, 2), np.uint8), name="pairs")
+    with pytest.raises(InputError, match="^pairs has images of 2 channels, which are neither grey nor colours$"):
+        open_data(source, channels=channels)

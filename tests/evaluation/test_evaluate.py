@@ -234,6 +234,8 @@ def test_what_cannot_be_measured_is_said(digits_dir, tmp_path):
         evaluate(tiny_game("gan"), experiment, data, ("kn",))
     with pytest.raises(InputError, match="gan has no encoder"):
         evaluate(tiny_game("gan"), experiment, data, ("reconstruction",))
+    with pytest.raises(InputError, match="gan has no encoder, so it has no layer 'code'"):
+        evaluate(tiny_game("gan"), experiment, data, ("knn",), EvaluationSettings(layers=("code",)))
     with pytest.raises(InputError, match="unknown layer 'h9'"):
         evaluate(tiny_game("gan"), experiment, data, ("knn",), EvaluationSettings(layers=("h9",)))
     Image.new("L", (8, 8)).save(tmp_path / "a.png")

@@ -80,7 +80,9 @@ def test_it_is_given_as_an_object_and_read_where_it_is_unknown(digits_dir):
     report = evaluate(tiny_game(), experiment, data, (Contrast(),), say=lambda line: None)
     assert table(report) == f"contrast\n  contrast {report['results']['contrast']['contrast']}"
     with pytest.raises(InputError, match="unknown metric 'contrast'"):
-        evaluate(tiny_game(), experiment, data, ("contrast",))
+        evaluate(tiny_game(), experiment, data, "contrast")
+    with pytest.raises(InputError, match="a measure is a name or a Measure object, found <class .*Contrast'>"):
+        evaluate(tiny_game(), experiment, data, (Contrast,))
 
 
 def test_what_it_needs_is_checked(digits_dir):

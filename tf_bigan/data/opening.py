@@ -129,6 +129,8 @@ def _point_data(name, source, preparation):
 def _image_data(name, source, preparation):
     height, width, stored = source.stored_shape
     image_size, channels = preparation.image_size, preparation.channels or stored
+    if stored == 2:
+        raise InputError(f"{name} has images of 2 channels, which are neither grey nor colours")
     if channels not in (1, 3):
         raise InputError(f"{name} has images of {channels} channels; --channels=1 or 3 converts them")
     cropped = bool(image_size)

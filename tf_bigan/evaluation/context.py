@@ -86,6 +86,8 @@ class Context:
         for layer in self._layers():
             if layer != "code":
                 self.model.layer_name(layer)  # raises for an unknown one
+            elif self.model.encoder is None:
+                raise InputError(f"{self.experiment.system} has no encoder, so it has no layer 'code'")
         if self.settings.pool and self.model.domain.name == "points":
             raise InputError("networks of points have no maps that --pool could average")
         check_memory("gallery", self.data.gallery, int(np.prod(self.experiment.example_shape)))

@@ -48,6 +48,7 @@ def evaluate(
     """
     settings = settings or EvaluationSettings()
     context = Context(model, experiment, data, settings, say)
+    measures = [measures] if isinstance(measures, str) else measures
     measures = {measure.name: measure for measure in map(find_measure, measures)}
     for measure in measures.values():
         _check_needs(measure, context)

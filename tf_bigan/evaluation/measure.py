@@ -12,7 +12,7 @@ import collections.abc
 import dataclasses
 
 from tf_bigan import registry
-from tf_bigan.errors import InputError, did_you_mean
+from tf_bigan.errors import InputError, did_you_mean, shown
 from tf_bigan.evaluation.report import row_heads, spread, values
 
 
@@ -116,7 +116,11 @@ class ModelMeasure(Measure):
 
 
 class FeatureMeasure(Measure):
-    """A measure of feature spaces: layers of the model, the same layers of untrained encoders, and raw examples."""
+    """A measure of feature spaces: layers of the model, the same layers of untrained encoders, and raw examples.
+
+    The layers are E's, or D's where a system has no E; with "encoder" among `needs`, such systems are refused. `title`
+    is the line above the results; "" = the name.
+    """
 
     title: str = ""
     needs = frozenset({"gallery", "queries", "labels"})
@@ -128,6 +132,9 @@ class FeatureMeasure(Measure):
         Args:
           gallery, queries: float32 [N, D] and [Q, D]. The measure may overwrite them.
           gallery_labels, query_labels: int64 [N] and [Q].
+
+        Returns:
+          A list of rows with plain numbers. `lines` prints the "accuracy" of each, in percent, if it is not overridden.
         """
 
     def check(self, context):
@@ -159,6 +166,8 @@ def find_measure(measure) -> Measure:
     """
     if isinstance(measure, Measure):
         return measure
+    if not isinstance(measure, str):
+        raise InputError(f"a measure is a name or a Measure object, found {shown(measure)}")
     if measure not in registry.MEASURES:
         raise InputError(f"unknown metric {measure!r}.{did_you_mean(measure, registry.MEASURES)}")
     return registry.find(registry.MEASURES[measure])()
