@@ -93,7 +93,7 @@ def _half_precision_parts(gradient):
     With a mixed policy every use of a weight gives a gradient in half precision, which a `Cast` and an `AddN` turn into
     that of the weight.
     """
-    if tf.executing_eagerly() or isinstance(gradient, tf.IndexedSlices):
+    if tf.executing_eagerly():
         return []
     if gradient.op.type == "IdentityN":  # which gathers all gradients before the first update
         gradient = gradient.op.inputs[gradient.value_index]
