@@ -510,6 +510,23 @@ def test_a_validation_split_is_refused():
         game.fit(images(32), validation_split=0.5)
 
 
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (images(16, shape=(9, 9, 1)), r"validation_data: images must have shape \[N, 8, 8, 1\]"),
+        ((images(16) * 255, np.arange(16)), r"validation_data: image values must lie in \[0, 1\]"),
+        ((images(16), np.arange(15)), "validation_data: x, labels and attributes must have the same length"),
+        (batches(images(16) * 255, 16), r"validation_data: image values must lie in \[0, 1\]"),
+    ],
+)
+def test_validation_data_that_cannot_be_used_is_refused_before_training(data, message):
+    game = bigan()
+    game.compile()
+    with pytest.raises(InputError, match=message):
+        game.fit(images(32), batch_size=16, validation_data=data, verbose=0)
+    assert game.steps_done == 0
+
+
 def test_networks_of_ones_own_need_not_name_their_feature_layer():
     flat = [keras.layers.Flatten(), keras.layers.Dense(5, name="mine"), keras.layers.Dense(3)]
     encoder = keras.Sequential([keras.Input((8, 8, 1)), *flat])

@@ -76,7 +76,7 @@ class Fitting(System):
           epochs: passes over x.
           statistics_steps: number of batches to estimate the statistics from; 0 = do not estimate them. They are not
             estimated if x is a generator, because its batches are used up.
-          **kwargs: as for `keras.Model.fit`.
+          **kwargs: as for `keras.Model.fit`. `validation_data` is checked like x.
 
         Returns:
           A `keras.callbacks.History`.
@@ -94,6 +94,7 @@ class Fitting(System):
         x, first = as_dataset(x, y, batch_size, kwargs.pop("shuffle", True), self.seed)
         if first is not None:
             self.check_record(first)
+        self._check_validation(kwargs.get("validation_data"))
         if isinstance(x, tf.data.Dataset):
             size = record_of(x.element_spec)["x"].shape[0]
             if size is None and replicas > 1:
@@ -111,6 +112,18 @@ class Fitting(System):
             batches = (x[i] for i in range(len(x))) if isinstance(x, keras.utils.PyDataset) else x
             self.estimate_statistics(batches, statistics_steps)
         return history
+
+    def _check_validation(self, data):
+        """Raises InputError unless `validation_data` can be used. A generator is not checked, as that uses it up."""
+        if data is None or hasattr(data, "__next__"):
+            return
+        x, y = data[:2] if isinstance(data, tuple | list) and len(data) > 1 else (data, None)
+        try:
+            _, first = as_dataset(x, y, 1, False, self.seed)
+            if first is not None:
+                self.check_record(first)
+        except InputError as error:
+            raise InputError(f"validation_data: {error}") from error
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         """Does nothing, because the networks and the optimizer are built already.
