@@ -21,11 +21,11 @@ test: .venv/ready lint
 
 lint: .venv/ready
 	$(BIN)/ruff check .
-	$(BIN)/ruff format --check tf_bigan tools tests benchmarks setup.py
+	$(BIN)/ruff format --check tf_bigan tools tests benchmarks docs/*.py setup.py
 
 format: .venv/ready
 	$(BIN)/ruff check --fix .
-	$(BIN)/ruff format tf_bigan tools tests benchmarks setup.py
+	$(BIN)/ruff format tf_bigan tools tests benchmarks docs/*.py setup.py
 
 clean:
 	rm -rf demo build dist *.egg-info .pytest_cache .ruff_cache

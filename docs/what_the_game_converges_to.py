@@ -7,7 +7,7 @@ import itertools
 import pathlib
 import sys
 
-sys.path[:0] = [str(pathlib.Path(__file__).resolve().parents[1])]  # a checkout works without installation
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))  # a checkout works without installation
 
 import keras
 import numpy as np
@@ -42,6 +42,10 @@ from tf_bigan.priors import Normal
 HERE = pathlib.Path(__file__).resolve().parent
 LOG_4 = np.log(4.0)
 EVERY_MAP = list(itertools.product(range(3), repeat=3))  # the 27 maps from three points to three points
+
+# Distributions on three points, as counts, and maps that agree about two points of three.
+UNEVEN = {"x_counts": (2, 1, 1), "z_counts": (1, 2, 1), "encoder": (0, 1, 1), "generator": (0, 1, 2)}
+EVEN = {"x_counts": (1, 1, 1), "z_counts": (1, 1, 1)}
 
 
 def at_the_optimal_discriminator(system, x_counts, z_counts, encoder, generator):
@@ -175,11 +179,6 @@ def rms(errors):
     return float(np.sqrt(np.mean(np.square(errors))))
 
 
-# Distributions on three points, as counts, and maps that agree about two points of three.
-UNEVEN = {"x_counts": (2, 1, 1), "z_counts": (1, 2, 1), "encoder": (0, 1, 1), "generator": (0, 1, 2)}
-EVEN = {"x_counts": (1, 1, 1), "z_counts": (1, 1, 1)}
-
-
 def report(pairs, line, plane):
     """The numbers of the page, as text.
 
@@ -202,7 +201,7 @@ def report(pairs, line, plane):
             f"729 pairs: {counts[3]}, {counts[2]}, {counts[1]}, {counts[0]} reconstruct 3, 2, 1 and 0 points",
             f"729 pairs: largest difference of 2 JSD - log 4 and the l0 form {np.abs(pairs[1] - pairs[2]).max():.1e}",
             f"line: V at the optimal D {line[1][0, 2]:.3f} -> {line[1][-1, 2]:.3f}; -log 4 = {-LOG_4:.3f}",
-            f"line: E(x) = {a:.2f} x + {c:.2f}, deviation {s:.2f}; G(z) = {b:.2f} z + {d:.2f}, deviation 0.50",
+            f"line: E(x) = {a:.2f} x {c:+.2f}, deviation {s:.2f}; G(z) = {b:.2f} z {d:+.2f}, deviation 0.50",
             f"plane: root mean square of G(E(x)) - x {plane[1][0, 2]:.2f} -> {plane[1][-1, 2]:.2f}",
         )
     )
@@ -223,11 +222,11 @@ def figure(pairs, line, plane):
     plot.curve(history[:, 0], history[:, 3], BLUE)
     plot.curve(plane[:, 0], plane[:, 2], GREEN)
     plot.legend([("ALI, line, means of E and G", BLUE), ("BiGAN, plane", GREEN)], 16)
-    joints = Plot(drawing, (700, 416, 980, 696), (-2, 0, 2, 4), (-3, 0, 3), "Pairs (x, z) of ALI's game", "x")
+    joints = Plot(drawing, (700, 398, 980, 678), (-2, 0, 2, 4), (-3, 0, 3), "Pairs (x, z) of ALI's game", "x")
     for game, width in ((gaussian_game(ALI), 0.8), (line, 2.5)):
         for joint, colour in zip(gaussian_joints(game, 1.0, 1.0), (BLUE, ORANGE), strict=True):
             joints.curve(*ellipse(*joint).T, colour, width)
-    drawing.text((980, 446 - 20), "thin: before, thick: after training", "rm", 12, GREY)
+    drawing.text((980, 410), "thin: before, thick: after training", "rm", 12, GREY)
     joints.legend([("q: (x, E(x))", BLUE), ("p: (G(z), z)", ORANGE)], 232, 110)
     # Maps that are one to one come first.
     order = sorted(range(27), key=lambda k: (-len(set(EVERY_MAP[k])), EVERY_MAP[k]))
@@ -247,13 +246,19 @@ def ellipse(mean, covariance, points=100):
     return mean + 2 * np.stack([np.cos(angles), np.sin(angles)], axis=1) @ np.linalg.cholesky(covariance).T
 
 
-def main():
-    """Prints the page's numbers and draws its figure, by default beside the page."""
-    path = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else HERE / "what_the_game_converges_to.png"
+def make(path):
+    """Plays and trains everything, and draws the figure.
+
+    Args:
+      path: where the figure is written, a PNG file.
+
+    Returns:
+      The results of `every_pair`, `train_on_the_line` and `train_in_the_plane`, and the text of `report`.
+    """
     results = every_pair(**EVEN), train_on_the_line(), train_in_the_plane()
-    print(report(*results))
     save_png(path, figure(*results))
+    return results, report(*results)
 
 
 if __name__ == "__main__":
-    main()
+    print(make(sys.argv[1] if len(sys.argv) > 1 else HERE / "what_the_game_converges_to.png")[1])
