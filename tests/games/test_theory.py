@@ -173,10 +173,11 @@ def test_with_uniform_distributions_the_value_counts_the_points_that_are_reconst
 
 
 def test_the_loss_with_swapped_labels_at_the_optimal_discriminator():
-    # Both have mass on the diagonal alone: q = 1/2, 1/4, 1/4 and p = 1/4, 1/2, 1/4. So KL is log(2) / 4 either way.
-    found, expected = page.swapped_labels((2, 1, 1), (1, 2, 1), (0, 1, 2), (0, 1, 2))
-    value = np.log(2 / 3) + np.log(1 / 3) / 2 + np.log(1 / 2) / 2
-    assert expected == pytest.approx(-value + np.log(2) / 2, abs=1e-6)
+    # Both have mass on the diagonal alone: q = 4/8, 2/8, 2/8 and p = 5/8, 1/8, 2/8.
+    found, expected = page.swapped_labels((4, 2, 2), (5, 1, 2), (0, 1, 2), (0, 1, 2))
+    of_q = np.log(9 / 5) / 2 + np.log(3) / 4 + np.log(2) / 4  # the mean of -log(1 - D) over real pairs
+    of_p = np.log(9 / 4) * 5 / 8 + np.log(3 / 2) / 8 + np.log(2) / 4  # the mean of -log D over generated pairs
+    assert expected == pytest.approx(of_q + of_p, abs=1e-6)
     assert found == pytest.approx(expected, abs=1e-6)
 
 
