@@ -119,6 +119,14 @@ class Gaussian(Linear):
         mean, log_stddev = tf.split(tf.cast(outputs, tf.float32), 2, axis=1)
         return tf.reduce_mean(0.5 * tf.square((z - mean) * tf.exp(-log_stddev)) + log_stddev, axis=1)
 
+    def divergence(self, outputs):
+        """Kullback-Leibler divergence of q(z | x) from N(0, I), summed over dimensions, in nats: float32 [N].
+
+        Kingma and Welling 2014 (Auto-encoding variational Bayes), appendix B.
+        """
+        mean, log_stddev = tf.split(tf.cast(outputs, tf.float32), 2, axis=1)
+        return tf.reduce_sum(0.5 * (tf.square(mean) + tf.exp(2.0 * log_stddev) - 1.0) - log_stddev, axis=1)
+
 
 class Implicit(Linear):
     """The encoder's output is the code, and noise is its second input (Dumoulin et al. 2017, section 5.1, code).

@@ -35,18 +35,25 @@ SYSTEMS = {
     "gan": "tf_bigan.games.gan:GAN",
     "latent_regressor": "tf_bigan.games.latent_regressor:LatentRegressor",
     "joint_latent_regressor": "tf_bigan.games.latent_regressor:JointLatentRegressor",
+    "learned_inverse": "tf_bigan.games.frozen_decoder:LearnedInverse",
+    "post_hoc": "tf_bigan.games.frozen_decoder:PostHoc",
+    "vae": "tf_bigan.games.vae:VAE",
     "autoencoder_l1": "tf_bigan.games.autoencoder:AutoencoderL1",
     "autoencoder_l2": "tf_bigan.games.autoencoder:AutoencoderL2",
 }
 
 # Settings that have no effect in a system.
 UNUSED = {
-    "bigan": ("latent_weight",),
-    "ali": ("latent_weight",),
-    "gan": ("latent_weight", "posterior"),  # it has no E
-    "latent_regressor": ("latent_weight",),
-    "autoencoder_l1": ("latent_weight", "objective", "dropout"),  # they have no D
-    "autoencoder_l2": ("latent_weight", "objective", "dropout"),
+    "bigan": ("latent_weight", "likelihood_stddev"),
+    "ali": ("latent_weight", "likelihood_stddev"),
+    "gan": ("latent_weight", "likelihood_stddev", "posterior"),  # it has no E
+    "latent_regressor": ("latent_weight", "likelihood_stddev"),
+    "joint_latent_regressor": ("likelihood_stddev",),
+    "learned_inverse": ("latent_weight", "likelihood_stddev", "objective", "dropout"),  # these have no D
+    "post_hoc": ("latent_weight", "likelihood_stddev"),
+    "vae": ("latent_weight", "objective", "dropout"),
+    "autoencoder_l1": ("latent_weight", "likelihood_stddev", "objective", "dropout"),
+    "autoencoder_l2": ("latent_weight", "likelihood_stddev", "objective", "dropout"),
 }
 
 _DONAHUE = ("init_stddev", "dropout")

@@ -18,10 +18,14 @@ USED = ("mlp", "conv", "ali_cifar10", "mixture")  # ALI's families have one file
 POINTS = {"dataset": "mixture", "dimensions": 2, "image_size": 0, "channels": 0}
 
 
+# Settings without which a system cannot be made.
+NEEDED = {"vae": {"prior": "normal", "posterior": "gaussian"}}
+
+
 def experiment(system, networks):
     width = WIDTHS.get(networks, 4)
     shape = POINTS if networks == "mixture" else {"image_size": IMAGES[networks], "channels": 3}
-    return tiny(system=system, networks=networks, width=width, **shape)
+    return tiny(system=system, networks=networks, width=width, **shape, **NEEDED.get(system, {}))
 
 
 def test_every_family_is_tried():
@@ -32,7 +36,8 @@ def test_every_family_is_tried():
 def test_a_registered_system_is_a_game_of_that_name(name):
     system = registry.find(registry.SYSTEMS[name])
     assert issubclass(system, Game) and system.__name__.lower() == name.replace("_", "")
-    assert set().union(*system.players.values()) == set(system.roles)
+    assert {*system.frozen}.union(*system.players.values()) == set(system.roles)
+    assert set(system.inherits) <= set(system.frozen)
 
 
 def assert_refused(settings, unused):
@@ -62,8 +67,10 @@ def test_a_setting_changes_a_system_or_is_refused(system):
         "objective": "discriminator" in kind.roles,
         "posterior": "encoder" in kind.roles,
         "latent_weight": kind.settings(tiny(latent_weight=0.5)) != kind.settings(tiny()),
+        "likelihood_stddev": kind.settings(tiny(likelihood_stddev=0.5)) != kind.settings(tiny()),
     }
     values = {"dropout": False, "objective": "relativistic", "posterior": "gaussian", "latent_weight": 0.5}
+    values["likelihood_stddev"] = 0.5
     for name, used in uses.items():
         assert used == (name not in unused), name
         assert_refused(tiny(system=system, networks="ali_svhn", **{name: values[name]}), not used)

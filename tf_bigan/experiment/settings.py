@@ -107,6 +107,12 @@ class Settings:
     latent_weight: float = _FIRST(
         0.25, "weight of the latent loss in joint_latent_regressor (1 is degenerate)", source=_CODE, minimum=0.0
     )
+    likelihood_stddev: float = setting(
+        0.1,
+        "standard deviation of each pixel or coordinate around G's output in vae's likelihood",
+        "pixels' range or coordinates",
+        minimum=1e-3,
+    )
     objective: str = setting(
         "paper",
         "the losses of D and its opponents: those of the system's paper, or relativistic: "

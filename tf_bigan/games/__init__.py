@@ -6,15 +6,18 @@ from tf_bigan.errors import InputError
 from tf_bigan.games.ali import ALI
 from tf_bigan.games.autoencoder import AutoencoderL1, AutoencoderL2
 from tf_bigan.games.bigan import BiGAN
+from tf_bigan.games.frozen_decoder import LearnedInverse, PostHoc
 from tf_bigan.games.game import Game
 from tf_bigan.games.gan import GAN
 from tf_bigan.games.latent_regressor import JointLatentRegressor, LatentRegressor
 from tf_bigan.games.optimizer import Adam, ConstantThenDecay
+from tf_bigan.games.vae import VAE
 from tf_bigan.priors import make_posterior, make_prior
 
 __all__ = [
     "ALI",
     "GAN",
+    "VAE",
     "Adam",
     "AutoencoderL1",
     "AutoencoderL2",
@@ -23,6 +26,8 @@ __all__ = [
     "Game",
     "JointLatentRegressor",
     "LatentRegressor",
+    "LearnedInverse",
+    "PostHoc",
     "make_game",
 ]
 

@@ -176,7 +176,10 @@ class Fitting(System):
     @property
     def estimates_statistics(self) -> bool:
         """Whether a network has batch norms whose inference statistics are estimated after training."""
-        return bool(estimated_norms(self.networks.values()))
+        return bool(estimated_norms(self._with_own_statistics()))
+
+    def _with_own_statistics(self):
+        return [network for role, network in self.networks.items() if role not in self.frozen]
 
     def follow_statistics(self, dataset, steps):
         """Updates the running averages of batch norms on `steps` training-mode batches, without training.
@@ -195,12 +198,12 @@ class Fitting(System):
         Args:
           dataset: batches as for `fit`; a `tf.data.Dataset`, distributed or not, or any iterable.
           steps: number of batches to average over (the papers' code: 1000); fewer if the dataset ends.
-          networks: the networks of the game whose batch norms are re-estimated; None = all.
+          networks: the networks of the game whose batch norms are re-estimated; None = all that are not frozen.
 
         Returns:
           The number of batches; 0 if there is no batch norm to estimate.
         """
-        networks = list(networks or self.networks.values())
+        networks = list(networks or self._with_own_statistics())
         if not estimated_norms(networks):
             return 0
         return estimate_statistics(self, dataset, steps, networks)

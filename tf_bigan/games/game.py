@@ -93,7 +93,9 @@ class Game(Fitting):
             with draws.scope(term.name):
                 found = term.losses(self, tensors, batch, draws)
             for roles, loss in found.items():
-                for player in self.owners(roles):
+                if not (owners := self.owners(roles)):
+                    raise InputError(f"{term.name} is for the {roles[0]}, which no player of {self.name} trains")
+                for player in owners:
                     if player in losses:
                         added[player].append(loss)
                     else:

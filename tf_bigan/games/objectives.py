@@ -5,6 +5,7 @@ returns a float32 scalar, the mean over the batch. An `Objective` is what D and 
 """
 
 import dataclasses
+import math
 from collections.abc import Callable
 
 import tensorflow as tf
@@ -53,6 +54,13 @@ def reconstruction_l1(images, reconstructions):
 def reconstruction_l2(images, reconstructions):
     """Sum over pixels, coordinates or dimensions of (x - x')^2, mean over the batch."""
     return _mean(_sum_example(tf.square(_float(images) - _float(reconstructions))))
+
+
+def negative_log_likelihood(examples, means, stddev):
+    """-log N(x; mean, stddev^2 I) in nats, summed over pixels or coordinates, mean over the batch."""
+    x = _float(examples)
+    squares = _sum_example(tf.square((x - _float(means)) / stddev))
+    return 0.5 * _mean(squares) + math.prod(x.shape[1:]) * math.log(stddev * math.sqrt(2.0 * math.pi))
 
 
 def squared_norm(gradients):

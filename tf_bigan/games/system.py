@@ -30,6 +30,10 @@ class System(PairModel):
     roles: tuple[str, ...] = ()
     # Player -> the roles of the networks whose variables it trains.
     players: dict[str, tuple[str, ...]] = {}
+    # Roles of networks that no player trains: they run in inference mode, and keep their weights and statistics.
+    frozen: tuple[str, ...] = ()
+    # Roles of networks whose weights another run gives, without which training does not begin; () = none.
+    inherits: tuple[str, ...] = ()
     # The losses of D and its opponents; None if there is no D.
     objective: Objective | None = None
     # Fields of a record, beside the examples, that training needs. The fields that networks take are needed, too.
@@ -60,12 +64,14 @@ class System(PairModel):
         brought = {role: network for term in terms for role, network in term.networks.items()}
         if taken := networks.keys() & brought.keys():
             raise InputError(f"a term brings a {taken.pop()}, which is among the networks already")
-        owned = {role for roles in type(self).players.values() for role in roles}
+        owned = {role for roles in type(self).players.values() for role in roles} | set(self.frozen)
         if idle := [role for role in networks if role not in owned]:
             raise InputError(
                 f"no player of {type(self).__name__} trains the {idle[0]}; players are {type(self).players}"
             )
         super().__init__({**networks, **brought}, prior, posterior, seed, name)
+        for role in self.frozen:
+            networks[role].trainable = False
         self.terms = tuple(terms)
         self.objective = _objective(objective) or type(self).objective
         self.players = {**type(self).players, **{p: roles for term in terms for p, roles in term.players.items()}}
@@ -135,14 +141,14 @@ class System(PairModel):
     # -- what the forward passes of systems share
 
     def run(self, role, main, batch, draws):
-        """Runs a network in training mode.
+        """Runs a network in training mode, or in inference mode if it is frozen.
 
         Args:
           role: the network's role.
           main: its first inputs; the inputs after them, "label", "attributes" and "noise", are filled by name.
           batch, draws: as for `forward`.
         """
-        return self.networks[role](self._training_inputs(role, main, batch, draws), training=True)
+        return self.networks[role](self._training_inputs(role, main, batch, draws), training=role not in self.frozen)
 
     def _training_inputs(self, role, main, batch, draws):
         network = self.networks[role]

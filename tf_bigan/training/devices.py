@@ -4,6 +4,7 @@ import functools
 import glob
 import os
 import time
+import zlib
 
 import tensorflow as tf
 
@@ -101,6 +102,13 @@ def _sum_function(strategy):
         return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, own)
 
     return tf.function(lambda value: strategy.run(add, args=(value,)))
+
+
+def require_agreement(strategy, content: bytes, otherwise):
+    """Raises InputError with the message `otherwise` unless all workers have the same content."""
+    digest = zlib.crc32(content) % 2**16  # small enough for sums over replicas to be exact in float32
+    if sum_over_replicas(strategy, digest) != digest * strategy.num_replicas_in_sync:
+        raise InputError(otherwise)
 
 
 def pick_threads(experiment) -> dict[str, int]:

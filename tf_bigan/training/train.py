@@ -6,7 +6,6 @@ import math
 import pathlib
 import sys
 import traceback
-import zlib
 
 import numpy as np
 import tensorflow as tf
@@ -19,6 +18,7 @@ from tf_bigan.games import Adam, ConstantThenDecay, make_game
 from tf_bigan.training import devices
 from tf_bigan.training.callbacks import Checkpoint, Log, Pictures, Progress, StopOnNonfinite
 from tf_bigan.training.checkpoints import Checkpoints
+from tf_bigan.training.initial_weights import begin
 from tf_bigan.training.run_directory import RunDirectory
 
 _STEPS_PER_EXECUTION = 10  # at most: more steps gain nothing measurable and delay the reaction to SIGTERM
@@ -54,8 +54,9 @@ def train(experiment: Experiment, workdir, data_dir=None, say=print, initial=Non
       workdir: the run directory, created if needed.
       data_dir: where TFDS keeps data; None = TFDS_DATA_DIR or TFDS's default.
       say: called with each message.
-      initial: a run directory or a published run, whose weights replace fresh initial weights. The optimizer starts
-        fresh. The runs that trained these weights are recorded. When the run is resumed, `initial` may be left out.
+      initial: a run directory or a published run, whose weights replace fresh initial weights, or those of the
+        networks that the system inherits. The optimizer starts fresh. The runs that trained these weights are
+        recorded. When the run is resumed, `initial` may be left out.
 
     Raises:
       InputError: settings, data, devices, run directory or initial weights cannot work, a setting of a new run has no
@@ -106,7 +107,7 @@ def _train(experiment, run, initial, strategy, data_dir, say):
     )
     with strategy.scope():
         game = make_game(experiment, policy)  # what cannot be built is refused before all images are decoded
-    lineage = _begin(experiment, game, run, initial, strategy)
+    lineage = begin(experiment, game, run, initial, strategy)
     data, left_out = _usable(data, experiment, run, strategy, say)
     game.check_record(data.records(limit=1))
     points = data.domain.name == "points"
@@ -171,39 +172,6 @@ def _train(experiment, run, initial, strategy, data_dir, say):
         say(f"finished: {total_steps} steps; weights in {pathlib.Path(run.path)}")
 
 
-def _begin(experiment, game, run, initial, strategy):
-    """Fills the networks with the weights of `initial`, a `RunDirectory`, if there is one.
-
-    Returns:
-      The lineage of the weights (see `RunDirectory.lineage`); [] for fresh weights. None if `initial` is missing but
-      the run here did not begin from fresh weights.
-    """
-    lineage = [] if initial is None else initial.lineage()
-    digest = lineage[-1]["weights"] if lineage else ""
-    _require_agreement(strategy, digest.encode(), "the workers begin with different weights; give all the same ones")
-    if initial is None:
-        return None if run.initial() else []
-    if missing := [role for role in game.networks if not initial.weights_path(role).exists()]:
-        raise InputError(f"{initial.path} has no {missing[0]} to begin with")
-    try:
-        initial.load_all_weights(game.networks)
-    except InputError as error:
-        if not (other := experiment.other_networks(initial.experiment())):
-            raise
-        told = ", ".join(f"{name} {theirs} there and {ours} here" for name, (ours, theirs) in other.items())
-        raise InputError(f"{initial.path} has other networks: {told}") from error
-    if initial.weights_digest() != digest:
-        raise InputError(f"{initial.path} wrote new weights meanwhile; start again")
-    return lineage
-
-
-def _require_agreement(strategy, content: bytes, otherwise):
-    """Raises InputError with the message `otherwise` unless all workers have the same content."""
-    digest = zlib.crc32(content) % 2**16  # small enough for sums over replicas to be exact in float32
-    if devices.sum_over_replicas(strategy, digest) != digest * strategy.num_replicas_in_sync:
-        raise InputError(otherwise)
-
-
 def _usable(data, experiment, run, strategy, say):
     """(the data without images that cannot be decoded, the numbers of those images).
 
@@ -220,7 +188,7 @@ def _usable(data, experiment, run, strategy, say):
         usable = data.without(left_out)
     # All workers compare their data before one of them may refuse its own: the others would wait for it in vain.
     told = "the workers have different images, or cannot decode the same ones; they must have the same data"
-    _require_agreement(strategy, np.append(left_out, data.stored).tobytes(), told)
+    devices.require_agreement(strategy, np.append(left_out, data.stored).tobytes(), told)
     if len(left_out) and experiment.bad_images == "refuse":
         raise data.refusal(left_out)
     if len(left_out):
