@@ -35,6 +35,7 @@ CHANGED = Experiment(
     generator_skip=False,
     sync_batch_norm=True,
     latent_weight=0.5,
+    likelihood_stddev=0.02,
     objective="relativistic",
     reconstruction_x=0.125,
     reconstruction_z=1e-3,

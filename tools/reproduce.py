@@ -2,11 +2,15 @@
 
   python tools/reproduce.py --table=mnist_1nn
   python tools/reproduce.py --table=imagenet_linear --notrain
+  python tools/reproduce.py --table=mixture --processes=2
+
+The table mixture is a study of 50 runs with settings of their own, and has a figure, too.
 
 Runs that the zoo or --runs holds for a seed are not trained again. If it is stopped at any point, the same command
 continues from there.
 """
 
+import os
 import pathlib
 import subprocess
 import sys
@@ -14,24 +18,66 @@ import sys
 import common
 from absl import flags
 
-from tf_bigan.errors import InputError
+from tf_bigan.errors import InputError, did_you_mean
 from tf_bigan.evaluation.paper_tables import TABLES
 
-_TABLE = flags.DEFINE_string("table", "mnist_1nn", f"which table: {', '.join(TABLES)}")
+_MIXTURE = "mixture"
+_NAMES = (*TABLES, _MIXTURE)
+# Results of studies that are published with the code.
+_PUBLISHED = pathlib.Path(__file__).resolve().parents[1] / "benchmarks" / "mixture_study"
+
+_TABLE = flags.DEFINE_string("table", "mnist_1nn", f"which table: {', '.join(_NAMES)}")
 _SEEDS = flags.DEFINE_list("seeds", "42", "training seeds")
 _RUNS = flags.DEFINE_string("runs", "runs", "folder of the runs that the zoo does not hold")
 _FLAGS = flags.DEFINE_string("flags", "", "more flags for tools/train.py: '--dataset=imagenet2012 --batch_size=64'")
 _EVALUATE = flags.DEFINE_string("evaluate", "", "more flags for tools/evaluate.py, as '--transfer_epochs=5'")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "the TFDS directory; default TFDS_DATA_DIR or TFDS's own")
+_PROCESSES = flags.DEFINE_integer(
+    "processes", 0, "for mixture, how many runs are trained at a time, each in one thread; 0 = one for each core"
+)
 _TRAIN = flags.DEFINE_bool("train", True, "train and evaluate missing runs; --notrain prints the runs that exist")
 
 
 def main():
     """Fills the table and prints it."""
+    if _TABLE.value not in _NAMES:
+        raise InputError(f"unknown table {_TABLE.value!r}.{did_you_mean(_TABLE.value, _NAMES)}")
+    if _TABLE.value == _MIXTURE:
+        _mixture()
+        return
+    if _PROCESSES.value:
+        raise InputError(f"--processes is for --table={_MIXTURE}; other tables' runs are made one after another")
     from tf_bigan.reproducing import reproduce
 
     tools = {"run_tool": _run_tool} if _TRAIN.value else {}
     print(reproduce(_TABLE.value, _seeds(), _RUNS.value, _FLAGS.value.split(), _EVALUATE.value.split(), **tools))
+
+
+def _mixture():
+    """Makes the study of the 25 Gaussians, or reads it, and prints it."""
+    from tf_bigan.studies.mixture import make_study, read_study
+    from tf_bigan.studies.mixture_table import study_table
+
+    for flag in (_SEEDS, _EVALUATE):
+        if flag.present:
+            raise InputError(f"--{flag.name} has no effect on --table={_MIXTURE}, whose runs and measure are fixed")
+    given = _FLAGS.value.split()
+    if not _TRAIN.value:
+        print(study_table(read_study(_RUNS.value, _PUBLISHED, given)))
+        return
+    common.import_tensorflow()
+    _use_one_thread()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    train = [sys.executable, str(pathlib.Path(__file__).with_name("train.py"))]
+    print(study_table(make_study(_RUNS.value, given, train, _PROCESSES.value or cores, common.note)))
+
+
+def _use_one_thread():
+    """Keeps this process, which evaluates while others train, to one core."""
+    import tensorflow as tf
+
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    tf.config.threading.set_intra_op_parallelism_threads(1)
 
 
 def _run_tool(tool, *arguments):

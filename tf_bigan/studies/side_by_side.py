@@ -1,0 +1,90 @@
+"""Programs that run side by side, a few at a time."""
+
+import contextlib
+import dataclasses
+import pathlib
+import signal
+import subprocess
+import time
+
+_PATIENCE = 60.0  # seconds in which a program that is asked to end may write a checkpoint
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """A program to run.
+
+    Attributes:
+      name: what it is called in results.
+      command: program and arguments.
+      log: the file that its output is added to.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    log: pathlib.Path
+
+
+def run_side_by_side(programs, processes, ended):
+    """Runs programs, at most `processes` at a time, and calls `ended` as each ends.
+
+    They are asked to end (SIGTERM) and waited for if this process is interrupted (SIGINT, SIGTERM) or if `ended` raises
+    an error. They have a session of their own, so that Ctrl-C in a terminal reaches this process alone.
+
+    Args:
+      programs: list of `Program`.
+      processes: how many run at a time.
+      ended: function of (program, exit status, seconds).
+
+    Raises:
+      KeyboardInterrupt: after SIGINT or SIGTERM.
+    """
+    waiting, running = list(programs), {}
+    with _terminated_as_interrupted():
+        try:
+            while waiting or running:
+                while waiting and len(running) < processes:
+                    program = waiting.pop(0)
+                    running[program.name] = program, _start(program), time.monotonic()
+                over = [name for name, (_, process, _) in running.items() if process.poll() is not None]
+                for name in over:
+                    program, process, begun = running.pop(name)
+                    ended(program, process.returncode, time.monotonic() - begun)
+                if not over:
+                    time.sleep(0.2)
+        except BaseException:
+            _end([process for _, process, _ in running.values()])
+            raise
+
+
+def _start(program):
+    program.log.parent.mkdir(parents=True, exist_ok=True)
+    with open(program.log, "a", encoding="utf-8") as log:
+        return subprocess.Popen(program.command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+
+
+def _end(processes):
+    """Asks processes to end, waits, and kills those that take too long or that a second interrupt finds running."""
+    for process in processes:
+        process.terminate()
+    until = time.monotonic() + _PATIENCE
+    for process in processes:
+        with contextlib.suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
+            process.wait(max(until - time.monotonic(), 0.0))
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+@contextlib.contextmanager
+def _terminated_as_interrupted():
+    """Within this context, SIGTERM raises KeyboardInterrupt, as SIGINT does."""
+
+    def interrupt(number, frame):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
