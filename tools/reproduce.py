@@ -55,7 +55,7 @@ def main():
 
 def _mixture():
     """Makes the study of the 25 Gaussians, or reads it, and prints it."""
-    from tf_bigan.studies.mixture import make_study, read_study
+    from tf_bigan.studies.mixture import FIGURE, make_study, read_study
     from tf_bigan.studies.mixture_table import study_table
 
     for flag in (_SEEDS, _EVALUATE):
@@ -63,13 +63,21 @@ def _mixture():
             raise InputError(f"--{flag.name} has no effect on --table={_MIXTURE}, whose runs and measure are fixed")
     given = _FLAGS.value.split()
     if not _TRAIN.value:
-        print(study_table(read_study(_RUNS.value, _PUBLISHED, given)))
+        results = read_study(_RUNS.value, _PUBLISHED, given)
+        print(study_table(results))
+        if (figure := results.path.with_name(FIGURE)).exists():
+            common.note(f"figure: {figure}")
         return
     common.import_tensorflow()
     _use_one_thread()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     train = [sys.executable, str(pathlib.Path(__file__).with_name("train.py"))]
-    print(study_table(make_study(_RUNS.value, given, train, _PROCESSES.value or cores, common.note)))
+    try:
+        results = make_study(_RUNS.value, given, train, _PROCESSES.value or cores, common.note)
+    except KeyboardInterrupt:
+        common.note("stopped; start again to go on")
+        raise
+    print(study_table(results))
 
 
 def _use_one_thread():

@@ -163,4 +163,5 @@ def _told(result):
     if "diverged" in result:
         return f"diverged: {result['diverged']}"
     counts = ", ".join(str(result[name]) for name in ("modes", "modes_near", "modes_covered"))
-    return f"modes {counts}; {100 * result['high_quality']:.1f} % within 3 sigma"
+    error = f"; reconstruction error {result['reconstruction']:.3f}" if "reconstruction" in result else ""
+    return f"modes {counts}; {100 * result['high_quality']:.1f} % within 3 sigma{error}"
