@@ -94,6 +94,28 @@ def test_the_maps_of_the_cifar10_networks():
     assert discriminator.get_layer("joint2").output.shape == (None, 1, 1, 512)
 
 
+@pytest.mark.parametrize(
+    "architecture, edges, decoded, joint",
+    [
+        ("ali_svhn", [28, 13, 10, 4, 1, 1], [4, 10, 13, 28, 32, 32], 1024),
+        ("ali_celeba", [63, 29, 13, 4, 1], [4, 13, 29, 63, 64], 1536),
+        ("ali_tiny_imagenet", [31, 28, 13, 10, 4, 1, 1, 1], [1, 1, 4, 10, 13, 28, 31, 64], 2304),
+    ],
+)
+def test_the_maps_of_the_other_networks(architecture, edges, decoded, joint):
+    edge = ARCHITECTURES[architecture].edge
+    encoder, generator, discriminator = (maker((edge, edge, 3), architecture=architecture) for maker in MAKERS.values())
+    assert [encoder.get_layer(f"conv{n}").output.shape[1] for n in range(1, len(edges) + 1)] == edges
+    assert [generator.get_layer(f"deconv{n}").output.shape[1] for n in range(1, len(decoded) + 1)] == decoded
+    assert discriminator.get_layer("joint_inputs").output.shape == (None, 1, 1, joint)
+    assert "x_conv1_norm" not in norms_of(discriminator) and discriminator.get_layer("x_conv1_linear").use_bias
+    assert "x_conv2_norm" in norms_of(discriminator) and not discriminator.get_layer("x_conv2_linear").use_bias
+    assert discriminator.get_layer("z_conv1_linear").use_bias == (architecture == "ali_tiny_imagenet")
+    # The authors' code drops inputs in all parts of D; the paper's table has no dropout in CelebA's D(x).
+    assert {name.rstrip("0123456789") for name in dropouts(discriminator)} == {"x_conv", "z_conv", "joint", "outputs"}
+    assert set(dropouts(discriminator).values()) == {0.2}
+
+
 def test_initial_values():
     for maker in MAKERS.values():
         for variable in maker(width=8).trainable_variables:
@@ -318,8 +340,15 @@ def test_features():
 
 
 def test_what_does_not_fit_is_refused():
-    with pytest.raises(InputError, match="32x32, not 28x28"):
+    with pytest.raises(InputError) as caught:
         ALIEncoder((28, 28, 1))
+    assert str(caught.value) == (
+        "the networks of ali_cifar10 take images of 32x32, not 28x28; --image_size=32 resizes them.\n"
+        "Of the ALI networks, ali_cifar10 and ali_svhn take 32x32; ali_celeba and ali_tiny_imagenet take 64x64"
+    )
+    for maker in MAKERS.values():
+        with pytest.raises(InputError, match="ali_celeba take images of 64x64, not 32x32; --image_size=64 resizes"):
+            maker((32, 32, 3), architecture="ali_celeba")
     with pytest.raises(InputError, match="unknown architecture 'ali_cifar'"):
         ALIGenerator(architecture="ali_cifar")
     for width in (1, 3):  # half a maxout unit in D(x)'s first layer

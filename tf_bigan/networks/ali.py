@@ -12,7 +12,7 @@ import keras
 from keras import layers
 
 from tf_bigan.errors import InputError, did_you_mean
-from tf_bigan.networks.ali_architectures import ARCHITECTURES
+from tf_bigan.networks.ali_architectures import ARCHITECTURES, sizes_taken
 from tf_bigan.networks.kernels import Convolution, TransposedConvolution
 from tf_bigan.networks.layers import BatchNorm, Maxout, Network, OutputBias, normal_initializer, settings_of
 from tf_bigan.networks.noise import Dropout
@@ -205,7 +205,10 @@ class _Builder:
         self.table = ARCHITECTURES[architecture]
         edge, (height, breadth, _) = self.table.edge, image_shape
         if (height, breadth) != (edge, edge):
-            raise InputError(f"the networks of {architecture} take images of {edge}x{edge}, not {height}x{breadth}")
+            raise InputError(
+                f"the networks of {architecture} take images of {edge}x{edge}, not {height}x{breadth}; "
+                f"--image_size={edge} resizes them.\nOf the ALI networks, {sizes_taken()}"
+            )
         self._own_width = self.table.width
         if width % (unit := self.table.width_unit):
             raise InputError(f"width must be a multiple of {unit} for {architecture}, found {width}")

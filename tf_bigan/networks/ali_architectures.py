@@ -111,3 +111,11 @@ ARCHITECTURES = {
         code_bias=True,
     ),
 }
+
+
+def sizes_taken() -> str:
+    """The sizes of images that the architectures take, as text: "ali_cifar10 and ali_svhn take 32x32; ..."."""
+    names = {}
+    for name, table in ARCHITECTURES.items():
+        names.setdefault(table.edge, []).append(name)
+    return "; ".join(f"{' and '.join(found)} take {edge}x{edge}" for edge, found in sorted(names.items()))
