@@ -17,9 +17,10 @@ def open_source(dataset: str, split: str, data_dir: str | None):
 
 
 def default_query_split(dataset: str, data_dir: str | None) -> str:
-    """The split on which features are evaluated; empty for a folder, which has no splits.
+    """The split on which a model is evaluated and drawn; empty for a folder, which has no splits.
 
-    It is "test", or "validation" if "test" is missing or lacks the labels that other splits have.
+    It is "test", or "validation" if there is one and "test" is missing or has no labels. (Of data without labels, such
+    as CelebA, the papers show validation images.)
     """
     if folder_of(dataset):
         return ""
@@ -28,7 +29,6 @@ def default_query_split(dataset: str, data_dir: str | None) -> str:
     builder = prepared_builder(dataset, data_dir)
     splits = builder.info.splits
     if "test" in splits:
-        test = TFDSSource(dataset, "test", builder)
-        if "validation" not in splits or not test.class_names or test.labelled():
+        if "validation" not in splits or TFDSSource(dataset, "test", builder).labelled():
             return "test"
     return "validation"
