@@ -1,6 +1,9 @@
 """Trains an experiment in a run directory. If it is started again with the same directory, it resumes the run.
 
 python tools/train.py --flagfile=zoo/bigan_mnist/train.flags --workdir=/tmp/bigan_mnist
+python tools/train.py --flagfile=zoo/bigan_mnist/train.flags --dry_run
+
+The second command only prints the networks that would be trained.
 """
 
 import sys
@@ -11,10 +14,16 @@ from absl import flags
 from tf_bigan.experiment import Experiment, define_flags, experiment_of
 from tf_bigan.zoo import run_path
 
-_WORKDIR = flags.DEFINE_string("workdir", None, "the run directory, created if needed; required")
+_WORKDIR = flags.DEFINE_string("workdir", None, "the run directory, created if needed; required without --dry_run")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "the TFDS directory; default TFDS_DATA_DIR or TFDS's own")
 _INITIAL = flags.DEFINE_string(
     "initial_weights", None, "a zoo model's name or a run directory, whose weights to begin with; default: fresh ones"
+)
+_DRY_RUN = flags.DEFINE_bool(
+    "dry_run",
+    False,
+    "train nothing: print the layers of every network with output shapes, parameters and FLOP. The data is opened only "
+    "if image_size and channels, or dimensions, are not given",
 )
 define_flags(flags.FLAGS)
 
@@ -22,8 +31,13 @@ define_flags(flags.FLAGS)
 def main():
     """Trains. Exit status: 143 or 130 after SIGTERM or Ctrl-C and a checkpoint; 1 if another worker is lost."""
     experiment: Experiment = experiment_of(flags.FLAGS)
-    workdir = common.require(_WORKDIR)
+    workdir = None if _DRY_RUN.value else common.require(_WORKDIR)
     common.import_tensorflow()
+    if _DRY_RUN.value:
+        from tf_bigan.training.dry_run import dry_run
+
+        print(dry_run(experiment, _DATA_DIR.value))
+        return None
     from tf_bigan.training.train import Terminated, WorkerLost, train
 
     try:

@@ -18,6 +18,7 @@ from tf_bigan.games import Adam, ConstantThenDecay, make_game
 from tf_bigan.training import devices
 from tf_bigan.training.callbacks import Checkpoint, Log, Pictures, Progress, StopOnNonfinite
 from tf_bigan.training.checkpoints import Checkpoints
+from tf_bigan.training.dry_run import shape_settings
 from tf_bigan.training.initial_weights import begin
 from tf_bigan.training.run_directory import RunDirectory
 
@@ -103,7 +104,7 @@ def _train(experiment, run, initial, strategy, data_dir, say):
     data.check_batch(experiment.batch_size)
     data.check_changes(experiment.crop, experiment.flip)
     experiment = dataclasses.replace(
-        experiment, **_shape_settings(experiment, data), precision=policy, xla="on" if xla else "off"
+        experiment, **shape_settings(experiment, data), precision=policy, xla="on" if xla else "off"
     )
     with strategy.scope():
         game = make_game(experiment, policy)  # what cannot be built is refused before all images are decoded
@@ -237,14 +238,6 @@ def _finish(game, experiment, data, run, chief, say):
             say(f"estimating inference statistics over {experiment.statistics_steps} batches")
         steps = game.estimate_statistics(_batches(experiment, data), experiment.statistics_steps)
         run.save_weights(game.networks, experiment.epochs, steps)
-
-
-def _shape_settings(experiment, data):
-    """The settings that describe the shape of the examples, taken from the data."""
-    if data.domain.name == "points":
-        return {"dimensions": data.example_shape[0]}
-    size, _, channels = data.example_shape
-    return {"image_size": experiment.image_size or size, "channels": channels}
 
 
 def _first_examples(experiment, data):

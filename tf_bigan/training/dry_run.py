@@ -1,0 +1,67 @@
+"""What an experiment would train, found without training it."""
+
+import dataclasses
+
+from tf_bigan.data import open_data
+from tf_bigan.games import make_game
+from tf_bigan.networks.costs import layer_costs
+
+
+def dry_run(experiment, data_dir=None) -> str:
+    """The networks that `experiment` would train: their layers, output shapes, parameters and FLOP for an example.
+
+    The data is opened only if the experiment does not give the shape of its examples.
+
+    Args:
+      experiment: an `Experiment`.
+      data_dir: where TFDS keeps data; None = TFDS_DATA_DIR or TFDS's default.
+
+    Returns:
+      A table for each network, with its totals. `layer_costs` says what is counted.
+
+    Raises:
+      InputError: the networks cannot be made, a setting has no effect, or the data is needed and cannot be opened.
+    """
+    experiment.check_effects()
+    if not (experiment.dimensions or experiment.image_size and experiment.channels):
+        preparation = dataclasses.asdict(experiment.preparation)
+        data = open_data(experiment.dataset, experiment.split, data_dir=data_dir, **preparation)
+        experiment = dataclasses.replace(experiment, **shape_settings(experiment, data))
+    game = make_game(experiment)
+    example = "image" if game.domain.name == "images" else "point"
+    tables = [_table(role, network, example) for role, network in game.networks.items()]
+    return "\n".join(
+        [
+            f"{experiment.system} with the networks {experiment.networks}, trained on {experiment.dataset}\n",
+            *tables,
+            f"FLOP: of a forward pass for one {example}; products with kernels only, a multiply-add counts as 2.",
+            "Parameters: what training changes, without the statistics of batch norms.",
+        ]
+    )
+
+
+def shape_settings(experiment, data) -> dict:
+    """The settings that describe the shape of the examples, taken from the data."""
+    if data.domain.name == "points":
+        return {"dimensions": data.example_shape[0]}
+    size, _, channels = data.example_shape
+    return {"image_size": experiment.image_size or size, "channels": channels}
+
+
+def _table(role, network, example):
+    """The table of one network, as text that ends with an empty line."""
+    rows = [(cost.name, _shape(cost.shape), f"{cost.parameters:,}", f"{cost.flop:,}") for cost in layer_costs(network)]
+    totals = (sum(column) for column in zip(*(cost[2:] for cost in layer_costs(network)), strict=True))
+    rows.append(("total", "", *(f"{total:,}" for total in totals)))
+    rows.insert(0, ("layer", "output", "parameters", f"FLOP per {example}"))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        f"  {name:<{widths[0]}}  {shape:>{widths[1]}}  {parameters:>{widths[2]}}  {flop:>{widths[3]}}"
+        for name, shape, parameters, flop in rows
+    ]
+    inputs = ", ".join(f"{tensor.name} {_shape(tensor.shape[1:])}" for tensor in network.inputs)
+    return "\n".join([f"{role}: {inputs}", *lines, ""])
+
+
+def _shape(shape):
+    return "x".join(map(str, shape))
