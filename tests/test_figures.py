@@ -61,9 +61,70 @@ def test_interpolations_of_points_are_a_scatter_plot_of_all_rows(monkeypatch):
     figures.interpolations(game, points[:2], points[2:], steps=3)
     rows = shown["points"].reshape(2, 5, 2)
     np.testing.assert_array_equal(rows[:, 0], points[:2])
-    np.testing.assert_allclose(rows[:, 1], game.reconstruct(points[:2]), atol=1e-6)
-    np.testing.assert_allclose(rows[:, 3], game.reconstruct(points[2:]), atol=1e-6)
+    np.testing.assert_allclose(rows[:, 1], game.reconstruct(points[:2], sample=True), atol=1e-6)
+    np.testing.assert_allclose(rows[:, 3], game.reconstruct(points[2:], sample=True, seed=1), atol=1e-6)
     np.testing.assert_array_equal(rows[:, 4], points[2:])
+
+
+@pytest.fixture(scope="module")
+def ali():
+    """ALI for CIFAR-10 with narrow layers, whose samples, reconstructions and sampled codes differ."""
+    settings = {"networks": "ali_cifar10", "prior": "normal", "posterior": "gaussian", "latent_dim": 6, "width": 4}
+    game = make_game(tiny(system="ali", image_size=32, channels=3, **settings))
+    rng = np.random.default_rng(0)
+    for network in (game.encoder, game.generator):
+        for layer in network.layers:
+            if hasattr(layer, "kernel"):  # signals of order 1 in all layers
+                inputs = layer.kernel.shape[-1] if "deconv" in layer.name else np.prod(layer.kernel.shape[:-1])
+                layer.kernel.assign(rng.normal(0.0, 1.0 / np.sqrt(inputs), layer.kernel.shape))
+    return game
+
+
+def shown_grid(monkeypatch, draw):
+    """(the cells of the grid that `draw` makes, its columns)."""
+    shown = {}
+    monkeypatch.setattr(figures, "grid", lambda cells, columns: shown.update(cells=cells, columns=columns))
+    draw()
+    return shown["cells"], shown["columns"]
+
+
+def test_reconstructions_of_a_stochastic_encoder_are_of_sampled_codes(monkeypatch, ali):
+    x = images(20, shape=(32, 32, 3))
+    cells, columns = shown_grid(monkeypatch, lambda: figures.reconstructions(ali, x, seed=3))
+    assert columns == 20 and figures.pairs_per_row(ali) == 10  # ALI's: ten images a row, each beside its reconstruction
+    np.testing.assert_array_equal(cells[::2], x)
+    sampled = ali.generate(z=ali.encode(x, sample=True, seed=3))
+    np.testing.assert_allclose(cells[1::2], sampled, atol=1e-5)
+    assert np.abs(sampled - ali.reconstruct(x)).max() > 0.01  # the codes' means give others
+    assert np.abs(cells[1::2] - shown_grid(monkeypatch, lambda: figures.reconstructions(ali, x))[0][1::2]).max() > 0.01
+
+
+def test_reconstructions_of_a_deterministic_encoder_have_five_pairs_per_row(monkeypatch):
+    game, x = tiny_game(), images(10)
+    cells, columns = shown_grid(monkeypatch, lambda: figures.reconstructions(game, x))
+    assert columns == 10
+    np.testing.assert_allclose(cells[1::2], game.reconstruct(x), atol=1e-6)
+
+
+def test_alis_interpolations_are_linear_between_sampled_codes(monkeypatch, ali):
+    first, second = images(3, 1, (32, 32, 3)), images(3, 2, (32, 32, 3))
+    cells, columns = shown_grid(monkeypatch, lambda: figures.interpolations(ali, first, second, seed=4))
+    assert columns == 13  # x1, eleven decoded codes, x2
+    rows = cells.reshape(3, 13, 32, 32, 3)
+    np.testing.assert_array_equal(rows[:, 0], first)
+    np.testing.assert_array_equal(rows[:, 12], second)
+    ends = [ali.encode(x, sample=True, seed=seed) for x, seed in ((first, 4), (second, 5))]
+    for n, alpha in enumerate(np.linspace(0.0, 1.0, 11)):
+        codes = (1.0 - alpha) * ends[0] + alpha * ends[1]
+        np.testing.assert_allclose(rows[:, 1 + n], ali.generate(z=codes), atol=1e-4)
+    # Equal images at both ends have codes of their own.
+    alike, _ = shown_grid(monkeypatch, lambda: figures.interpolations(ali, first, first))
+    assert np.abs(alike[1] - alike[11]).max() > 0.01
+
+
+def test_bigans_interpolations_have_nine_codes(monkeypatch):
+    game = tiny_game()
+    assert shown_grid(monkeypatch, lambda: figures.interpolations(game, images(2), images(2)))[1] == 11
 
 
 @pytest.mark.parametrize(
@@ -71,6 +132,7 @@ def test_interpolations_of_points_are_a_scatter_plot_of_all_rows(monkeypatch):
     [
         (lambda: figures.interpolations(tiny_game(), images(2), images(3)), "found 2 and 3$"),
         (lambda: figures.interpolations(tiny_game(), images(2), images(2), steps=1), "^steps must be at least 2"),
+        (lambda: figures.interpolations(tiny_game(), images(2), images(2), seed="a"), "^seed must be a whole number"),
         (lambda: figures.interpolations(tiny_game(), images(2), "b.png"), "^images must be an array of numbers"),
         (
             lambda: figures.neighbours(points_game(), None, None),

@@ -1,4 +1,8 @@
-"""Pictures of a model, as uint8 sheets [height, width, C], and PNG files of them."""
+"""Pictures of a model, as uint8 sheets [height, width, C], and PNG files of them.
+
+If E is stochastic, reconstructions and interpolations are those of sampled codes, in the layouts of Dumoulin et al. 2017
+(ALI). If not, they have the layouts of Donahue et al. 2017 (BiGAN).
+"""
 
 import numpy as np
 
@@ -19,18 +23,25 @@ def samples(model, count=100, seed=0):
     return grid(model.generate(count, seed=seed), columns=10)
 
 
-def reconstructions(model, images):
-    """A grid of images x, each with its reconstruction G(E(x)) on the right, five pairs per row.
+def reconstructions(model, images, seed=0):
+    """A grid of images x, each with its reconstruction G(E(x)) on the right, `pairs_per_row(model)` pairs per row.
 
-    For points, the figure is a scatter plot of the points beside a scatter plot of their reconstructions.
+    For points, the figure is a scatter plot of the points beside a scatter plot of their reconstructions. The codes of
+    a stochastic E are sampled with `seed`.
     """
+    made = model.reconstruct(images, sample=model.posterior.stochastic, seed=seed)
     if model.domain.name == "points":
         extent = _extent(images)
-        return np.concatenate([scatter(images, extent), scatter(model.reconstruct(images), extent)], axis=1)
-    return grid(_interleaved(model.reduced(images), model.reconstruct(images)), columns=10)
+        return np.concatenate([scatter(images, extent), scatter(made, extent)], axis=1)
+    return grid(_interleaved(model.reduced(images), made), columns=2 * pairs_per_row(model))
 
 
-def interpolations(model, first, second, steps=9):
+def pairs_per_row(model) -> int:
+    """How many images with their reconstructions a row has: 10 for a stochastic E, otherwise 5."""
+    return 10 if model.posterior.stochastic else 5
+
+
+def interpolations(model, first, second, steps=None, seed=0):
     """A row for each pair of images: the first image, G along the line between their codes, the second image.
 
     For points, it is one scatter plot of all of these.
@@ -38,13 +49,17 @@ def interpolations(model, first, second, steps=9):
     Args:
       model: a Game with an encoder and a generator.
       first, second: float32 [N, H, W, C] in [0, 1], or [N, d]; the same number of each.
-      steps: codes per row, including the two ends.
+      steps: codes per row, including the two ends; None = 11 for a stochastic E, otherwise 9.
+      seed: seed of the sampled codes of a stochastic E.
 
     Raises:
       InputError: fewer than 2 steps, examples that the model does not take, or different numbers of them.
     """
-    steps = whole_number(steps, "steps", 2)
-    ends = model.encode(first), model.encode(second)
+    sampled = model.posterior.stochastic
+    steps = whole_number((11 if sampled else 9) if steps is None else steps, "steps", 2)
+    seed = whole_number(seed, "seed")
+    # Two seeds, so that the codes of a row's ends are drawn independently.
+    ends = [model.encode(each, sample=sampled, seed=seed + n) for n, each in enumerate((first, second))]
     if len(ends[0]) != len(ends[1]):
         raise InputError(f"interpolations need as many first as second examples, found {len(first)} and {len(second)}")
     first, second = model.reduced(np.asarray(first)), model.reduced(np.asarray(second))

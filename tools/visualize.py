@@ -16,9 +16,12 @@ _WANTED = flags.DEFINE_list("figures", None, f"which: {', '.join(_FIGURES)}; def
 _LAYER = flags.DEFINE_string("layer", "penultimate", "feature space of the neighbours")
 _METRIC = flags.DEFINE_string("metric", "cosine", "distance of the neighbours: cosine, as in the paper, or euclidean")
 _ROWS = flags.DEFINE_integer("rows", 10, "rows of a picture", lower_bound=1)
-_SEED = flags.DEFINE_integer("seed", 0, "seed of the samples")
+_SEED = flags.DEFINE_integer("seed", 0, "seed of the samples, and of the codes of a stochastic encoder")
 _DATASET = flags.DEFINE_string("dataset", None, "data set of the images shown; default: the one trained on")
 _QUERY_DATASET = flags.DEFINE_string("query_dataset", None, "data set of the images shown, if not that of neighbours")
+_QUERY_SPLIT = flags.DEFINE_string(
+    "query_split", None, "split of the images shown; default: test, or validation if test is missing or has no labels"
+)
 _BAD_IMAGES = flags.DEFINE_enum(
     "bad_images", None, ["refuse", "skip"], "if images cannot be decoded; default: as the model was trained"
 )
@@ -59,21 +62,23 @@ def main():
             experiment,
             _DATASET.value,
             _QUERY_DATASET.value,
+            query_split=_QUERY_SPLIT.value,
             data_dir=_DATA_DIR.value,
             bad_images=_BAD_IMAGES.value,
             say=common.note,
         )
-        images, _ = data.queries.arrays(limit=figures.POINTS if points else 5 * rows)
+        images, _ = data.queries.arrays(limit=figures.POINTS if points else rows * figures.pairs_per_row(model))
 
     sheets = {}
     if "samples" in wanted:
         sheets["samples"] = figures.samples(model, 10 * rows, _SEED.value)
     if "reconstructions" in wanted:
-        sheets["reconstructions"] = figures.reconstructions(model, images)
+        sheets["reconstructions"] = figures.reconstructions(model, images, _SEED.value)
     if "interpolations" in wanted:
         half = min(rows, len(images) // 2)
-        steps = 100 if points else 9  # dots that make a line, or images in a row
-        sheets["interpolations"] = figures.interpolations(model, images[:half], images[half : 2 * half], steps)
+        ends = images[:half], images[half : 2 * half]
+        steps = 100 if points else None  # dots that make a line
+        sheets["interpolations"] = figures.interpolations(model, *ends, steps, _SEED.value)
     if "filters" in wanted:
         for role, network in model.networks.items():
             if not hasattr(network, "image_filters"):
