@@ -56,6 +56,8 @@ def test_an_entry_without_weights_says_how_to_train_it(name):
     first, second = str(caught.value).splitlines()
     assert first == f"{name} has no weights yet; weights=None gives fresh ones."
     flagfile = zoo.zoo_path() / name / "train.flags"
-    assert second == f"Train it, in a checkout: python tools/train.py --flagfile={flagfile} --workdir=DIR, then load DIR"
+    assert (
+        second == f"Train it, in a checkout: python tools/train.py --flagfile={flagfile} --workdir=DIR, then load DIR"
+    )
     card = (zoo.zoo_path() / name / zoo.CARD).read_text()
     assert f"python tools/train.py --flagfile=zoo/{name}/train.flags --workdir=DIR" in card

@@ -109,6 +109,10 @@ class Gaussian(Linear):
         """Float [N, 2 * latent_dim] encoder outputs -> the means, float32 [N, latent_dim]."""
         return tf.split(tf.cast(outputs, tf.float32), 2, axis=1)[0]
 
+    def log_stddev(self, outputs):
+        """Float [N, 2 * latent_dim] encoder outputs -> logarithms of standard deviations, float32 [N, latent_dim]."""
+        return tf.split(tf.cast(outputs, tf.float32), 2, axis=1)[1]
+
     def sample(self, outputs, noise):
         """Codes drawn with `noise`, float32 [N, latent_dim] from N(0, 1)."""
         mean, log_stddev = tf.split(tf.cast(outputs, tf.float32), 2, axis=1)

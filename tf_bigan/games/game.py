@@ -1,8 +1,10 @@
 """The one train step of every system: several players, one forward pass, one simultaneous update."""
 
 import contextlib
+import math
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tf_bigan.draws import STATISTICS, TRAINING, Draws
@@ -47,6 +49,14 @@ class Game(Fitting):
             )
             for player in self.players
         }
+        # The largest log standard deviation of a code until a loss was not finite, and the step that it was at.
+        self._largest_log_stddev = None
+        if self.encoder is not None and hasattr(self.posterior, "log_stddev"):
+            lowest = keras.initializers.Constant(-math.inf)
+            self._largest_log_stddev = (
+                self.add_weight(name="largest_log_stddev", initializer=lowest, **counter | {"dtype": "float32"}),
+                self.add_weight(name="largest_log_stddev_step", initializer="zeros", **counter),
+            )
         recorded = [*self.players, *(term.name for term in self.terms)]
         self._means = {name: keras.metrics.Mean(name=f"{name}_loss") for name in recorded}
         self.built = True
@@ -63,6 +73,19 @@ class Game(Fitting):
         return {player: step for player, step in steps.items() if step >= 0}
 
     @property
+    def overflowing_log_stddev(self) -> tuple[float, int] | None:
+        """(The largest log standard deviation that E gave a code, the step at which it did), if it was too large.
+
+        None if the squares of such codes still fit into the floats of the networks, or if the posterior is no Gaussian.
+        It covers the steps that this process trained, up to the first whose loss was not finite.
+        """
+        if self._largest_log_stddev is None:
+            return None
+        half = isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
+        value, step = (variable.value.numpy().item() for variable in self._largest_log_stddev)
+        return (value, step) if value > math.log(np.finfo(np.float16 if half else np.float32).max) / 2 else None
+
+    @property
     def metrics(self):
         return list(self._means.values())
 
@@ -77,11 +100,16 @@ class Game(Fitting):
         batch = self.record(batch)
         draws = draws or self._draws(batch)
         with draws.active():
-            losses, added, _ = self._play(batch, z, draws)
+            losses, added, *_ = self._play(batch, z, draws)
         return {player: loss + sum(added[player]) for player, loss in losses.items()}
 
     def _play(self, batch, z, draws):
-        """Returns ({player: its own loss}, {player: [losses that terms add]}, {term: sum of what it adds})."""
+        """Runs the forward pass and computes the losses.
+
+        Returns:
+          {player: its own loss}, {player: [losses that terms add]}, {term: sum of what it adds}, and the tensors of
+          `forward`.
+        """
         with tracking_statistics() if draws.tracks else contextlib.nullcontext():
             tensors = self.forward(batch, z, draws)
         losses = self.player_losses(tensors)
@@ -101,7 +129,7 @@ class Game(Fitting):
                     else:
                         losses[player] = loss
             sums[term.name] = sum(loss for roles, loss in found.items() if not set(roles) & set(term.networks))
-        return losses, added, sums
+        return losses, added, sums, tensors
 
     def train_step(self, data):
         batch = self.record(data)
@@ -110,7 +138,7 @@ class Game(Fitting):
         replicas = self.distribute_strategy.num_replicas_in_sync
         with draws.active(), tf.GradientTape(persistent=True) as tape:
             # Optimizers sum gradients over replicas, so each replica contributes 1/replicas of its mean.
-            losses, added, sums = self._play(batch, z, draws)
+            losses, added, sums, tensors = self._play(batch, z, draws)
             whole = {player: (loss + sum(added[player])) / replicas for player, loss in losses.items()}
             # Players -> the loss whose gradients their variables take.
             targets = {(player,): self.optimizer.scale_loss(loss) for player, loss in whole.items()}
@@ -125,6 +153,8 @@ class Game(Fitting):
             updates += zip(tape.gradient(target, variables), variables, strict=True)
         if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer) and replicas > 1:
             updates = _agree_on_overflow(updates)
+        if self._largest_log_stddev is not None and "outputs" in tensors:
+            self._record_log_stddev(self.posterior.log_stddev(tensors["outputs"]))
         self._record(whole, {name: loss / replicas for name, loss in sums.items()}, self.step)
         # The end of a data set is found inside the step: without this dependency the counters would advance although
         # reading the batch fails.
@@ -139,7 +169,7 @@ class Game(Fitting):
         draws = self._draws(batch, STATISTICS)
         replicas = self.distribute_strategy.num_replicas_in_sync
         with draws.active():
-            losses, added, sums = self._play(batch, draws.codes(self.prior), draws)
+            losses, added, sums, _ = self._play(batch, draws.codes(self.prior), draws)
         whole = {player: (loss + sum(added[player])) / replicas for player, loss in losses.items()}
         self._record(whole, {name: loss / replicas for name, loss in sums.items()})
         return self._logs()
@@ -163,6 +193,19 @@ class Game(Fitting):
                 first = self.first_bad_step[name]
                 fine = tf.math.is_finite(value) | (tf.convert_to_tensor(first) >= 0)
                 first.assign(tf.where(fine, tf.convert_to_tensor(first), tf.convert_to_tensor(step)))
+
+    def _record_log_stddev(self, found):
+        """Records the largest of the log standard deviations `found` if it exceeds those of all earlier steps."""
+        context = tf.distribute.get_replica_context()
+        largest, replicas = tf.reduce_max(found), context.num_replicas_in_sync
+        if replicas > 1:  # replicas can only be summed
+            mine = tf.range(replicas) == context.replica_id_in_sync_group
+            largest = tf.reduce_max(context.all_reduce(tf.distribute.ReduceOp.SUM, tf.where(mine, largest, 0.0)))
+        value, step = self._largest_log_stddev
+        fine = tf.reduce_all([tf.convert_to_tensor(first) < 0 for first in self.first_bad_step.values()])
+        grows = fine & (largest > tf.convert_to_tensor(value))
+        step.assign(tf.where(grows, tf.convert_to_tensor(self.step), tf.convert_to_tensor(step)))
+        value.assign(tf.where(grows, largest, tf.convert_to_tensor(value)))
 
     def _logs(self):
         logs = {metric.name: metric.result() for metric in self.metrics}

@@ -162,21 +162,27 @@ class StopOnNonfinite(keras.callbacks.Callback):
         self.check()
 
     def check(self, variables_too=False):
-        """Raises InputError with player and step if a loss was not finite; `variables_too` also checks variables."""
+        """Raises InputError with player and step if a loss was not finite; `variables_too` also checks variables.
+
+        The message says so if E's log standard deviation grew too large before that.
+        """
         for player, step in self._game.bad_steps.items():
-            raise InputError(
-                f"the loss of the {player} is not finite at step {step}; training stopped.\n"
-                "All checkpoints are from before that step. Lower --learning_rate, or use --precision=float32"
-            )
+            raise self._error(f"the loss of the {player} is not finite at step {step}")
         if variables_too:
             for player in self._game.players:
                 for variable in self._game.player_variables(player):
                     if not bool(tf.reduce_all(tf.math.is_finite(variable.value))):
-                        raise InputError(
-                            f"the {player}'s variable {variable.path} is not finite after step "
-                            f"{self._game.steps_done - 1}; training stopped.\nAll checkpoints are from before that "
-                            "step. Lower --learning_rate, or use --precision=float32"
-                        )
+                        step = self._game.steps_done - 1
+                        raise self._error(f"the {player}'s variable {variable.path} is not finite after step {step}")
+
+    def _error(self, what):
+        if overflow := self._game.overflowing_log_stddev:
+            value, step = overflow
+            what += f": the encoder's log standard deviation reached {value:.4g} at step {step}, and the codes overflow"
+        return InputError(
+            f"{what}; training stopped.\n"
+            "All checkpoints are from before that step. Lower --learning_rate, or use --precision=float32"
+        )
 
 
 class Checkpoint(keras.callbacks.Callback):
