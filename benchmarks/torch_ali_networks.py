@@ -1,8 +1,9 @@
 """ALI's E, G and D in PyTorch, written independently from Dumoulin et al. 2017, and the game's losses.
 
-`cifar10()` gives the networks of appendix A for CIFAR-10, `mixture()` those of section 5.1 for points in the plane,
-whose E takes noise. Batch norms keep running averages, and no convolution is padded. D has no batch norm, but it has
-maxout units. For CIFAR-10, D has dropout, at a rate of 0.2 on its inputs and of 0.5 on the inputs of its other layers.
+`cifar10()` and `svhn()` give the networks of appendix A for these images, `mixture()` those of section 5.1 for points,
+whose E takes noise. Batch norms keep running averages, and no convolution is padded. For CIFAR-10, D has
+maxout units instead of batch norms, and dropout, at a rate of 0.2 on its inputs and of 0.5 on the inputs of its other
+layers. For SVHN, D(x) has batch norms, and the rate is 0.2 for all layers. For points, D has maxout units only.
 
 The networks are written for speed on CPUs, where this changes nothing but the order of units. The pieces of maxout
 units lie in blocks. Layers that see a whole map are matrix products. Dropout compares random bytes with a threshold,
@@ -14,16 +15,23 @@ from torch import nn
 from torch.nn import functional as F
 from torch_networks import flat
 
-LATENT = 64  # dimensions of the codes for CIFAR-10
+LATENT, SVHN_LATENT = 64, 256  # dimensions of the codes
 KERNELS = (5, 4, 4, 4, 4)
 STRIDES = (1, 2, 1, 2, 1)
 CHANNELS = (32, 64, 128, 256, 512)  # E's channels, and D's before maxout
+# The numbers of values that D's layers drop some of, for CIFAR-10 and for SVHN.
 DROPPED = (3 * 32 * 32, 16 * 28 * 28, 32 * 13 * 13, 64 * 10 * 10, 128 * 4 * 4, LATENT, 256, 512, 512, 512)
+SVHN_DROPPED = (3 * 32 * 32, 32 * 28 * 28, 64 * 13 * 13, 128 * 10 * 10, 256 * 4 * 4, SVHN_LATENT, 512, 1024, 1024, 1024)
 
 
 def cifar10():
     """(E, G, D) for 32-pixel images."""
     return Encoder(), Decoder(), Discriminator()
+
+
+def svhn():
+    """(E, G, D) for 32-pixel images of house numbers."""
+    return Encoder(SVHN_LATENT, 0.01), Decoder(SVHN_LATENT, 0.01), SVHNDiscriminator()
 
 
 def mixture():
@@ -33,9 +41,18 @@ def mixture():
 
 def cifar10_draws(n):
     """(z, E's noise, random bytes for the dropout of the real and the generated pairs)."""
-    words = torch.empty(-(-2 * n * sum(DROPPED) // 8), dtype=torch.int64)
+    return _image_draws(n, LATENT, DROPPED)
+
+
+def svhn_draws(n):
+    """Like `cifar10_draws`."""
+    return _image_draws(n, SVHN_LATENT, SVHN_DROPPED)
+
+
+def _image_draws(n, latent, dropped):
+    words = torch.empty(-(-2 * n * sum(dropped) // 8), dtype=torch.int64)
     words.random_(-(2**63), None)  # all eight bytes of each number are random
-    return torch.randn(n, LATENT), torch.randn(n, LATENT), words.view(torch.uint8)
+    return torch.randn(n, latent), torch.randn(n, latent), words.view(torch.uint8)
 
 
 def mixture_draws(n):
@@ -43,7 +60,7 @@ def mixture_draws(n):
     return torch.randn(n, 2), torch.randn(n, 2)
 
 
-def cifar10_losses(networks, x, z, noise, masks):
+def image_losses(networks, x, z, noise, masks):
     """(D's loss, E's and G's) of images x, float32 [N, 3, 32, 32]."""
     encoder, decoder, discriminator = networks
     mu, log_sigma = encoder(x).float().chunk(2, 1)
@@ -84,40 +101,40 @@ def norm(channels, kind=nn.BatchNorm2d):
     return kind(channels, eps=1e-4, momentum=0.05)
 
 
-def leaky(h):
-    """E's and G's rectifier."""
-    return F.leaky_relu_(h, 0.1)
-
-
-# -- CIFAR-10
+# -- images
 
 
 class Encoder(nn.Module):
-    """E: images [N, 3, 32, 32] -> [N, 2 * LATENT], means and logarithms of deviations."""
+    """E: images [N, 3, 32, 32] -> [N, 2 * latent], means and logarithms of deviations."""
 
-    def __init__(self):
+    def __init__(self, latent=LATENT, slope=0.1):
         super().__init__()
+        self.slope = slope
         sizes = zip((3, *CHANNELS), CHANNELS, KERNELS, STRIDES, strict=False)
         convolutions = [drawn(nn.Conv2d(i, o, kernel, stride, bias=False)) for i, o, kernel, stride in sizes]
         self.convolutions, self.norms = nn.ModuleList(convolutions[:4]), nn.ModuleList(map(norm, CHANNELS[:4]))
         self.h5, self.norm5 = linear(4 * 4 * 256, 512), norm(512, nn.BatchNorm1d)
         self.h6, self.norm6 = linear(512, 512), norm(512, nn.BatchNorm1d)
-        self.out = linear(512, 2 * LATENT, bias=True)
+        self.out = linear(512, 2 * latent, bias=True)
 
     def forward(self, x):  # noqa: D102
         h = x
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
-            h = leaky(norm(convolution(h)))
-        h = leaky(self.norm5(self.h5(flat(h))))
-        return self.out(leaky(self.norm6(self.h6(h))))
+            h = self._leaky(norm(convolution(h)))
+        h = self._leaky(self.norm5(self.h5(flat(h))))
+        return self.out(self._leaky(self.norm6(self.h6(h))))
+
+    def _leaky(self, h):
+        return F.leaky_relu_(h, self.slope)
 
 
 class Decoder(nn.Module):
-    """G: codes [N, LATENT] -> images [N, 3, 32, 32] in [0, 1]."""
+    """G: codes [N, latent] -> images [N, 3, 32, 32] in [0, 1]."""
 
-    def __init__(self):
+    def __init__(self, latent=LATENT, slope=0.1):
         super().__init__()
-        self.fc, self.fc_norm = linear(LATENT, 4 * 4 * 256), norm(256)
+        self.slope = slope
+        self.fc, self.fc_norm = linear(latent, 4 * 4 * 256), norm(256)
         sizes = ((256, 128, 4, 2), (128, 64, 4, 1), (64, 32, 4, 2), (32, 32, 5, 1))
         layers = [drawn(nn.ConvTranspose2d(i, o, kernel, stride, bias=False)) for i, o, kernel, stride in sizes]
         layers.append(drawn(nn.Conv2d(32, 32, 1, bias=False)))
@@ -129,9 +146,9 @@ class Decoder(nn.Module):
         h = self.fc(z).view(-1, 4, 4, 256).permute(0, 3, 1, 2)  # a map in channels-last layout
         if self.layers[0].weight.is_contiguous():
             h = h.contiguous()
-        h = leaky(self.fc_norm(h))
+        h = F.leaky_relu_(self.fc_norm(h), self.slope)
         for layer, norm in zip(self.layers, self.norms, strict=True):
-            h = leaky(norm(layer(h)))
+            h = F.leaky_relu_(norm(layer(h)), self.slope)
         return torch.sigmoid(self.out(h).float() + self.bias)
 
 
@@ -161,6 +178,34 @@ class Discriminator(nn.Module):
         for layer in self.joint:
             h = maxout(layer(drop(h, next(masks))))
         return self.out(drop(h, next(masks)))
+
+
+class SVHNDiscriminator(nn.Module):
+    """D for SVHN: as `Discriminator`, with leaky rectifiers, and batch norms over real and generated pairs in D(x)."""
+
+    def __init__(self):
+        super().__init__()
+        sizes = zip((3, *CHANNELS), CHANNELS[:4], KERNELS, STRIDES, strict=False)
+        self.x = nn.ModuleList(drawn(nn.Conv2d(i, o, kernel, stride, bias=i == 3)) for i, o, kernel, stride in sizes)
+        self.norms = nn.ModuleList(map(norm, CHANNELS[1:4]))
+        self.x5, self.norm5 = linear(4 * 4 * 256, 512), norm(512, nn.BatchNorm1d)
+        self.z = nn.ModuleList([linear(SVHN_LATENT, 512), linear(512, 512)])
+        self.joint = nn.ModuleList([linear(1024, 1024, bias=True), linear(1024, 1024, bias=True)])
+        self.out = linear(1024, 1, bias=True)
+
+    def forward(self, x, z, masks):  # noqa: D102
+        sizes = [len(x) * size for size in SVHN_DROPPED]
+        masks = iter(masks[: sum(sizes)].split(sizes))
+        x = F.leaky_relu_(self.x[0](drop(x, next(masks), 51)), 0.01)
+        for layer, norm in zip(self.x[1:], self.norms, strict=True):
+            x = F.leaky_relu_(norm(layer(drop(x, next(masks), 51))), 0.01)
+        x = F.leaky_relu_(self.norm5(self.x5(drop(flat(x), next(masks), 51))), 0.01)
+        for layer in self.z:
+            z = F.leaky_relu_(layer(drop(z, next(masks), 51)), 0.01)
+        h = torch.cat([x, z], 1)
+        for layer in self.joint:
+            h = F.leaky_relu_(layer(drop(h, next(masks), 51)), 0.01)
+        return self.out(drop(h, next(masks), 51))
 
 
 def drop(h, bits, threshold=128):

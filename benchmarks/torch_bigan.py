@@ -64,7 +64,8 @@ def bigan_losses(networks, x, z):
 MODELS = {
     "mnist": Model(torch_networks.mlp, (784,), 128, 20, uniform_codes(50), bigan_losses, l2=2.5e-5),
     "imagenet": Model(torch_networks.conv, (3, 64, 64), 128, 3, uniform_codes(200), bigan_losses, l2=2.5e-5),
-    "ali_cifar10": Model(ali.cifar10, (3, 32, 32), 100, 3, ali.cifar10_draws, ali.cifar10_losses),
+    "ali_cifar10": Model(ali.cifar10, (3, 32, 32), 100, 3, ali.cifar10_draws, ali.image_losses),
+    "ali_svhn": Model(ali.svhn, (3, 32, 32), 100, 3, ali.svhn_draws, ali.image_losses),
     "mixture": Model(ali.mixture, (2,), 100, 20, ali.mixture_draws, ali.mixture_losses),
 }
 

@@ -15,7 +15,7 @@ class Model:
       layers: the model's layers, from `work`.
       torch: contender -> (arguments of torch_bigan.py, whether it runs under MKL_SHIM).
       warmup: steps before the measurement.
-      plain: flags that turn off what the zoo's model has beyond the game that is compared.
+      plain: flags that turn off what the zoo's model has beyond the game that is compared, or that name other data.
       short: flags of train.py that shorten an epoch to seconds.
       shape: flags that give the examples' shape, which train.py reads from the data.
       steps_per_call: steps per call of the compiled train function, in the contender step.
@@ -71,6 +71,16 @@ MODELS = {
         work.ali_cifar10(),
         ALI_TORCH,
         warmup=3,
+        short=("--split=train[:1000]",),
+    ),
+    "ali_svhn": Model(
+        "ali_svhn",
+        100,
+        work.ali_svhn(),
+        ALI_TORCH,
+        warmup=3,
+        # Images of the same shape from a smaller download. SVHN's, too, are decoded before the first step and held.
+        plain=("--dataset=cifar10", "--split=train"),
         short=("--split=train[:1000]",),
     ),
     "mixture": Model(

@@ -2,9 +2,9 @@
 
 The products that the game needs are counted. These are the shared forward pass, in which D runs twice; D's gradient,
 from both pairs to D's weights; and E's and G's gradient, through D to the code of the real pair and to the image of the
-generated pair. If D has no batch norm, as in ALI's networks here, D's own gradient is rescaled and goes on to that code
-and that image (`tf_bigan.games.shared_gradient`), so that one backward pass through D is enough. A convolution counts
-as the matrix product to which it is equivalent, including padding; for some convolutions,
+generated pair. If D has no batch norm, as in ALI's networks for CIFAR-10 and for points, D's own gradient is rescaled
+and goes on to that code and that image (`tf_bigan.games.shared_gradient`), so that one backward pass through D is
+enough. A convolution counts as the matrix product to which it is equivalent, including padding; for some convolutions,
 `tf_bigan.networks.kernels.winograd` needs fewer operations.
 """
 
@@ -103,9 +103,8 @@ def imagenet():
     return encoder + generator + discriminator
 
 
-def ali_cifar10():
-    """The convolutional networks of ALI for CIFAR-10, 6.71 million parameters."""
-    latent = 64
+def _ali_pair(latent):
+    """ALI's E and decoder for images of 32 pixels."""
     encoder = [
         convolution(5, 3, 32, 28, 1 + 1),
         convolution(4, 32, 64, 13, 1 + 1 + 1),
@@ -128,6 +127,12 @@ def ali_cifar10():
         convolution(1, 32, 3, 32, 1 + 1 + 1),
         biases(3 * 32 * 32),
     ]
+    return encoder + decoder
+
+
+def ali_cifar10():
+    """The convolutional networks of ALI for CIFAR-10, 6.71 million parameters."""
+    latent = 64
     # Output, gradient of the weights, gradient of the input. D's own inputs need only half of that gradient: the images
     # of the generated pairs, and the codes of the real pairs.
     discriminator = [
@@ -143,7 +148,30 @@ def ali_cifar10():
         linear(512, 1, 2 + 2 + 2),
         *map(biases, (1024, 1024, 1)),
     ]
-    return encoder + decoder + discriminator
+    return _ali_pair(latent) + discriminator
+
+
+def ali_svhn():
+    """The convolutional networks of ALI for SVHN, 10.37 million parameters."""
+    latent = 256
+    # Output, gradient of the weights, gradient of the input for D, gradient of the input for E and G. Batch norms make
+    # the generated images change the features of the real ones, so below the last of them, E and G need the gradient of
+    # the generated images alone, and above it that of all.
+    discriminator = [
+        convolution(5, 3, 32, 28, 2 + 2 + 0 + 1),
+        convolution(4, 32, 64, 13, 2 + 2 + 2 + 1),
+        convolution(4, 64, 128, 10, 2 + 2 + 2 + 2),
+        convolution(4, 128, 256, 4, 2 + 2 + 2 + 2),
+        convolution(4, 256, 512, 1, 2 + 2 + 2 + 2),
+        biases(32),
+        *map(gains, (64, 128, 256, 512)),
+        linear(latent, 512, 2 + 2 + 0 + 1),
+        linear(512, 512, 2 + 2 + 2 + 1),
+        *(linear(1024, 1024, 2 + 2 + 2 + 2) for _ in range(2)),
+        linear(1024, 1, 2 + 2 + 2 + 2),
+        *map(biases, (1024, 1024, 1)),
+    ]
+    return _ali_pair(latent) + discriminator
 
 
 def mixture():

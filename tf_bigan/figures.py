@@ -1,6 +1,6 @@
 """Pictures of a model, as uint8 sheets [height, width, C], and PNG files of them.
 
-If E is stochastic, reconstructions and interpolations are those of sampled codes, in the layouts of Dumoulin et al. 2017
+If E is stochastic, reconstructions and interpolations are of sampled codes, in the layouts of Dumoulin et al. 2017
 (ALI). If not, they have the layouts of Donahue et al. 2017 (BiGAN).
 """
 

@@ -28,7 +28,6 @@ def default_query_split(dataset: str, data_dir: str | None) -> str:
         return "test"
     builder = prepared_builder(dataset, data_dir)
     splits = builder.info.splits
-    if "test" in splits:
-        if "validation" not in splits or TFDSSource(dataset, "test", builder).labelled():
-            return "test"
+    if "test" in splits and ("validation" not in splits or TFDSSource(dataset, "test", builder).labelled()):
+        return "test"
     return "validation"
