@@ -114,7 +114,9 @@ def test_ali_of_points_with_terms_resumes_to_the_bit(tmp_path):
     assert status == 0, stderr
     for title in ("modes with any sample", "share within 3 sigma", "reconstruction error, shuffled"):
         assert title in stdout
-    status, stdout, stderr = run_tool("visualize.py", f"--model={tmp_path / 'whole'}", f"--output={tmp_path / 'p'}")
+    status, stdout, stderr = run_tool(
+        "visualize.py", f"--model={tmp_path / 'whole'}", f"--output={tmp_path / 'p'}", "--query_split=test[:200]"
+    )
     assert status == 0, stderr
     assert sorted(os.listdir(tmp_path / "p")) == ["interpolations.png", "reconstructions.png", "samples.png"]
     tf_bigan.export(model, tmp_path / "module", role="generator")
