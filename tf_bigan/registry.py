@@ -38,6 +38,7 @@ SYSTEMS = {
     "learned_inverse": "tf_bigan.games.frozen_decoder:LearnedInverse",
     "post_hoc": "tf_bigan.games.frozen_decoder:PostHoc",
     "vae": "tf_bigan.games.vae:VAE",
+    "supervised": "tf_bigan.games.supervised:Supervised",
     "autoencoder_l1": "tf_bigan.games.autoencoder:AutoencoderL1",
     "autoencoder_l2": "tf_bigan.games.autoencoder:AutoencoderL2",
 }
@@ -52,6 +53,7 @@ UNUSED = {
     "learned_inverse": ("latent_weight", "likelihood_stddev", "objective", "dropout"),  # these have no D
     "post_hoc": ("latent_weight", "likelihood_stddev"),
     "vae": ("latent_weight", "objective", "dropout"),
+    "supervised": ("latent_weight", "likelihood_stddev", "objective", "generator_skip", "label_weight"),
     "autoencoder_l1": ("latent_weight", "likelihood_stddev", "objective", "dropout"),
     "autoencoder_l2": ("latent_weight", "likelihood_stddev", "objective", "dropout"),
 }
@@ -81,6 +83,8 @@ MEASURES = {
     "voc2007": "tf_bigan.evaluation.measures.classifiers:VOC2007",
     "reconstruction": "tf_bigan.evaluation.measures.reconstruction:Reconstruction",
     "nnd": "tf_bigan.evaluation.measures.nearest_samples:NearestSamples",
+    "svm": "tf_bigan.evaluation.measures.svm:SVM",
+    "classification": "tf_bigan.evaluation.measures.classification:Classification",
     "modes": "tf_bigan.evaluation.measures.modes:Modes",
 }
 

@@ -6,6 +6,7 @@ import copy
 import numpy as np
 import tensorflow as tf
 
+from tf_bigan.data.labelled import beside_labelled, hidden
 from tf_bigan.data.order import Order
 from tf_bigan.domains import domain_of
 from tf_bigan.errors import InputError
@@ -47,6 +48,7 @@ class Data:
         self._source = source
         self._memory = None  # the record of all examples, once they are in memory
         self._tried = False  # whether every example was checked, by this process or an earlier one
+        self._labelled = None  # int64 [n]: the examples whose labels training uses; None = all
         self._kept = None  # int64 [count]: the examples' numbers in the source; None if none is left out
 
     def fits_memory(self) -> bool:
@@ -147,6 +149,16 @@ class Data:
         """Whether every example has a label."""
         return bool(self.class_names) and self._source.labelled()
 
+    def labels(self) -> np.ndarray:
+        """The labels of all examples, int64 [count]; -1 = no label."""
+        return self._source.labels()[self._numbers_of(np.arange(self.count))]
+
+    def with_labels_of(self, numbers) -> "Data":
+        """The data whose training uses the labels of the examples `numbers` alone, int64 [n]; see `training_batches`."""
+        data = copy.copy(self)
+        data._labelled = np.asarray(numbers, np.int64)
+        return data
+
     def overlaps(self, other: "Data") -> bool:
         """Whether any example is in both data sets."""
         ours, theirs = (data._source.identities(data._numbers_of(np.arange(data.count))) for data in (self, other))
@@ -171,6 +183,9 @@ class Data:
         The batch of step s is a function of (seed, s), and any step can come first (see `Order`). Every batch is full.
         Shuffling holds the permutations of the current epochs in memory, 8 bytes per example.
 
+        In data that `with_labels_of` returned, the label of every other example is -1, and each record has a second
+        batch of labelled examples alone, "labelled_x" and "labelled_label", in an order of their own.
+
         Args:
           batch_size: examples per batch.
           seed, first_step: see above.
@@ -188,12 +203,13 @@ class Data:
 
         def batch(step):
             indices = tf.numpy_function(order.batch, [step], tf.int64, stateful=False)
-            return self._training_records(tf.ensure_shape(indices, (batch_size,)), seed, step, crop, flip)
+            indices = tf.ensure_shape(indices, (batch_size,))
+            return self._hiding(self._training_records(indices, seed, step, crop, flip), indices)
 
         steps = tf.data.Dataset.range(first_step, np.iinfo(np.int64).max)
-        return pipeline(
-            steps.map(batch, num_parallel_calls=2 if self._in_memory(crop == "centre") else tf.data.AUTOTUNE)
-        )
+        calls = 2 if self._in_memory(crop == "centre") else tf.data.AUTOTUNE
+        batches = steps.map(batch, num_parallel_calls=calls)
+        return pipeline(self._beside_labelled(batches, batch_size, seed, first_step, crop, flip))
 
     def batches(self, batch_size: int, first: int = 0) -> tf.data.Dataset:
         """All examples from number `first` on, once and in order: batches ("x" float32 [n, ...], "label" int64 [n])."""
@@ -219,6 +235,20 @@ class Data:
         """Like `records`, but returns only ("x", "label")."""
         record = self.records(limit)
         return record["x"], record["label"]
+
+    def _hiding(self, record, indices):
+        """A training record without the labels that training does not use; see `with_labels_of`."""
+        return record if self._labelled is None else hidden(record, indices, self._labelled, self.count)
+
+    def _beside_labelled(self, batches, batch_size, seed, first_step, crop, flip):
+        """`batches` with labelled ones beside them, if training uses the labels of some examples only."""
+        if self._labelled is None:
+            return batches
+
+        def read(indices, seed, step):
+            return self._training_records(indices, seed, step, crop, flip)
+
+        return beside_labelled(batches, read, self._labelled, batch_size, seed, first_step)
 
     def _in_memory(self, centred):
         """Whether examples need no decoding; `centred` says whether images are to be cropped from their centres."""

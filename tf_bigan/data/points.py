@@ -42,10 +42,15 @@ class PointData(Data):
             indices = tf.numpy_function(
                 lambda step: order.batch(step, _STEPS_AT_ONCE), [step], tf.int64, stateful=False
             )
-            return self.read_records(tf.reshape(indices, (_STEPS_AT_ONCE, batch_size)))
+            indices = tf.reshape(indices, (_STEPS_AT_ONCE, batch_size))
+            return self._hiding(self.read_records(indices), indices)
 
         steps = tf.data.Dataset.range(first_step, np.iinfo(np.int64).max, _STEPS_AT_ONCE)
-        return pipeline(steps.map(batches).unbatch())
+        of_steps = steps.map(batches).unbatch()
+        return pipeline(self._beside_labelled(of_steps, batch_size, seed, first_step, crop, flip))
+
+    def _training_records(self, indices, seed, step, crop, flip):
+        return self.read_records(indices)
 
     def read_records(self, indices, places=None):
         """See `Data.read_records`."""

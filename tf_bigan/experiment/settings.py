@@ -13,6 +13,7 @@ _CODE = "Donahue et al. 2017, code"
 _PAPER = "Donahue et al. 2017, appendix"
 _ALI = "Dumoulin et al. 2017, appendix A"
 _DFM = "Warde-Farley and Bengio 2017"
+_SALIMANS = "Salimans et al. 2016"
 _TERMS = "tf_bigan.games.terms."
 
 _BELOW_1 = 0.9999999  # the moments' corrections divide by 1 - beta
@@ -161,6 +162,22 @@ class Settings:
     )
     denoiser_layers: int = setting(10, "hidden layers of the denoiser", "layers", _DFM, minimum=1)
     denoiser_width: int = setting(2048, "units in each hidden layer of the denoiser", "units", _DFM, minimum=1)
+    label_weight: float = setting(
+        0.0,
+        "weight of the cross-entropy of labels in D's loss, where D has an output for each class, and their joint "
+        "logit says whether a pair is real; the papers': 1; 0 = no such term",
+        source=_SALIMANS,
+        minimum=0.0,
+        term=_TERMS + "labels:Labels",
+    )
+    labelled: int = setting(
+        0,
+        "use the labels of only this many training examples, equally many of each class; 0 = all",
+        "examples",
+        _SALIMANS,
+        minimum=0,
+    )
+    classes: int = setting(0, "outputs of a D that learns labels; 0 = as many as the data has classes", minimum=0)
     batch_size: int = _FIRST(128, "batch over all replicas", "examples", _PAPER, minimum=2)
     constant_epochs: int = _FIRST(200, "epochs at the full learning rate", "epochs", _PAPER, minimum=0)
     decay_epochs: int = _FIRST(200, "epochs of exponential decay after constant_epochs", "epochs", _PAPER, minimum=0)

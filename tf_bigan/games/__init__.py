@@ -11,6 +11,7 @@ from tf_bigan.games.game import Game
 from tf_bigan.games.gan import GAN
 from tf_bigan.games.latent_regressor import JointLatentRegressor, LatentRegressor
 from tf_bigan.games.optimizer import Adam, ConstantThenDecay
+from tf_bigan.games.supervised import Supervised
 from tf_bigan.games.vae import VAE
 from tf_bigan.priors import make_posterior, make_prior
 
@@ -28,6 +29,7 @@ __all__ = [
     "LatentRegressor",
     "LearnedInverse",
     "PostHoc",
+    "Supervised",
     "make_game",
 ]
 

@@ -136,14 +136,16 @@ class Fitting(System):
     def record(self, batch) -> dict:
         """The record of a batch in any form that `fit` takes. It has "reduced" images if E takes larger ones than D."""
         record = record_of(batch)
-        if self.encoder_is_larger and "reduced" not in record:
-            record["reduced"] = self.reduced(record["x"])
+        for kind in ("", "labelled_"):
+            if self.encoder_is_larger and f"{kind}x" in record and f"{kind}reduced" not in record:
+                record[f"{kind}reduced"] = self.reduced(record[f"{kind}x"])
         return record
 
     def check_record(self, record):
         """Raises InputError unless a record of arrays has everything that training needs, in the right shapes."""
         self.domain.check(record["x"])
-        for name in dict.fromkeys((*self.needs, *self.conditions)):
+        learned = ("label",) if self.class_count else ()
+        for name in dict.fromkeys((*self.needs, *learned, *self.conditions)):
             if record.get(name) is None:
                 raise InputError(
                     f"{self.name} needs {name if name == 'attributes' else 'labels'}, and the data has none; "
@@ -159,7 +161,10 @@ class Fitting(System):
         taken = [(network.name, asked_inputs(network).get(name)) for network in self.networks.values()]
         shapes = [(network, tuple(tensor.shape[1:])) for network, tensor in taken if tensor is not None]
         shape = shapes[0][1] if shapes else None
-        found = checked_condition(name, values, shape, needed=name in self.needs or bool(shapes)).shape
+        checked = checked_condition(name, values, shape, needed=name in self.needs or bool(shapes))
+        if name == "label" and self.class_count and checked.max(initial=0) >= self.class_count:
+            raise InputError(f"D has an output for each of {self.class_count} classes, found the label {checked.max()}")
+        found = checked.shape
         if not found or found[0] != count:
             raise InputError(f"{count} examples came with {called} of shape {list(found)}")
         for network, wanted in shapes:

@@ -72,6 +72,27 @@ def squared_norm(gradients):
     return _mean(tf.add_n([_sum_example(tf.square(_float(gradient))) for gradient in gradients]))
 
 
+def joint_logit(logits):
+    """The logit that a pair is real, from D's outputs: float [N, 1] as it is, and of K classes log(sum of exp).
+
+    With K logits of classes and an implied logit of 0 for generated pairs, this is the logit of the probability that
+    the pair is of any class (Salimans et al. 2016, section 5). float [N, K] -> float32 [N, 1].
+    """
+    return logits if logits.shape[-1] == 1 else tf.reduce_logsumexp(_float(logits), axis=-1, keepdims=True)
+
+
+def label_errors(logits, labels):
+    """The cross-entropy of the labels, log(sum of exp(logits)) - logits[label]: float32 [N].
+
+    Args:
+      logits: D's outputs, float [N, K].
+      labels: int [N], 0 ... K - 1; of other values, such as -1, the result is 0.
+    """
+    logits, wanted = _float(logits), tf.one_hot(labels, logits.shape[-1])
+    known = tf.reduce_sum(wanted, axis=-1)
+    return known * tf.reduce_logsumexp(logits, axis=-1) - tf.reduce_sum(wanted * logits, axis=-1)
+
+
 @dataclasses.dataclass(frozen=True)
 class Objective:
     """The losses that D and its opponents minimise.

@@ -43,6 +43,8 @@ class PairModel(NetworksByRole):
         another type.
     """
 
+    sees_codes = False  # whether D judges pairs of examples and codes
+
     def encode(self, examples, batch_size=512, sample=False, seed=0, **conditions):
         """The codes that the posterior makes of E(x): float examples [N, ...] -> float32 [N, latent_dim].
 
@@ -184,6 +186,47 @@ class PairModel(NetworksByRole):
             raise InputError(f"the encoder and the generator of {self.name} take no {unknown[0]}")
         codes = self.encode(examples, batch_size, sample, seed, **_taken(self.encoder, conditions))
         return self.generate(z=codes, seed=seed, batch_size=batch_size, **_taken(self.generator, conditions))
+
+    @property
+    def class_count(self) -> int:
+        """The number of classes that D has outputs for; 0 if it has a single output or there is no D."""
+        outputs = 1 if self.discriminator is None else self.discriminator.outputs[0].shape[-1]
+        return outputs if outputs > 1 else 0
+
+    def class_probabilities(self, examples, batch_size=512):
+        """The classes that D gives to real examples: float examples [N, ...] -> float32 [N, K], rows that sum to 1.
+
+        Args:
+          examples: in the model's domain, for example images in [0, 1]. If D sees codes, they are judged together with
+            the mean of their posterior.
+          batch_size: examples per batch.
+
+        Raises:
+          InputError: D has no outputs for classes, a network takes labels or attributes, or examples have the wrong
+            shape or range.
+        """
+        if not self.class_count:
+            raise InputError(
+                f"{self.name} was trained without labels, so it has no classes; label_weight=1 and system=supervised "
+                "train D to know them"
+            )
+        networks = [network for network in (self.encoder, self.discriminator) if network is not None]
+        if asked := [name for network in networks for name in conditions_of(network)]:
+            raise InputError(f"the classes of {self.name} depend on {asked[0]}, which class_probabilities does not take")
+        self.domain.check(examples)
+
+        def classes(x):
+            pair = [self.reduced(x)]
+            if self.sees_codes:
+                pair.append(self.posterior.mean(self.encoder(self.inputs_of(self.encoder, [x], {}), training=False)))
+            logits = self.discriminator(self.inputs_of(self.discriminator, pair, {}), training=False)
+            return tf.nn.softmax(tf.cast(logits, tf.float32))
+
+        return self._batched("classes", classes, [np.asarray(examples)], batch_size)
+
+    def classify(self, examples, batch_size=512):
+        """The most likely class of each example: int64 [N]. Arguments and errors are as for `class_probabilities`."""
+        return np.argmax(self.class_probabilities(examples, batch_size), axis=1)
 
     def _extra_inputs(self, role, count, conditions):
         """The label and attributes of `count` examples as arrays. An array has width 0 if the network takes none."""

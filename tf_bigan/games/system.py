@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tf_bigan.errors import InputError, did_you_mean, shown
 from tf_bigan.games.inspection import check_networks, feature_model, noise_shape, penultimate
-from tf_bigan.games.objectives import RELATIVISTIC, Objective
+from tf_bigan.games.objectives import RELATIVISTIC, Objective, joint_logit
 from tf_bigan.games.pair_model import PairModel
 from tf_bigan.games.shared_gradient import SharedGradient
 from tf_bigan.games.terms.term import Term
@@ -43,9 +43,10 @@ class System(PairModel):
     joint_statistics = False
 
     # -- attributes that the networks' `make` functions read
-    sees_codes = False  # D judges pairs of examples and codes
+    # `sees_codes`, too
     zero_encoder = False  # E's output layer starts at 0
     featured = False  # the system is trained for D's features
+    supervised = False  # D has an output for each class even without the term `Labels`
 
     def __init__(
         self,
@@ -177,9 +178,9 @@ class System(PairModel):
           batch, z, draws: as for `forward`.
 
         Returns:
-          `tensors` with the following added: "z"; D's logits "real" and "generated", float32 [N, 1]; its inputs
-          "real_inputs" and "generated_inputs"; and, if a term needs them, its features "real_features" and
-          "generated_features".
+          `tensors` with the following added: "z"; D's logits "real" and "generated", float32 [N, 1], which are the
+          joint logits of the classes if D has several; its inputs "real_inputs" and "generated_inputs"; and, if a term
+          needs them, its features "real_features" and "generated_features".
         """
         tensors = {"reduced": tensors["x"], "z": z, **tensors}
         pairs = {
@@ -237,12 +238,12 @@ class System(PairModel):
         if network is None:
             return None
         if not any("real_features" in term.needs for term in self.terms):
-            return lambda main, batch, draws: {"": self.run("discriminator", main, batch, draws)}
+            return lambda main, batch, draws: {"": joint_logit(self.run("discriminator", main, batch, draws))}
         part = feature_model(network, penultimate(network), "code")
 
         def discriminate(main, batch, draws):
             features, logits = part(self._training_inputs("discriminator", main, batch, draws), training=True)
-            return {"": logits, "_features": features}
+            return {"": joint_logit(logits), "_features": features}
 
         return discriminate
 

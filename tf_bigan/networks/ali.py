@@ -14,7 +14,7 @@ from keras import layers
 from tf_bigan.errors import InputError, did_you_mean
 from tf_bigan.networks.ali_architectures import ARCHITECTURES, sizes_taken
 from tf_bigan.networks.kernels import Convolution, TransposedConvolution
-from tf_bigan.networks.layers import BatchNorm, Maxout, Network, OutputBias, normal_initializer, settings_of
+from tf_bigan.networks.layers import BatchNorm, Maxout, Network, OutputBias, normal_initializer, outputs_of, settings_of
 from tf_bigan.networks.noise import Dropout
 
 STDDEV = 0.01  # of the initial weights
@@ -138,6 +138,7 @@ class ALIDiscriminator(Network):
     norms compute statistics over the whole batch of a call: the paper passes real and generated pairs in one call.
 
     Args:
+      outputs: 1, or the number of classes: D then returns float32 [N, outputs], a logit for each.
       dropout: True = as the paper's tables intend it: on the inputs of all layers, with one rate for the first layers
         of D(x) and D(z) and another rate for the rest. "as_coded" = as in the authors' code. For CIFAR-10 this code has
         no dropout on the inputs of D(x)'s third and fourth layers, but has dropout on the third layer's outputs.
@@ -153,6 +154,7 @@ class ALIDiscriminator(Network):
         architecture="ali_cifar10",
         width=0,
         dropout=True,
+        outputs=1,
         stddev=0.0,
         sync_batch_norm=False,
         seed=0,
@@ -187,7 +189,7 @@ class ALIDiscriminator(Network):
         for n, row in enumerate(table.joint, start=1):
             h = build.convolution(build.dropout(h, rest, f"joint{n}_dropout"), row, f"joint{n}", use_bias=True)
             h = build.activation(h, f"joint{n}")
-        logits = build.outputs(build.dropout(h, rest, "outputs_dropout"), 1)
+        logits = build.outputs(build.dropout(h, rest, "outputs_dropout"), outputs)
         super().__init__(inputs, logits, latent_dim=latent_dim)
         self.penultimate = f"joint{len(table.joint)}"
 
@@ -287,6 +289,10 @@ def make(experiment, dtype, system) -> dict:
         ),
         "generator": lambda: ALIGenerator(shape, codes, **shared),
         "discriminator": lambda: ALIDiscriminator(
-            shape, codes if system.sees_codes else 0, dropout=experiment.dropout, **shared
+            shape,
+            codes if system.sees_codes else 0,
+            dropout=experiment.dropout,
+            outputs=outputs_of(experiment, system),
+            **shared,
         ),
     }

@@ -11,7 +11,7 @@ from keras import layers, ops
 
 from tf_bigan.errors import InputError
 from tf_bigan.networks.kernels import Convolution, TransposedConvolution
-from tf_bigan.networks.layers import BatchNorm, Network, normal_initializer, settings_of
+from tf_bigan.networks.layers import BatchNorm, Network, normal_initializer, outputs_of, settings_of
 
 SLOPE = 0.2  # of the leaky rectifiers in D and E
 STDDEV = 0.02  # of the initial weights; those that add z to hidden layers have STDDEV times the kernel's area
@@ -76,13 +76,19 @@ class ConvEncoder(Network):
 class AlexNetDiscriminator(Network):
     """D of a plain GAN with E's architecture, the paper's baseline "D": images -> logits, float32 [N, 1].
 
-    Layer names and arguments as for `ConvEncoder`. The output layer is initialised with zeros.
+    Layer names as for `ConvEncoder`. The output layer is initialised with zeros.
+
+    Args:
+      outputs: 1, or the number of classes: D then returns float32 [N, outputs], a logit for each.
+
+    The other arguments are as for `ConvEncoder`.
     """
 
     def __init__(
         self,
         image_shape=(64, 64, 3),
         width=WIDTH,
+        outputs=1,
         sync_batch_norm=False,
         seed=0,
         dtype=None,
@@ -90,7 +96,7 @@ class AlexNetDiscriminator(Network):
     ):
         policy = keras.dtype_policies.get(dtype)
         images, h = _alexnet(image_shape, width, sync_batch_norm, seed, policy, name)
-        super().__init__(images, _logit(h))
+        super().__init__(images, _logits(h, outputs))
         self.penultimate = "conv5"
 
     def image_filters(self):
@@ -154,7 +160,12 @@ class ConvDiscriminator(Network):
 
     Inputs float32 [N, edge, edge, channels] in [0, 1] and float32 [N, latent_dim]; output float32 [N, 1]. With
     latent_dim = 0, D judges images alone and takes them as its only input. Layer names: for each n in 1 ... 4,
-    "conv<n>_linear" and "conv<n>" (after the rectifier); "outputs". Arguments as for `ConvGenerator`.
+    "conv<n>_linear" and "conv<n>" (after the rectifier); "outputs".
+
+    Args:
+      outputs: 1, or the number of classes: D then returns float32 [N, outputs], a logit for each.
+
+    The other arguments are as for `ConvGenerator`.
     """
 
     def __init__(
@@ -162,6 +173,7 @@ class ConvDiscriminator(Network):
         image_shape=(64, 64, 3),
         latent_dim=200,
         width=WIDTH,
+        outputs=1,
         sync_batch_norm=False,
         seed=0,
         dtype=None,
@@ -180,7 +192,7 @@ class ConvDiscriminator(Network):
                 h = BatchNorm(affine=True, synchronized=sync_batch_norm, name=f"conv{n}_norm", dtype=policy)(h)
             h = layers.LeakyReLU(SLOPE, name=f"conv{n}", dtype=policy)(h)
         h = layers.Flatten(name="flat", dtype=policy)(h)
-        super().__init__([images, z] if latent_dim else images, _logit(h))
+        super().__init__([images, z] if latent_dim else images, _logits(h, outputs))
         self.penultimate = "conv4"
 
     def image_filters(self):
@@ -273,8 +285,8 @@ def _linear(units, name, network, seed, policy, zero=False, stddev=STDDEV):
     return layers.Dense(units, use_bias=False, kernel_initializer=initializer, name=name, dtype=policy)
 
 
-def _logit(h):
-    return layers.Dense(1, use_bias=False, kernel_initializer="zeros", name="outputs", dtype="float32")(h)
+def _logits(h, outputs):
+    return layers.Dense(outputs, use_bias=False, kernel_initializer="zeros", name="outputs", dtype="float32")(h)
 
 
 def _kernels(layer):
@@ -292,11 +304,12 @@ def make(experiment, dtype, system) -> dict:
         `featured` (the system is trained for D's features, so D has E's architecture).
     """
     shape, codes, units, shared = settings_of(experiment, dtype)
+    outputs = outputs_of(experiment, system)
 
     def discriminator():
         if system.featured:
-            return AlexNetDiscriminator(shape, **shared)
-        return ConvDiscriminator(shape, codes if system.sees_codes else 0, **shared)
+            return AlexNetDiscriminator(shape, outputs=outputs, **shared)
+        return ConvDiscriminator(shape, codes if system.sees_codes else 0, outputs=outputs, **shared)
 
     return {
         "encoder": lambda: ConvEncoder(experiment.encoder_shape, units, zero_output=system.zero_encoder, **shared),

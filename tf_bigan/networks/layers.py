@@ -10,6 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from tf_bigan.errors import InputError
 from tf_bigan.networks.kernels import fused_batch_norm, maxout
 
 _tracking = threading.local()
@@ -47,6 +48,22 @@ def settings_of(experiment, dtype) -> tuple:
         "dtype": dtype,
     }
     return experiment.example_shape, experiment.latent_dim, experiment.latent_dim * (2 if gaussian else 1), shared
+
+
+def outputs_of(experiment, system) -> int:
+    """The number of D's outputs: the classes of the data where D learns labels, else 1.
+
+    Raises:
+      InputError: the number of classes is not known yet; training reads it from the data.
+    """
+    if not (system.supervised or experiment.label_weight):
+        return 1
+    if experiment.classes < 2:
+        raise InputError(
+            f"a D that learns labels needs at least 2 classes, found classes={experiment.classes}; training reads their "
+            "number from the data"
+        )
+    return experiment.classes
 
 
 def normal_initializer(stddev: float, seed: int, name: str) -> keras.initializers.Initializer:

@@ -14,7 +14,7 @@ import math
 import keras
 from keras import layers
 
-from tf_bigan.networks.layers import BatchNorm, Maxout, Network, normal_initializer, settings_of
+from tf_bigan.networks.layers import BatchNorm, Maxout, Network, normal_initializer, outputs_of, settings_of
 
 STDDEV = 0.02  # of the initial weights
 EPSILON = 1e-4  # of the batch norms
@@ -115,6 +115,7 @@ class MixtureDiscriminator(Network):
 
     Args:
       width: units in each hidden layer, after the maximum.
+      outputs: 1, or the number of classes: D then returns float32 [N, outputs], a logit for each.
 
     The other arguments are as for `MixtureEncoder`.
     """
@@ -124,6 +125,7 @@ class MixtureDiscriminator(Network):
         point_shape=(2,),
         latent_dim=2,
         width=200,
+        outputs=1,
         stddev=0.0,
         seed=0,
         dtype=None,
@@ -138,7 +140,7 @@ class MixtureDiscriminator(Network):
         for n in (1, 2, 3):
             h = _linear(PIECES * width, f"h{n}_linear", name, stddev, seed, "float32" if n == 1 else policy)(h)
             h = Maxout(PIECES, name=f"h{n}", dtype=policy)(h)
-        logits = _linear(1, "outputs", name, stddev, seed, "float32")(h)
+        logits = _linear(outputs, "outputs", name, stddev, seed, "float32")(h)
         super().__init__(inputs, logits)
         self.penultimate = "h3"
 
@@ -186,5 +188,7 @@ def make(experiment, dtype, system) -> dict:
             **shared,
         ),
         "generator": lambda: MixtureGenerator(shape, codes, **shared),
-        "discriminator": lambda: MixtureDiscriminator(shape, codes if system.sees_codes else 0, **own),
+        "discriminator": lambda: MixtureDiscriminator(
+            shape, codes if system.sees_codes else 0, outputs=outputs_of(experiment, system), **own
+        ),
     }

@@ -11,7 +11,7 @@ import math
 import keras
 from keras import layers
 
-from tf_bigan.networks.layers import BatchNorm, Network, normal_initializer, settings_of
+from tf_bigan.networks.layers import BatchNorm, Network, normal_initializer, outputs_of, settings_of
 
 SLOPE = 0.2  # of the leaky rectifiers in D and E
 STDDEV = 0.02  # of the initial weights
@@ -111,7 +111,12 @@ class MLPDiscriminator(Network):
 
     Inputs float32 [N, height, width, channels] in [0, 1] and float32 [N, latent_dim]; output float32 [N, 1].
     With latent_dim = 0, D judges images alone, as in a plain GAN, and takes them as its only input.
-    Layer names: "h1", "h2" (after the rectifiers), "outputs". Arguments as for `MLPEncoder`.
+    Layer names: "h1", "h2" (after the rectifiers), "outputs".
+
+    Args:
+      outputs: 1, or the number of classes: D then returns float32 [N, outputs], a logit for each.
+
+    The other arguments are as for `MLPEncoder`.
     """
 
     def __init__(
@@ -119,6 +124,7 @@ class MLPDiscriminator(Network):
         image_shape=(28, 28, 1),
         latent_dim=50,
         width=1024,
+        outputs=1,
         sync_batch_norm=False,
         seed=0,
         dtype=None,
@@ -137,7 +143,7 @@ class MLPDiscriminator(Network):
             h = layers.Add(name="h2_sum", dtype=policy)([h, _linear(width, "h2_z", name, seed, policy)(z)])
         h = BatchNorm(synchronized=sync_batch_norm, name="h2_norm", dtype=policy)(h)
         h = layers.LeakyReLU(SLOPE, name="h2", dtype=policy)(h)
-        logits = layers.Dense(1, use_bias=False, kernel_initializer="zeros", name="outputs", dtype="float32")(h)
+        logits = layers.Dense(outputs, use_bias=False, kernel_initializer="zeros", name="outputs", dtype="float32")(h)
         super().__init__(inputs, logits)
         self.penultimate = "h2"
 
@@ -167,5 +173,7 @@ def make(experiment, dtype, system) -> dict:
     return {
         "encoder": lambda: MLPEncoder(experiment.encoder_shape, units, zero_output=system.zero_encoder, **shared),
         "generator": lambda: MLPGenerator(shape, codes, skip=experiment.generator_skip, **shared),
-        "discriminator": lambda: MLPDiscriminator(shape, codes if system.sees_codes else 0, **shared),
+        "discriminator": lambda: MLPDiscriminator(
+            shape, codes if system.sees_codes else 0, outputs=outputs_of(experiment, system), **shared
+        ),
     }

@@ -127,8 +127,10 @@ class Pictures(keras.callbacks.Callback):
             return
         game, epochs = self._game, epoch + 1
         statistics_steps = game.estimate_statistics(self._dataset, PICTURE_STATISTICS_STEPS)
-        sheets = {"samples": figures.samples(game, len(self._images))}
-        if game.encoder is not None:
+        sheets = {}
+        if game.generator is not None:
+            sheets["samples"] = figures.samples(game, len(self._images))
+        if game.generator is not None and game.encoder is not None:
             sheets["reconstructions"] = figures.reconstructions(game, self._images)
         writer = tf.summary.create_file_writer(str(self._run.tensorboard))
         for name, sheet in sheets.items():

@@ -5,12 +5,13 @@ import dataclasses
 from tf_bigan.data import open_data
 from tf_bigan.games import make_game
 from tf_bigan.networks.costs import layer_costs
+from tf_bigan.training.labels import class_settings, learner
 
 
 def dry_run(experiment, data_dir=None) -> str:
     """The networks that `experiment` would train: their layers, output shapes, parameters and FLOP for an example.
 
-    The data is opened only if the experiment does not give the shape of its examples.
+    The data is opened only if the experiment does not give the shape of its examples, or the classes that D learns.
 
     Args:
       experiment: an `Experiment`.
@@ -23,9 +24,11 @@ def dry_run(experiment, data_dir=None) -> str:
       InputError: the networks cannot be made, a setting has no effect, or the data is needed and cannot be opened.
     """
     experiment.check_effects()
-    if not (experiment.dimensions or experiment.image_size and experiment.channels):
+    known = experiment.dimensions or experiment.image_size and experiment.channels
+    if not known or (learner(experiment) and not experiment.classes):
         preparation = dataclasses.asdict(experiment.preparation)
-        data = open_data(experiment.dataset, experiment.split, data_dir=data_dir, **preparation)
+        options = {"data_dir": data_dir, "max_labels": experiment.max_labels, **preparation}
+        data = open_data(experiment.dataset, experiment.split, **options)
         experiment = dataclasses.replace(experiment, **shape_settings(experiment, data))
     game = make_game(experiment)
     example = "image" if game.domain.name == "images" else "point"
@@ -41,11 +44,15 @@ def dry_run(experiment, data_dir=None) -> str:
 
 
 def shape_settings(experiment, data) -> dict:
-    """The settings that describe the shape of the examples, taken from the data."""
+    """The settings that describe the shape of the examples and the classes to learn, taken from the data.
+
+    Raises InputError for the reasons of `class_settings`.
+    """
+    classes = class_settings(experiment, data)
     if data.domain.name == "points":
-        return {"dimensions": data.example_shape[0]}
+        return {"dimensions": data.example_shape[0], **classes}
     size, _, channels = data.example_shape
-    return {"image_size": experiment.image_size or size, "channels": channels}
+    return {"image_size": experiment.image_size or size, "channels": channels, **classes}
 
 
 def _table(role, network, example):

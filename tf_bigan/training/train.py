@@ -20,6 +20,7 @@ from tf_bigan.training.callbacks import Checkpoint, Log, Pictures, Progress, Sto
 from tf_bigan.training.checkpoints import Checkpoints
 from tf_bigan.training.dry_run import shape_settings
 from tf_bigan.training.initial_weights import begin
+from tf_bigan.training.labels import with_used_labels
 from tf_bigan.training.run_directory import RunDirectory
 
 _STEPS_PER_EXECUTION = 10  # at most: more steps gain nothing measurable and delay the reaction to SIGTERM
@@ -110,6 +111,7 @@ def _train(experiment, run, initial, strategy, data_dir, say):
         game = make_game(experiment, policy)  # what cannot be built is refused before all images are decoded
     lineage = begin(experiment, game, run, initial, strategy)
     data, left_out = _usable(data, experiment, run, strategy, say)
+    data = with_used_labels(experiment, data)
     game.check_record(data.records(limit=1))
     points = data.domain.name == "points"
     shape = f"{data.example_shape[0]} coordinates" if points else "x".join(map(str, data.example_shape))

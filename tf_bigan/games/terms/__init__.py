@@ -2,7 +2,8 @@
 
 from tf_bigan.games.terms.denoising import DenoisingFeatureMatching
 from tf_bigan.games.terms.gradient_penalty import R1, R2
+from tf_bigan.games.terms.labels import Labels
 from tf_bigan.games.terms.reconstruction import ReconstructionX, ReconstructionZ
 from tf_bigan.games.terms.term import Term
 
-__all__ = ["R1", "R2", "DenoisingFeatureMatching", "ReconstructionX", "ReconstructionZ", "Term"]
+__all__ = ["R1", "R2", "DenoisingFeatureMatching", "Labels", "ReconstructionX", "ReconstructionZ", "Term"]

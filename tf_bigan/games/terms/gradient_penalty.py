@@ -41,7 +41,8 @@ class _GradientPenalty(Term):
         def penalty():
             with tf.GradientTape() as tape:
                 tape.watch(inputs)
-                logits = tf.reduce_sum(tf.cast(game.run("discriminator", inputs, batch, draws), tf.float32))
+                logits = objectives.joint_logit(game.run("discriminator", inputs, batch, draws))
+                logits = tf.reduce_sum(tf.cast(logits, tf.float32))
             found = tape.gradient(logits, inputs, unconnected_gradients="zero")
             return 0.5 * self.interval * self.weight * objectives.squared_norm(found)
 
