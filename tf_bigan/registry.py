@@ -19,6 +19,7 @@ class Family:
       latent_dim: the paper's number of dimensions of the code.
       domain: the domain of the networks' examples, "images" or "points".
       unused: settings of `Experiment` that have no effect on these networks.
+      probed: E's layer whose features the measure `svm` takes by default, or several, joined by "+".
     """
 
     module: str
@@ -26,6 +27,7 @@ class Family:
     latent_dim: int
     domain: str = "images"
     unused: tuple[str, ...] = ()
+    probed: str = "penultimate"
 
 
 # Name of a system -> module and class of the game.
@@ -61,13 +63,21 @@ UNUSED = {
 _DONAHUE = ("init_stddev", "dropout")
 _DUMOULIN = ("generator_skip",)
 
+
+def _last_norms(convolutions):
+    """The outputs of ALI's last three batch norms before E's output, and the code (Dumoulin et al. 2017, code)."""
+    return "+".join([*(f"conv{n}_norm" for n in range(convolutions - 2, convolutions + 1)), "code"])
+
+
 FAMILIES = {
     "mlp": Family("tf_bigan.networks.mlp", width=1024, latent_dim=50, unused=_DONAHUE),
     "conv": Family("tf_bigan.networks.conv", width=64, latent_dim=200, unused=_DONAHUE),
-    "ali_cifar10": Family("tf_bigan.networks.ali", width=0, latent_dim=64, unused=_DUMOULIN),
-    "ali_svhn": Family("tf_bigan.networks.ali", width=0, latent_dim=256, unused=_DUMOULIN),
-    "ali_celeba": Family("tf_bigan.networks.ali", width=0, latent_dim=256, unused=_DUMOULIN),
-    "ali_tiny_imagenet": Family("tf_bigan.networks.ali", width=0, latent_dim=256, unused=_DUMOULIN),
+    "ali_cifar10": Family("tf_bigan.networks.ali", width=0, latent_dim=64, unused=_DUMOULIN, probed=_last_norms(6)),
+    "ali_svhn": Family("tf_bigan.networks.ali", width=0, latent_dim=256, unused=_DUMOULIN, probed=_last_norms(6)),
+    "ali_celeba": Family("tf_bigan.networks.ali", width=0, latent_dim=256, unused=_DUMOULIN, probed=_last_norms(5)),
+    "ali_tiny_imagenet": Family(
+        "tf_bigan.networks.ali", width=0, latent_dim=256, unused=_DUMOULIN, probed=_last_norms(8)
+    ),
     "mixture": Family(
         "tf_bigan.networks.mixture", width=400, latent_dim=2, domain="points", unused=(*_DUMOULIN, "dropout")
     ),

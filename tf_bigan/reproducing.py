@@ -1,6 +1,7 @@
 """Reproduces a table of the papers: finds the evaluated runs, makes the missing ones, and lays the table out."""
 
 import dataclasses
+import itertools
 import pathlib
 
 from tf_bigan import zoo
@@ -33,29 +34,50 @@ def reproduce(name, seeds=(42,), runs="runs", train_flags=(), evaluate_flags=(),
         raise InputError(f"unknown table {name!r}.{did_you_mean(name, TABLES)}")
     if evaluate_flags and not run_tool:
         raise InputError("--evaluate asks for an evaluation, which --notrain forbids")
-    request = _Request(TABLES[name], pathlib.Path(runs), tuple(train_flags), tuple(evaluate_flags), run_tool)
-    for model in request.table.runs:  # check the flags before any tool runs
-        asked = RunDirectory(zoo.zoo_path() / model).experiment().changed_by(request.changes()[0])
-        if run_tool:
-            asked.check_effects()
-    found = {model: [run for seed in seeds for run in request.runs_of(model, seed)] for model in request.table.runs}
-    return layout(request.table, found)
+    requests = [
+        [
+            _Request(table, pathlib.Path(runs), tuple(train_flags), tuple(evaluate_flags), run_tool, value)
+            for value in table.values or (None,)
+        ]
+        for table in TABLES[name].parts()
+    ]
+    for request in itertools.chain(*requests):  # check the flags before any tool runs
+        for model in request.table.runs:
+            asked = RunDirectory(zoo.zoo_path() / model).experiment().changed_by(request.changes()[0])
+            if run_tool:
+                asked.check_effects()
+    return layout(TABLES[name], [_found(of_table, seeds) for of_table in requests])
+
+
+def _found(requests, seeds):
+    """The runs of a table: {name in the zoo: list of `Run`}."""
+    found = {}
+    for model in requests[0].table.runs:
+        entry = RunDirectory(zoo.zoo_path() / model)
+        if requests[0].table.published and entry.has_weights():
+            shown = [(dataclasses.replace(each, train_flags=()), entry.experiment().seed) for each in requests]
+        else:
+            shown = [(each, seed) for seed in seeds for each in requests]
+        found[model] = [run for request, seed in shown for run in request.runs_of(model, seed)]
+    return found
 
 
 @dataclasses.dataclass(frozen=True)
 class _Request:
-    """The arguments of `reproduce`."""
+    """The arguments of `reproduce`, for a part of a table and a value of the setting that the part varies."""
 
     table: object
     runs: pathlib.Path
     train_flags: tuple
     evaluate_flags: tuple
     run_tool: object
+    value: object = None
 
     def runs_of(self, name, seed):
         """The evaluated runs of a model at a seed, from the zoo and `runs`; made if missing and `run_tool` is set."""
         entry = RunDirectory(zoo.zoo_path() / name)
-        run = RunDirectory(self.runs / f"{name}-seed{seed}")
+        varied = f"-{self.table.varied}{self.value}" if self.table.varied else ""
+        run = RunDirectory(self.runs / f"{name}-seed{seed}{varied}")
         own = run.path.with_name(f"{run.path.name}.json")  # a report on the zoo's weights, kept outside the zoo
 
         again = self.run_tool and self.evaluate_flags  # tools/evaluate.py knows which results have these flags
@@ -65,23 +87,27 @@ class _Request:
                 report = read_report(path)
                 usable = report["training_seed"] == seed and covers(report, self.table) and _is_of(report, of, entry)
                 if usable and self._is_as_asked(of):
-                    made[of.path] = Run(report, _other_flags(of, entry))
+                    made[of.path] = Run(report, self._other_flags(of, entry), self.value)
         if made or not self.run_tool:
             return list(made.values())
         if entry.has_weights() and entry.experiment().seed == seed and self._is_as_asked(entry):
             run.path.parent.mkdir(parents=True, exist_ok=True)
             self.run_tool("evaluate", f"--model={name}", *self.table.flags, *self.evaluate_flags, f"--json={own}")
-            return [Run(read_report(own), "")]
+            return [Run(read_report(own), "", self.value)]
         flagfile = entry.path / FLAGFILE
-        self.run_tool("train", f"--flagfile={flagfile}", f"--seed={seed}", *self.train_flags, f"--workdir={run.path}")
+        flags = [*self.train_flags, *self._of_value()]
+        self.run_tool("train", f"--flagfile={flagfile}", f"--seed={seed}", *flags, f"--workdir={run.path}")
         self.run_tool("evaluate", f"--model={run.path}", *self.table.flags, *self.evaluate_flags)
-        return [Run(read_report(run.path / zoo.REPORT), _other_flags(run, entry))]
+        return [Run(read_report(run.path / zoo.REPORT), self._other_flags(run, entry), self.value)]
+
+    def _of_value(self):
+        return [f"--{self.table.varied}={self.value}"] if self.table.varied else []
 
     def changes(self):
         """Splits `train_flags` into (flags of an experiment, digest of the initial weights or None)."""
         initial = "--initial_weights="
         named = [flag.removeprefix(initial) for flag in self.train_flags if flag.startswith(initial)]
-        changes = [flag for flag in self.train_flags if not flag.startswith(initial)]
+        changes = [flag for flag in self.train_flags if not flag.startswith(initial)] + self._of_value()
         return changes, RunDirectory(zoo.run_path(named[-1])).weights_digest() if named else None
 
     def _is_as_asked(self, run):
@@ -93,6 +119,13 @@ class _Request:
             experiment.changed_by(changes).filled_from(experiment).difference(experiment)
         )
 
+    def _other_flags(self, run, entry):
+        """The flags of tools/train.py, except the seed and the varied one, in which a run differs from the entry."""
+        experiment, published = run.experiment(), entry.experiment()
+        names = published.filled_from(experiment).difference(experiment)
+        names = [name for name in names if name not in ("seed", self.table.varied)]
+        return " ".join(f"--{name}={getattr(experiment, name)}" for name in names)
+
 
 def _is_of(report, run, entry):
     """Whether a report is on the weights that the run directory holds.
@@ -102,10 +135,3 @@ def _is_of(report, run, entry):
     if not run.has_weights():
         return run is entry or not run.has_checkpoints()
     return (run is entry or run.is_finished()) and report.get("weights", run.weights_digest()) == run.weights_digest()
-
-
-def _other_flags(run, entry):
-    """The flags of tools/train.py, except the seed, in which a run differs from an entry of the zoo."""
-    experiment, published = run.experiment(), entry.experiment()
-    names = published.filled_from(experiment).difference(experiment)
-    return " ".join(f"--{name}={getattr(experiment, name)}" for name in names if name != "seed")

@@ -2,19 +2,21 @@
 
   python tools/evaluate.py --model=bigan_mnist --metrics=knn,reconstruction
   python tools/evaluate.py --model=bigan_imagenet --metrics=knn,linear --layers=conv1,conv2,conv3,conv4,conv5 --pool=4
+  python tools/evaluate.py --model=ali_cifar10 --metrics=svm
   python tools/evaluate.py --model=bigan_imagenet --metrics=frozen_prefix,fine_tuning,voc2007 --json=/tmp/transfer.json
 
 The metrics of the last line train classifiers, which can take hours. Each result is written at once. Results that the
 report already holds for the same weights, data and settings are not measured again.
 """
 
+import dataclasses
 import pathlib
 import sys
 
 import common
 from absl import flags
 
-from tf_bigan.evaluation.settings import PRECISIONS, EvaluationSettings, TransferSettings, VOCSettings
+from tf_bigan.evaluation.settings import PRECISIONS, EvaluationSettings, SVMSettings, TransferSettings, VOCSettings
 from tf_bigan.registry import MEASURES
 
 _MODEL = flags.DEFINE_string("model", None, "a zoo model's name, or a run directory; required")
@@ -27,11 +29,12 @@ _METRICS = flags.DEFINE_list(
 _LAYERS = flags.DEFINE_list(
     "layers",
     None,
-    "for knn and linear, the layers whose features are measured: layers' names, or code (default penultimate,outputs); "
-    "for frozen_prefix, the last frozen layers (default conv1 to conv5)",
+    "for knn, linear and svm, the layers whose features are measured: layers' names, or code; + concatenates, as in "
+    "conv5_norm+code (default penultimate,outputs; for svm the paper's); for frozen_prefix, the last frozen layers "
+    "(default conv1 to conv5)",
 )
 _POOL = flags.DEFINE_integer(
-    "pool", 0, "for knn and linear, average feature maps down to this edge [pixels]; 0 = do not", lower_bound=0
+    "pool", 0, "for knn, linear and svm, average feature maps down to this edge [pixels]; 0 = do not", lower_bound=0
 )
 _UNTRAINED = flags.DEFINE_integer("untrained", 1, "number of untrained encoders to compare with", lower_bound=0)
 _DATASET = flags.DEFINE_string("dataset", None, "data set of gallery and queries; default: the one trained on")
@@ -48,6 +51,8 @@ _DATA_DIR = flags.DEFINE_string("data_dir", None, "the TFDS directory; default T
 _JSON = flags.DEFINE_string(
     "json", None, "where to write the report; default: metrics.json in a run directory, nowhere for a zoo model"
 )
+_SVM_LABELS = flags.DEFINE_integer("svm_labels", 1000, "labels that an SVM learns, equally many of each class")
+_SVM_DRAWS = flags.DEFINE_integer("svm_draws", 100, "SVMs, each with labels drawn anew, that are averaged")
 # Transfer to classifiers.
 _EDGE = flags.DEFINE_integer(
     "transfer_size", 0, "edge of the classifiers' images [pixels]; 0 = the encoder's; the paper: 227", lower_bound=0
@@ -120,16 +125,18 @@ def main():
 
 
 def _settings(trains_classifiers):
-    if not trains_classifiers:
-        return EvaluationSettings(
-            layers=tuple(_LAYERS.value or ()), pool=_POOL.value, untrained=_UNTRAINED.value, seed=_SEED.value
-        )
-    both = {"units": _UNITS.value, "precision": _PRECISION.value, "seed": _SEED.value}
-    return EvaluationSettings(
+    settings = EvaluationSettings(
         layers=tuple(_LAYERS.value or ()),
         pool=_POOL.value,
         untrained=_UNTRAINED.value,
         seed=_SEED.value,
+        svm=SVMSettings(_SVM_LABELS.value, _SVM_DRAWS.value),
+    )
+    if not trains_classifiers:
+        return settings
+    both = {"units": _UNITS.value, "precision": _PRECISION.value, "seed": _SEED.value}
+    return dataclasses.replace(
+        settings,
         transfer=TransferSettings(epochs=_EPOCHS.value, learning_rate=_RATE.value, **both),
         voc=VOCSettings(steps=_VOC_STEPS.value, **both),
         transfer_size=_EDGE.value,
@@ -156,7 +163,8 @@ def _earlier(target, about, header):
 
 def _command(measures):
     """The command-line flags that decide results and are not at their defaults, as text."""
-    measured = (_LAYERS, _POOL, _UNTRAINED, _SEED, _EDGE, _EPOCHS, _RATE, _UNITS, _PRECISION, _VOC_STEPS)
+    of_svm = (_SVM_LABELS, _SVM_DRAWS) if any(measure.name == "svm" for measure in measures) else ()
+    measured = (_LAYERS, _POOL, _UNTRAINED, _SEED, *of_svm, _EDGE, _EPOCHS, _RATE, _UNITS, _PRECISION, _VOC_STEPS)
     data = (_DATASET, _QUERY_DATASET, _GALLERY_SPLIT, _QUERY_SPLIT, _BAD_IMAGES)
     given = [flag for flag in (*measured, *data) if flag.value != flag.default]
     words = [f"--{flag.name}={','.join(flag.value) if isinstance(flag.value, list) else flag.value}" for flag in given]

@@ -154,7 +154,7 @@ class Data:
         return self._source.labels()[self._numbers_of(np.arange(self.count))]
 
     def with_labels_of(self, numbers) -> "Data":
-        """The data whose training uses the labels of the examples `numbers` alone, int64 [n]; see `training_batches`."""
+        """The data whose training uses the labels of `numbers` alone, int64 [n] examples; see `training_batches`."""
         data = copy.copy(self)
         data._labelled = np.asarray(numbers, np.int64)
         return data

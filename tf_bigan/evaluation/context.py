@@ -35,17 +35,20 @@ class Space:
     """A feature space: a layer of an encoder, or the raw examples.
 
     Attributes:
-      layer: the layer's name; of raw examples "pixels" or "coordinates".
+      layer: the layer's name, or the names of several whose features are concatenated, joined by "+"; of raw examples
+        "pixels" or "coordinates".
       key: the entries that identify this space in every row of results measured in it.
       title: text for lines of progress that names the encoder and has a placeholder "{}" for the names of layers.
       functions: function of a list of layer names. It returns a function from a batch of examples to a list that has
         the features [n, ...] of each of these layers.
+      raw: whether these are raw examples.
     """
 
     layer: str
     key: dict
     title: str
     functions: collections.abc.Callable
+    raw: bool = False
 
 
 class Context:
@@ -61,13 +64,18 @@ class Context:
         initialised from the run's seed and the seeds that follow it, and take their inference statistics from batches
         of the gallery.
       spaces: list of `Space`s: the layers of each encoder, and then the raw examples.
+
+    Args:
+      model, experiment, data, settings, say: see above.
+      layers: names of the layers that the measures use, as in `Space`.
     """
 
-    def __init__(self, model, experiment, data, settings, say):
+    def __init__(self, model, experiment, data, settings, say, layers=()):
         self.model, self.experiment, self.data, self.settings, self.say = model, experiment, data, settings, say
         self.encoders = [Encoder("trained", experiment.seed, lambda: model)]
         for seed in range(experiment.seed, experiment.seed + settings.untrained):
             self.encoders.append(Encoder("untrained", seed, functools.cache(functools.partial(self._untrained, seed))))
+        self._layers = layers
         self.spaces = self._spaces()
         self._stored, self._ahead = (), []  # a `FeatureStore`; indices of the spaces that are expected next
 
@@ -83,7 +91,7 @@ class Context:
 
     def check_features(self):
         """Raises InputError unless the model has the requested layers, and the raw gallery fits in memory."""
-        for layer in self._layers():
+        for layer in (name for layers in self._layers for name in layers.split("+")):
             if layer != "code":
                 self.model.layer_name(layer)  # raises for an unknown one
             elif self.model.encoder is None:
@@ -130,22 +138,18 @@ class Context:
             self._stored = ()
         return loaded
 
-    def _layers(self):
-        return self.settings.layers_or(("penultimate", "outputs"))
-
     def _spaces(self):
         spaces = []
         for encoder in self.encoders:
             functions = functools.partial(_layer_functions, encoder.game, self.settings.pool)
             title = f"{{}} of {encoder.kind} ({encoder.seed})"
-            for layer in self._layers():
+            for layer in self._layers:
                 key = {"encoder": encoder.kind, "layer": layer, "seed": encoder.seed, "pool": self.settings.pool}
                 spaces.append(Space(layer, key, title, functions))
         raw = "coordinates" if self.model.domain.name == "points" else "pixels"
         # Raw images are measured at the size that D and G have, which can be smaller than E's.
-        spaces.append(
-            Space(raw, {"encoder": raw, "layer": raw}, "raw {}", lambda layers: lambda x: [self.model.reduced(x)])
-        )
+        key = {"encoder": raw, "layer": raw}
+        spaces.append(Space(raw, key, "raw {}", lambda layers: lambda x: [self.model.reduced(x)], raw=True))
         return spaces
 
     def _untrained(self, seed):
@@ -159,11 +163,22 @@ class Context:
 
 
 def _layer_functions(game, pool, layers):
-    function = game().feature_function(layers)
+    parts = [layer.split("+") for layer in layers]
+    single = list(dict.fromkeys(name for names in parts for name in names))
+    function = game().feature_function(single)
 
     def pooled(features):
         if not pool or len(features.shape) != 4 or max(features.shape[1:3]) <= pool:
             return features
         return tf.image.resize(features, (pool, pool), "area")
 
-    return lambda images: [pooled(features) for features in function(images)]
+    def joined(features):
+        if len(features) == 1:
+            return features[0]
+        return tf.concat([tf.reshape(each, (each.shape[0], -1)) for each in features], axis=1)
+
+    def of_layers(images):
+        found = dict(zip(single, map(pooled, function(images)), strict=True))
+        return [joined([found[name] for name in names]) for names in parts]
+
+    return of_layers

@@ -47,9 +47,10 @@ def evaluate(
         only after all other measurements.
     """
     settings = settings or EvaluationSettings()
-    context = Context(model, experiment, data, settings, say)
     measures = [measures] if isinstance(measures, str) else measures
     measures = {measure.name: measure for measure in map(find_measure, measures)}
+    layers = [layer for each in measures.values() for layer in each.feature_layers(model, experiment, settings)]
+    context = Context(model, experiment, data, settings, say, list(dict.fromkeys(layers)))
     for measure in measures.values():
         _check_needs(measure, context)
         measure.check(context)

@@ -58,6 +58,16 @@ class Measure(abc.ABC):
     needs: frozenset = frozenset()
     slow: bool = False
 
+    def feature_layers(self, model, experiment, settings) -> list[str]:
+        """The layers whose features the measure takes; those of other measures are left out of its `parts`.
+
+        Args:
+          model: a Game.
+          experiment: its Experiment.
+          settings: an `EvaluationSettings`.
+        """
+        return []
+
     def data(self, context):
         """The `EvaluationData` that the measure uses."""
         return context.data
@@ -125,6 +135,14 @@ class FeatureMeasure(Measure):
     title: str = ""
     needs = frozenset({"gallery", "queries", "labels"})
 
+    def feature_layers(self, model, experiment, settings):
+        return settings.layers_or(("penultimate", "outputs"))
+
+    def settings(self, context) -> dict:
+        """Arguments of `measure` beside the features, which every row then holds as "settings"; {} = none."""
+        del context
+        return {}
+
     @abc.abstractmethod
     def measure(self, gallery, gallery_labels, queries, query_labels) -> list[dict]:
         """The rows of one feature space.
@@ -141,14 +159,20 @@ class FeatureMeasure(Measure):
         context.check_features()
 
     def parts(self, context):
+        settings = self.settings(context)
+        layers = self.feature_layers(context.model, context.experiment, context.settings)
+
         def measure(index):
             features = context.features(index)
             dimensions = features[0].shape[1]
-            return [{"dimensions": dimensions, **row} for row in self.measure(*features)]
+            return [{"dimensions": dimensions, **row} for row in self.measure(*features, **settings)]
 
         for index, space in enumerate(context.spaces):
+            if not (space.raw or space.layer in layers):
+                continue
             title = f"{self.name}: {space.title.format(space.layer)}"
-            yield Part(title, lambda index=index: measure(index), space.key, index)
+            key = {**space.key, "settings": settings} if settings else space.key
+            yield Part(title, lambda index=index: measure(index), key, index)
 
     def lines(self, found, report):
         """A heading, and a line for each feature space with the mean over seeds of "accuracy" in percent."""

@@ -4,6 +4,7 @@ Imports no TensorFlow.
 """
 
 import dataclasses
+import functools
 
 from tf_bigan.evaluation.report import (
     describe_dataset,
@@ -12,7 +13,6 @@ from tf_bigan.evaluation.report import (
     newest_setting,
     rows,
     spread,
-    values,
 )
 
 _CONVOLUTIONS = ("conv1", "conv2", "conv3", "conv4", "conv5")
@@ -28,17 +28,37 @@ class Block:
     columns: tuple
     more: dict = dataclasses.field(default_factory=dict)  # further entries that the report's rows must have
     value: str = "accuracy"  # the entry of the report's rows that is shown
+    deviation: str = ""  # the entry with its standard deviation, which is shown for a single seed
+    heads: tuple = ()  # the columns' headings, if they are not the layers' names
     paper: dict = dataclasses.field(default_factory=dict)  # method -> the paper's value for each column, or None
 
 
 @dataclasses.dataclass(frozen=True)
+class RunsBlock:
+    """A block of a table whose runs vary a setting: a row for each method, a column for each value of the setting."""
+
+    title: str
+    metric: str
+    value: str  # the entry of the metric's numbers that is shown
+    paper: dict = dataclasses.field(default_factory=dict)  # a method, or another's name -> the paper's texts
+
+
+@dataclasses.dataclass(frozen=True)
 class Table:
-    """A table: which runs it shows, what is measured of them, and the layout."""
+    """A table, or a part of one: which runs it shows, what is measured of them, and the layout."""
 
     runs: dict  # name of the zoo's entry -> the paper's name of the method
     flags: tuple  # for tools/evaluate.py
     blocks: tuple
     note: str
+    varied: str = ""  # a setting; there is a run of each method for each of its `values`
+    values: tuple = ()
+    published: bool = False  # if the zoo has an entry's weights, show that run alone, whatever flags are asked for
+    then: "Table | None" = None  # a further part of the table, with runs of its own
+
+    def parts(self) -> list:
+        """This part of the table, and the parts after it."""
+        return [self, *(self.then.parts() if self.then else ())]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +67,7 @@ class Run:
 
     report: dict
     flags: str  # the flags of tools/train.py, except the seed, in which this run differs from the zoo's entry
+    value: object = None  # the value of the table's varied setting
 
 
 _EXPLANATION = (
@@ -132,6 +153,42 @@ TABLES = {
         ),
         "Donahue et al. 2017, Table 3, classification: the column's layer of AlexNet and all later layers are trained.",
     ),
+    "cifar10_few_labels": Table(
+        {"ali_cifar10": "ALI"},
+        ("--metrics=svm",),
+        (
+            Block(
+                "L2-SVM error, %",
+                "svm",
+                ("conv4_norm+conv5_norm+conv6_norm+code",),
+                value="error",
+                deviation="deviation",
+                heads=("1000 labels",),
+            ),
+        ),
+        "Dumoulin et al. 2017, Table 1, has this protocol on SVHN alone: 19.14 ± 0.50. Outputs of E's last three batch "
+        "norms and the mean of the code, 5,184 features; of one seed, ± is over 100 draws of the labels.",
+        published=True,
+        then=Table(
+            {"ali_cifar10_labels": "ALI", "supervised_cifar10": "labels alone"},
+            ("--metrics=classification",),
+            (
+                RunsBlock(
+                    "error of K + 1 classes, %",
+                    "classification",
+                    "error",
+                    paper={
+                        "ALI": ("19.98 ± 0.89", "19.09 ± 0.44", "17.99 ± 1.62", "17.05 ± 1.49"),
+                        "GAN, feature matching": ("21.83 ± 2.01", "19.61 ± 2.09", "18.63 ± 2.32", "17.72 ± 1.82"),
+                    },
+                ),
+            ),
+            "Dumoulin et al. 2017, Table 2; its ± of ALI are 3 standard deviations. Labels alone: the same E and D, "
+            "trained on nothing but the labelled images.",
+            varied="labelled",
+            values=(1000, 2000, 4000, 8000),
+        ),
+    ),
 }
 
 
@@ -140,14 +197,22 @@ def layout(table: Table, runs) -> str:
 
     Args:
       table: one of `TABLES`.
-      runs: name of the zoo's entry -> list of evaluated `Run`s. Runs that differ only in the seed are averaged.
+      runs: a list with a mapping for each of its parts: name of the zoo's entry -> list of evaluated `Run`s. Runs that
+        differ only in the seed are averaged.
     """
-    blocks = ["\n".join(_lines(block, table.runs, runs)) for block in table.blocks]
-    return "\n\n".join([*blocks, f"{table.note}\n{_EXPLANATION}"])
+    texts = []
+    for part, found in zip(table.parts(), runs, strict=True):
+        for block in part.blocks:
+            lines = _lines_of_runs(block, part, found) if part.varied else _lines(block, part.runs, found)
+            texts.append("\n".join(line.rstrip() for line in lines))
+        texts.append(part.note)
+    return "\n\n".join(texts) + f"\n{_EXPLANATION}"
 
 
 def covers(report, table: Table) -> bool:
     """Whether a report has values for every column, both of the trained encoder and of untrained ones."""
+    if table.varied:
+        return all(block.metric in report["results"] for block in table.blocks)
     return all(
         _found(block, report, encoder, column)
         for block in table.blocks
@@ -157,11 +222,8 @@ def covers(report, table: Table) -> bool:
 
 
 def _lines(block, methods, runs):
-    def row(head, cells, epochs="", seeds=""):
-        cells = [*cells, *[""] * (len(block.columns) - len(cells))]
-        return f"{head:36}" + "".join(f"{cell:>15}" for cell in cells) + f"{epochs:>9}{seeds:>7}"
-
-    yield row(block.title, block.columns, "epochs", "seeds")
+    row = functools.partial(_row, len(block.columns))
+    yield row(block.title, block.heads or block.columns, "epochs", "seeds")
     for name, method in methods.items():
         if method in block.paper:
             yield row(f"{method}, paper", ["" if v is None else f"{v:.2f}" for v in block.paper[method]])
@@ -179,11 +241,42 @@ def _lines(block, methods, runs):
                 yield f"  {method} with {flags_}"
             if setting:
                 yield f"  classifiers of {method}: {setting}"
-    more = {key: value for key, value in block.more.items() if key != "pool"}
-    reports = [run.report for each in runs.values() for run in each]
-    pixels = [found for report in reports if (found := values(report, block.metric, "pixels", "pixels", **more))]
-    if pixels:
-        yield row("raw pixels", [spread(pixels[0])])
+    pixels = [_pixels(block, run.report) for each in runs.values() for run in each]
+    if any(pixels):
+        yield row("raw pixels", [_cell(block, next(filter(None, pixels)))])
+
+
+def _lines_of_runs(block, table, runs):
+    row = functools.partial(_row, len(table.values))
+    yield row(block.title, [f"{table.varied} {value}" for value in table.values], "epochs", "seeds")
+    methods = {method: name for name, method in table.runs.items()}
+    for method in dict.fromkeys([*block.paper, *methods]):
+        if method in block.paper:
+            yield row(f"{method}, paper", block.paper[method])
+        if method not in methods:
+            continue
+        alike = {}
+        for run in runs[methods[method]]:
+            told = describe_epochs(run.report), describe_dataset(run.report), run.flags
+            of_value = alike.setdefault(told, {}).setdefault(run.value, [])
+            of_value.append(run.report["results"][block.metric][block.value])
+        if not alike:
+            yield row(method, ["not run"])
+        for (epochs, data, flags_), found in sorted(alike.items()):
+            cells = [spread(found[value]) if value in found else "not run" for value in table.values]
+            yield row(f"{method}, {data}", cells, epochs, _range([len(seeds) for seeds in found.values()]))
+            if flags_:
+                yield f"  {method} with {flags_}"
+
+
+def _row(columns, head, cells, epochs="", seeds=""):
+    cells = [*cells, *[""] * (columns - len(cells))]
+    return f"{head:36}" + "".join(f"{cell:>15}" for cell in cells) + f"{epochs:>9}{seeds:>7}"
+
+
+def _range(counts):
+    low, high = min(counts), max(counts)
+    return str(low) if low == high else f"{low}-{high}"
 
 
 def _setting(report, block):
@@ -196,11 +289,23 @@ def _cells(block, reports, encoder):
     cells = []
     for column in block.columns:
         found = [row for report in reports for row in _found(block, report, encoder, column)]
-        # Several reports can hold the same untrained encoder, which counts once.
-        by_seed = {row.get("seed"): row[block.value] for row in found} if encoder == "untrained" else None
-        seeds = list(by_seed.values()) if by_seed is not None else [row[block.value] for row in found]
-        cells.append(spread(seeds) if seeds else "")
+        if encoder == "untrained":  # several reports can hold the same one, which counts once
+            found = list({row.get("seed"): row for row in found}.values())
+        cells.append(_cell(block, found) if found else "")
     return cells
+
+
+def _cell(block, found):
+    """Rows of a report as the text of a cell: the mean over seeds, or a single seed's value with its own deviation."""
+    if block.deviation and len(found) == 1:
+        return f"{found[0][block.value]:.2f} ± {found[0][block.deviation]:.2f}"
+    return spread([row[block.value] for row in found])
+
+
+def _pixels(block, report):
+    """The report's rows for raw pixels, which have no pooling."""
+    settings = {**block.more, **newest_setting(report, block.metric)}
+    return rows(report, block.metric, "pixels", "pixels", **{k: v for k, v in settings.items() if k != "pool"})
 
 
 def _found(block, report, encoder, column):

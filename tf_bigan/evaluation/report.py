@@ -70,14 +70,16 @@ def setting(row) -> dict:
 
 
 def newest_setting(report, name) -> dict:
-    """The `setting` of the transfer row that was written last; {} if there is no such row."""
+    """The `setting` of the row with classifiers' settings that was written last; {} if there is no such row."""
     found = report["results"].get(name)
     return setting(found[-1]) if isinstance(found, list) and found and "settings" in found[-1] else {}
 
 
 def describe_setting(made) -> str:
-    """The settings of a transfer as text, such as "64 px, 10 epochs, mixed_bfloat16"."""
+    """The settings of classifiers as text, such as "64 px, 10 epochs, mixed_bfloat16", or "1000 labels, 100 draws"."""
     settings = made["settings"]
+    if "draws" in settings:
+        return f"{settings['labels']} labels, {settings['draws']} draws"
     length = f"{settings['steps']} steps" if "steps" in settings else f"{settings['epochs']} epochs"
     more = [f"{text} {settings[name]:g}" for name, text in _TOLD.items() if name in settings]
     precision = settings.get("precision", "float32")

@@ -56,16 +56,31 @@ class VOCSettings(TransferSettings):
 
 
 @dataclasses.dataclass(frozen=True)
+class SVMSettings:
+    """How many labels a linear SVM learns from, and how often they are drawn anew."""
+
+    labels: int = 1000
+    draws: int = 100
+
+    def __post_init__(self):
+        for name, least in (("labels", 2), ("draws", 2)):
+            if getattr(self, name) < least:
+                raise InputError(f"svm_{name} must be at least {least}, found {getattr(self, name)}")
+
+
+@dataclasses.dataclass(frozen=True)
 class EvaluationSettings:
     """What is measured, and how, for all measures of an evaluation.
 
     Attributes:
       layers: layers whose features are measured, named as in `Game.features`, and the last frozen layers of
-        frozen_prefix. None = each measure's default: "penultimate" and "outputs" for features, conv1 ... conv5 for
-        frozen_prefix.
-      pool: edge in pixels to which larger feature maps are averaged before knn and linear; 0 = no averaging.
+        frozen_prefix. Features of several layers are concatenated where "+" joins their names, as in "conv5_norm+code".
+        None = each measure's default: "penultimate" and "outputs" for knn and linear, those that
+        `registry.Family.probed` names for svm, conv1 ... conv5 for frozen_prefix.
+      pool: edge in pixels to which larger feature maps are averaged before knn, linear and svm; 0 = no averaging.
       untrained: number of untrained encoders that the trained one is compared with.
       seed: seed of the samples, which a report names as its own. Classifiers have the seeds of their settings.
+      svm: how many labels svm learns from, and its number of draws.
       transfer: settings of the classifiers of frozen_prefix and fine_tuning.
       voc: settings of the classifiers of voc2007; None = the authors' settings with the seed of `transfer`.
       transfer_size: edge in pixels of the classifiers' input images; 0 = the encoder's.
@@ -76,6 +91,7 @@ class EvaluationSettings:
     pool: int = 0
     untrained: int = 1
     seed: int = 0
+    svm: SVMSettings = SVMSettings()
     transfer: TransferSettings = TransferSettings()
     voc: VOCSettings | None = None
     transfer_size: int = 0

@@ -212,7 +212,9 @@ class PairModel(NetworksByRole):
             )
         networks = [network for network in (self.encoder, self.discriminator) if network is not None]
         if asked := [name for network in networks for name in conditions_of(network)]:
-            raise InputError(f"the classes of {self.name} depend on {asked[0]}, which class_probabilities does not take")
+            raise InputError(
+                f"the classes of {self.name} depend on {asked[0]}, which class_probabilities does not take"
+            )
         self.domain.check(examples)
 
         def classes(x):

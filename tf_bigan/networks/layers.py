@@ -60,8 +60,8 @@ def outputs_of(experiment, system) -> int:
         return 1
     if experiment.classes < 2:
         raise InputError(
-            f"a D that learns labels needs at least 2 classes, found classes={experiment.classes}; training reads their "
-            "number from the data"
+            f"a D that learns labels needs at least 2 classes, found classes={experiment.classes}; training reads "
+            "their number from the data"
         )
     return experiment.classes
 

@@ -25,8 +25,8 @@ def class_settings(experiment, data) -> dict:
         raise InputError(f"{data.name} has {found}, and {why} learns to tell classes apart")
     if experiment.classes not in (0, len(data.class_names)):
         raise InputError(
-            f"classes={experiment.classes}, but {data.name} has {len(data.class_names)} classes; leave classes at 0, or "
-            "limit the data with max_labels"
+            f"classes={experiment.classes}, but {data.name} has {len(data.class_names)} classes; leave classes at 0, "
+            "or limit the data with max_labels"
         )
     return {"classes": len(data.class_names)}
 

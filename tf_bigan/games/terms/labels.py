@@ -64,6 +64,7 @@ def _mean_of_known(errors, known):
     """The mean over the examples with a label, over all replicas: each returns its share, times their number."""
     count = tf.reduce_sum(known)
     context = tf.distribute.get_replica_context()
-    if (replicas := context.num_replicas_in_sync) > 1:
+    replicas = context.num_replicas_in_sync
+    if replicas > 1:
         count = context.all_reduce(tf.distribute.ReduceOp.SUM, count) / replicas
     return tf.math.divide_no_nan(tf.reduce_sum(errors), count)
