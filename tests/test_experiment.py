@@ -37,6 +37,9 @@ CHANGED = Experiment(
     latent_weight=0.5,
     likelihood_stddev=0.02,
     objective="relativistic",
+    label_weight=0.5,
+    labelled=20,
+    classes=5,
     reconstruction_x=0.125,
     reconstruction_z=1e-3,
     reconstruction_error="l1",
@@ -259,7 +262,7 @@ def test_what_untrained_networks_follow_from(name):
     changed = dataclasses.replace(tiny(image_size=64), **{name: getattr(CHANGED, name)})
     alike = changed.fresh_digest() == tiny(image_size=64).fresh_digest()
     of_training = ("rate", "epochs", "beta", "epsilon", "l2", "strategy", "precision", "xla", "deterministic", "_every")
-    of_training += ("objective", "reconstruction_", "penalty", "denoise", "denoising", "likelihood")
+    of_training += ("objective", "reconstruction_", "penalty", "denoise", "denoising", "likelihood", "labelled")
     of_machine = ("latent_weight", "logical_cpus", "threads", "keep_checkpoints")
     same_as_before = getattr(CHANGED, name) == getattr(tiny(image_size=64), name)
     assert alike == (same_as_before or any(part in name for part in of_training + of_machine))

@@ -209,6 +209,64 @@ def test_runs_from_the_weights_asked_for(runs):
     assert status == 2 and "unknown flag --initial_weigths" in stderr
 
 
+def few_labels_run(folder, name, seed, labelled, error, **changes):
+    """An evaluated run of `cifar10_few_labels`, with the error that its D has as a classifier."""
+    run = finished_run(folder / f"{name}-seed{seed}-labelled{labelled}", seed, labelled=labelled, **changes)
+    report = {"dataset": "photos", "training_seed": seed, "epochs": 2, "weights": run.weights_digest()}
+    write_report(run.path / zoo.REPORT, {**report, "protocols": {}, "results": {"classification": {"error": error}}})
+
+
+def test_runs_with_few_labels_stand_in_the_column_of_their_number(tmp_path):
+    for seed, labelled, error in ((1, 1000, 30.0), (2, 1000, 34.0), (3, 1000, 32.0), (1, 4000, 25.0)):
+        few_labels_run(tmp_path, "ali_cifar10_labels", seed, labelled, error)
+    few_labels_run(tmp_path, "supervised_cifar10", 1, 2000, 45.0, batch_size=7)
+    lines = lines_of(tmp_path, "--table=cifar10_few_labels", "--seeds=1,2,3")
+    head = "error of K + 1 classes, % labelled 1000 labelled 2000 labelled 4000 labelled 8000 epochs seeds"
+    at = lines.index(head)
+    assert lines[at + 1] == "ALI, paper 19.98 ± 0.89 19.09 ± 0.44 17.99 ± 1.62 17.05 ± 1.49"
+    assert lines[at + 2] == "ALI, photos 32.00 ± 2.00 not run 25.00 not run 2 1-3"
+    assert "--labelled" not in lines[at + 3] and "--seed" not in lines[at + 3]
+    assert lines[at + 4] == "GAN, feature matching, paper 21.83 ± 2.01 19.61 ± 2.09 18.63 ± 2.32 17.72 ± 1.82"
+    assert lines[at + 5] == "labels alone, photos not run 45.00 not run not run 2 1"
+    assert "--batch_size=7" in lines[at + 6]
+    assert lines.index("L2-SVM error, % 1000 labels epochs seeds") < at
+
+
+def svm_report(run, seed):
+    layer, settings = "conv4_norm+conv5_norm+conv6_norm+code", {"labels": 1000, "draws": 100, "seed": 0}
+    spaces = [("trained", layer, 50.0), ("untrained", layer, 60.0), ("pixels", "pixels", 70.0)]
+    found = [
+        {"encoder": kind, "seed": seed, "layer": name, "error": error, "deviation": 0.5, "settings": settings}
+        for kind, name, error in spaces
+    ]
+    report = {"dataset": "photos", "training_seed": seed, "epochs": 2, "weights": run.weights_digest()}
+    return {**report, "protocols": {}, "results": {"svm": found}}
+
+
+def test_svms_of_one_seed_show_the_deviation_over_draws_and_of_several_that_over_seeds(tmp_path):
+    run = finished_run(tmp_path / "ali_cifar10-seed142", 142)
+    write_report(run.path / zoo.REPORT, svm_report(run, 142))
+    arguments = "--table=cifar10_few_labels", "--seeds=142,143"
+    lines = lines_of(tmp_path, *arguments)
+    assert "ALI, photos 50.00 ± 0.50 2 1" in lines and "ALI, untrained 60.00 ± 0.50" in lines
+    assert "raw pixels 70.00 ± 0.50" in lines and "classifiers of ALI: 1000 labels, 100 draws" in lines
+    other = finished_run(tmp_path / "ali_cifar10-seed143", 143)
+    report = svm_report(other, 143)
+    report["results"]["svm"][0]["error"] = 54.0
+    write_report(other.path / zoo.REPORT, report)
+    assert "ALI, photos 52.00 ± 2.83 2 2" in lines_of(tmp_path, *arguments)
+
+
+def test_missing_runs_with_few_labels_are_made_with_their_number(tmp_path):
+    run = finished_run(tmp_path / "ali_cifar10-seed142", 142)
+    write_report(run.path / zoo.REPORT, svm_report(run, 142))
+    few_labels_run(tmp_path, "ali_cifar10_labels", 142, 1000, 30.0)
+    missing = commands_of(tmp_path, "--table=cifar10_few_labels", "--seeds=142", "--flags=--batch_size=128")
+    flagfile = f"--flagfile={zoo.zoo_path()}/ali_cifar10_labels/train.flags --seed=142"
+    folder = tmp_path / "ali_cifar10_labels-seed142-labelled2000"
+    assert missing == f"train {flagfile} --batch_size=128 --labelled=2000 --workdir={folder}"
+
+
 def test_a_tool_that_fails_ends_it(tmp_path):
     nowhere = "--flags=--dataset=./nowhere"
     status, stdout, stderr = run_tool("reproduce.py", "--table=mnist_1nn", "--seeds=142", nowhere, f"--runs={tmp_path}")

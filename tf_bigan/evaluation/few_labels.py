@@ -71,8 +71,8 @@ def svm_errors(gallery, gallery_labels, queries, query_labels, labels=1000, draw
         return np.concatenate([random.choice(each, labels // len(classes), replace=False) for each in classes])
 
     held_out = pool_of(gallery_labels)[1]
-    first = _LabelledSet(gallery, y, labelled_set(0))
-    found = [first.predictions(c, gallery[held_out]) for c in C]
+    first, validation = _LabelledSet(gallery, y, labelled_set(0)), gallery[held_out]
+    found = [first.predictions(c, validation) for c in C]
     errors = [100.0 * float(np.mean(each != y[held_out])) for each in found]
     best = int(np.argmin(errors))
     tested = []
