@@ -332,7 +332,7 @@ def test_terms_are_turned_on_by_their_weights():
     found = {place.partition(":")[2]: weight for place, weight in CHANGED.terms()}
     assert found == {
         **{"ReconstructionX": 0.125, "ReconstructionZ": 1e-3, "R1": 10.0, "R2": 0.2},
-        **{"DenoisingFeatureMatching": 0.03},
+        **{"DenoisingFeatureMatching": 0.03, "Labels": 0.5},
     }
 
 
