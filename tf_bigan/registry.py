@@ -32,6 +32,7 @@ class Family:
 SYSTEMS = {
     "bigan": "tf_bigan.games.bigan:BiGAN",
     "ali": "tf_bigan.games.ali:ALI",
+    "conditional_ali": "tf_bigan.games.conditional_ali:ConditionalALI",
     "gan": "tf_bigan.games.gan:GAN",
     "latent_regressor": "tf_bigan.games.latent_regressor:LatentRegressor",
     "joint_latent_regressor": "tf_bigan.games.latent_regressor:JointLatentRegressor",
@@ -54,7 +55,10 @@ UNUSED = {
     "vae": ("latent_weight", "objective", "dropout"),
     "autoencoder_l1": ("latent_weight", "likelihood_stddev", "objective", "dropout"),
     "autoencoder_l2": ("latent_weight", "likelihood_stddev", "objective", "dropout"),
+    "conditional_ali": ("latent_weight", "likelihood_stddev"),
 }
+for _system in SYSTEMS.keys() - {"conditional_ali"}:
+    UNUSED[_system] = (*UNUSED.get(_system, ()), "attributes", "attributes_from", "train_embedding")
 
 _DONAHUE = ("init_stddev", "dropout")
 _DUMOULIN = ("generator_skip",)
@@ -81,6 +85,7 @@ MEASURES = {
     "voc2007": "tf_bigan.evaluation.measures.classifiers:VOC2007",
     "reconstruction": "tf_bigan.evaluation.measures.reconstruction:Reconstruction",
     "nnd": "tf_bigan.evaluation.measures.nearest_samples:NearestSamples",
+    "agreement": "tf_bigan.evaluation.measures.agreement:Agreement",
     "modes": "tf_bigan.evaluation.measures.modes:Modes",
 }
 

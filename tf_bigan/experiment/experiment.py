@@ -19,21 +19,14 @@ _OF_TRAINING = (
     *("latent_weight", "constant_epochs", "decay_epochs", "learning_rate", "final_learning_rate"),
     *("beta_1", "beta_2", "epsilon", "l2", "strategy", "precision", "xla", "deterministic", "logical_cpus"),
     *("inter_op_threads", "intra_op_threads", "checkpoint_every", "keep_checkpoints", "images_every"),
-    *(
-        "likelihood_stddev",
-        "objective",
-        "reconstruction_x",
-        "reconstruction_z",
-        "reconstruction_error",
-        "r1_penalty",
-        "r2_penalty",
-    ),
+    *("objective", "reconstruction_x", "reconstruction_z", "reconstruction_error", "r1_penalty", "r2_penalty"),
     *("likelihood_stddev", "penalty_interval", "denoising_feature_matching", "denoiser_layers", "denoiser_width"),
+    "train_embedding",
 )
 # Settings that determine the shapes of the networks' weights.
 _OF_NETWORKS = (
     *("networks", "width", "latent_dim", "channels", "dimensions", "image_size", "encoder_size", "generator_skip"),
-    *("posterior", "denoiser_layers", "denoiser_width"),
+    *("posterior", "denoiser_layers", "denoiser_width", "attributes"),
 )
 
 
@@ -99,7 +92,9 @@ class Experiment(Settings):
     @property
     def preparation(self) -> Preparation:
         """What happens to an example between its file and the encoder."""
-        return Preparation(self.crop_size, self.channels, self.shorter_edge, self.dimensions)
+        return Preparation(
+            self.crop_size, self.channels, self.shorter_edge, self.dimensions, attributes_from=self.attributes_from
+        )
 
     def max_labels_of(self, dataset: str) -> int:
         """How many classes of a data set to use: `max_labels` of the run's own data set, 0 (all) of any other."""
@@ -148,7 +143,8 @@ class Experiment(Settings):
 
     def filled_from(self, other: "Experiment") -> "Experiment":
         """This experiment with the fields that it leaves open (auto, or 0 = as stored) taken from `other`."""
-        left_open = {"image_size": 0, "channels": 0, "dimensions": 0, "strategy": AUTO, "precision": AUTO, "xla": AUTO}
+        left_open = dict.fromkeys(("image_size", "channels", "dimensions", "attributes"), 0)
+        left_open |= dict.fromkeys(("strategy", "precision", "xla"), AUTO)
         filled = {name: getattr(other, name) for name, value in left_open.items() if getattr(self, name) == value}
         return dataclasses.replace(self, **filled)
 

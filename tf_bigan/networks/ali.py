@@ -36,6 +36,8 @@ class ALIEncoder(Network):
       architecture: a name in `ARCHITECTURES`.
       width: channels of the first convolution; the channels of all other layers scale with it. 0 = the paper's.
       gaussian: whether E outputs log standard deviations; if not, the output is float32 [N, latent_dim].
+      conditional: whether the network has a further input, "embedding", float32 [N, units]: the output of an
+        `ALIEmbedding` of the same architecture and width. E's output layer takes it beside the last features.
       zero_output: initialise the output layer with zeros.
       stddev: standard deviation of the initial weights; 0 = the paper's 0.01.
       sync_batch_norm: compute batch statistics over all replicas.
@@ -54,6 +56,7 @@ class ALIEncoder(Network):
         architecture="ali_cifar10",
         width=0,
         gaussian=True,
+        conditional=False,
         zero_output=False,
         stddev=0.0,
         sync_batch_norm=False,
@@ -69,8 +72,12 @@ class ALIEncoder(Network):
             h = build.convolution(h, row, f"conv{n}", use_bias=False)
             h = build.rectifier(build.norm(h, f"conv{n}"), f"conv{n}")
         units = latent_dim * (2 if gaussian else 1)
+        inputs = images
+        if conditional:
+            inputs = [images, build.embedding_input()]
+            h = build.concatenate([h, build.as_map(inputs[1], "embedding_map")], "outputs_inputs")
         outputs = build.outputs(h, units, zero=zero_output)
-        super().__init__(images, outputs, latent_dim=latent_dim)
+        super().__init__(inputs, outputs, latent_dim=latent_dim)
         self.penultimate = f"conv{len(build.table.encoder)}"
 
     def image_filters(self):
@@ -84,7 +91,8 @@ class ALIGenerator(Network):
 
     Input "z", float32 [N, latent_dim]; output float32 [N, edge, edge, channels] in [0, 1]. Layer names: for each n from
     1, "deconv<n>_linear", "deconv<n>_norm" and "deconv<n>" (after the rectifier); "outputs_linear", "outputs" (after
-    the bias), "images" (after the sigmoid). Arguments as for `ALIEncoder`.
+    the bias), "images" (after the sigmoid). Arguments as for `ALIEncoder`; a conditional G takes z and the embedding
+    side by side.
     """
 
     def __init__(
@@ -93,6 +101,7 @@ class ALIGenerator(Network):
         latent_dim=None,
         architecture="ali_cifar10",
         width=0,
+        conditional=False,
         stddev=0.0,
         sync_batch_norm=False,
         seed=0,
@@ -102,7 +111,10 @@ class ALIGenerator(Network):
         build = _Builder(architecture, image_shape, width, stddev, sync_batch_norm, seed, dtype, name)
         latent_dim = build.table.latent_dim if latent_dim is None else latent_dim
         z = keras.Input((latent_dim,), name="z")
-        h = layers.Reshape((1, 1, latent_dim), name="z_map", dtype=build.policy)(z)
+        inputs, h = z, build.as_map(z, "z_map")
+        if conditional:
+            inputs = [z, build.embedding_input()]
+            h = build.concatenate([h, build.as_map(inputs[1], "embedding_map")], "deconv1_inputs")
         for n, row in enumerate(build.table.generator, start=1):
             h = build.deconvolution(h, row, f"deconv{n}")
             h = build.rectifier(build.norm(h, f"deconv{n}"), f"deconv{n}")
@@ -110,7 +122,7 @@ class ALIGenerator(Network):
         # The bias is float32, as half precision rounds the large log-odds of dark and bright pixels coarsely.
         h = OutputBias(name="outputs", dtype="float32")(h)
         images = layers.Activation("sigmoid", name="images", dtype="float32")(h)
-        super().__init__(z, images, latent_dim=latent_dim)
+        super().__init__(inputs, images, latent_dim=latent_dim)
 
     def set_mean(self, images):
         """Sets the output bias from images, float [N, edge, edge, channels] in [0, 1]; see `OutputBias.set_mean`."""
@@ -131,8 +143,8 @@ class ALIDiscriminator(Network):
 
     Layer names: for each n from 1, "x_conv<n>", "z_conv<n>" and "joint<n>" (after the rectifier or maxout). With the
     same prefix, for example "x_conv1", there are "x_conv1_dropout" (its inputs after dropout), "x_conv1_linear" (the
-    convolution) and, where it has a batch norm, "x_conv1_norm". Also "joint_inputs" (D(x)'s features, then D(z)'s) and
-    "outputs".
+    convolution) and, where it has a batch norm, "x_conv1_norm". Also "joint_inputs" (D(x)'s features, then D(z)'s, then
+    the embedding of a conditional D) and "outputs".
 
     Dropout draws its masks from `tf_bigan.draws`, so D can be called in training mode only within a step. The batch
     norms compute statistics over the whole batch of a call: the paper passes real and generated pairs in one call.
@@ -152,6 +164,7 @@ class ALIDiscriminator(Network):
         latent_dim=None,
         architecture="ali_cifar10",
         width=0,
+        conditional=False,
         dropout=True,
         stddev=0.0,
         sync_batch_norm=False,
@@ -174,26 +187,50 @@ class ALIDiscriminator(Network):
             h = build.convolution(h, row, part, use_bias=not normed)
             h = build.norm(h, part) if normed else h
             h = build.activation(build.dropout(h, after[n - 1], f"{part}_linear_dropout"), part)
-        inputs = images
+        inputs, parts = [images], [h]
         if latent_dim:
             z = keras.Input((latent_dim,), name="z")
-            inputs = [images, z]
-            codes = layers.Reshape((1, 1, latent_dim), name="z_map", dtype=build.policy)(z)
+            inputs.append(z)
+            codes = build.as_map(z, "z_map")
             for n, row in enumerate(table.codes, start=1):
                 codes = build.dropout(codes, rest if n > 1 else first, f"z_conv{n}_dropout")
                 codes = build.convolution(codes, row, f"z_conv{n}", use_bias=table.code_bias)
                 codes = build.activation(codes, f"z_conv{n}")
-            h = layers.Concatenate(name="joint_inputs", dtype=build.policy)([h, codes])
+            parts.append(codes)
+        if conditional:
+            inputs.append(build.embedding_input())
+            parts.append(build.as_map(inputs[-1], "embedding_map"))
+        h = build.concatenate(parts, "joint_inputs") if len(parts) > 1 else h
         for n, row in enumerate(table.joint, start=1):
             h = build.convolution(build.dropout(h, rest, f"joint{n}_dropout"), row, f"joint{n}", use_bias=True)
             h = build.activation(h, f"joint{n}")
         logits = build.outputs(build.dropout(h, rest, "outputs_dropout"), 1)
-        super().__init__(inputs, logits, latent_dim=latent_dim)
+        super().__init__(inputs if len(inputs) > 1 else images, logits, latent_dim=latent_dim)
         self.penultimate = f"joint{len(table.joint)}"
 
     def image_filters(self):
         """The first layer's weights as images: float32 [units, rows, columns, channels]."""
         return self.get_layer("x_conv1_linear").kernel.numpy().transpose(3, 0, 1, 2)
+
+
+@keras.saving.register_keras_serializable("tf_bigan")
+class ALIEmbedding(Network):
+    """The embedding of attributes, which conditional E, G and D share: one linear layer with a bias.
+
+    Input "attributes", float32 [N, attributes], such as 0 and 1; output float32 [N, units]. Layer name: "outputs". The
+    layer is float32 whatever the dtype.
+
+    Args:
+      attributes: number of attributes of an example.
+      architecture, width, stddev, seed, dtype: as for `ALIEncoder`. The paper's 256 units scale with the width.
+    """
+
+    def __init__(
+        self, attributes=40, architecture="ali_cifar10", width=0, stddev=0.0, seed=0, dtype=None, name="embedding"
+    ):
+        build = _Builder(architecture, None, width, stddev, False, seed, dtype, name)
+        y = keras.Input((attributes,), name="attributes")
+        super().__init__(y, layers.Dense(build.embedding_units, **build.dense_settings("outputs"))(y))
 
 
 class _Builder:
@@ -203,8 +240,9 @@ class _Builder:
         if architecture not in ARCHITECTURES:
             raise InputError(f"unknown architecture {architecture!r}.{did_you_mean(architecture, ARCHITECTURES)}")
         self.table = ARCHITECTURES[architecture]
-        edge, (height, breadth, _) = self.table.edge, image_shape
-        if (height, breadth) != (edge, edge):
+        edge = self.table.edge
+        if image_shape and tuple(image_shape[:2]) != (edge, edge):
+            height, breadth, _ = image_shape
             raise InputError(
                 f"the networks of {architecture} take images of {edge}x{edge}, not {height}x{breadth}; "
                 f"--image_size={edge} resizes them.\nOf the ALI networks, {sizes_taken()}"
@@ -226,6 +264,23 @@ class _Builder:
 
     def _channels(self, channels, scaled=True):
         return channels * self._width // self._own_width if scaled else channels
+
+    @property
+    def embedding_units(self):
+        return self._channels(self.table.embedding)
+
+    def embedding_input(self):
+        return keras.Input((self.embedding_units,), name="embedding")
+
+    def dense_settings(self, name):
+        return {**self._settings(name, dtype="float32"), "name": name}
+
+    def as_map(self, vectors, name):
+        """Vectors [N, units] as maps of one pixel."""
+        return layers.Reshape((1, 1, vectors.shape[-1]), name=name, dtype=self.policy)(vectors)
+
+    def concatenate(self, maps, name):
+        return layers.Concatenate(name=name, dtype=self.policy)(maps)
 
     def convolution(self, h, row, name, use_bias):
         kernel, stride, channels = row
@@ -270,13 +325,18 @@ class _Builder:
 def make(experiment, dtype, system) -> dict:
     """The networks of an experiment: {role: function without arguments that makes the network}.
 
+    The embedding is for conditional systems only, which alone know the number of attributes.
+
     Args:
       experiment: an `Experiment` whose sizes are all set; `networks` is a name in `ARCHITECTURES`.
       dtype: the networks' dtype policy.
-      system: the game's class, with `sees_codes` (D sees codes, too) and `zero_encoder` (E's output layer starts at 0).
+      system: the game's class, with `sees_codes` (D sees codes, too), `zero_encoder` (E's output layer starts at 0) and
+        `conditional` (E, G and D take an embedding of attributes).
     """
     shape, codes, units, shared = settings_of(experiment, dtype)
     shared |= {"architecture": experiment.networks, "stddev": experiment.init_stddev}
+    alone = {name: value for name, value in shared.items() if name != "sync_batch_norm"}
+    shared["conditional"] = system.conditional
     return {
         "encoder": lambda: ALIEncoder(
             experiment.encoder_shape,
@@ -289,4 +349,5 @@ def make(experiment, dtype, system) -> dict:
         "discriminator": lambda: ALIDiscriminator(
             shape, codes if system.sees_codes else 0, dropout=experiment.dropout, **shared
         ),
+        "embedding": lambda: ALIEmbedding(experiment.attributes, **alone),
     }

@@ -2,15 +2,18 @@
 
 import dataclasses
 
+from tf_bigan import registry
 from tf_bigan.data import open_data
 from tf_bigan.games import make_game
 from tf_bigan.networks.costs import layer_costs
+from tf_bigan.training.shapes import shape_settings
 
 
 def dry_run(experiment, data_dir=None) -> str:
     """The networks that `experiment` would train: their layers, output shapes, parameters and FLOP for an example.
 
-    The data is opened only if the experiment does not give the shape of its examples.
+    The data is opened only if the experiment does not give the shape of its examples and, of conditional systems, the
+    number of attributes.
 
     Args:
       experiment: an `Experiment`.
@@ -23,7 +26,8 @@ def dry_run(experiment, data_dir=None) -> str:
       InputError: the networks cannot be made, a setting has no effect, or the data is needed and cannot be opened.
     """
     experiment.check_effects()
-    if not (experiment.dimensions or experiment.image_size and experiment.channels):
+    known = experiment.dimensions or experiment.image_size and experiment.channels
+    if not known or registry.find(registry.SYSTEMS[experiment.system]).conditional and not experiment.attributes:
         preparation = dataclasses.asdict(experiment.preparation)
         data = open_data(experiment.dataset, experiment.split, data_dir=data_dir, **preparation)
         experiment = dataclasses.replace(experiment, **shape_settings(experiment, data))
@@ -38,14 +42,6 @@ def dry_run(experiment, data_dir=None) -> str:
             "Parameters: what training changes, without the statistics of batch norms.",
         ]
     )
-
-
-def shape_settings(experiment, data) -> dict:
-    """The settings that describe the shape of the examples, taken from the data."""
-    if data.domain.name == "points":
-        return {"dimensions": data.example_shape[0]}
-    size, _, channels = data.example_shape
-    return {"image_size": experiment.image_size or size, "channels": channels}
 
 
 def _table(role, network, example):
