@@ -14,7 +14,7 @@ import sys
 import common
 from absl import flags
 
-from tf_bigan.evaluation.settings import PRECISIONS, EvaluationSettings, TransferSettings, VOCSettings
+from tf_bigan.evaluation.settings import PRECISIONS, Classifier, EvaluationSettings, TransferSettings, VOCSettings
 from tf_bigan.registry import MEASURES
 
 _MODEL = flags.DEFINE_string("model", None, "a zoo model's name, or a run directory; required")
@@ -47,6 +47,9 @@ _BAD_IMAGES = flags.DEFINE_enum(
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "the TFDS directory; default TFDS_DATA_DIR or TFDS's own")
 _JSON = flags.DEFINE_string(
     "json", None, "where to write the report; default: metrics.json in a run directory, nowhere for a zoo model"
+)
+_CLASSIFIER = flags.DEFINE_string(
+    "classifier", None, "for agreement, a zoo model's name or a run directory: a model that was trained to classify"
 )
 # Transfer to classifiers.
 _EDGE = flags.DEFINE_integer(
@@ -122,7 +125,11 @@ def main():
 def _settings(trains_classifiers):
     if not trains_classifiers:
         return EvaluationSettings(
-            layers=tuple(_LAYERS.value or ()), pool=_POOL.value, untrained=_UNTRAINED.value, seed=_SEED.value
+            layers=tuple(_LAYERS.value or ()),
+            pool=_POOL.value,
+            untrained=_UNTRAINED.value,
+            seed=_SEED.value,
+            classifier=_classifier(),
         )
     both = {"units": _UNITS.value, "precision": _PRECISION.value, "seed": _SEED.value}
     return EvaluationSettings(
@@ -133,8 +140,19 @@ def _settings(trains_classifiers):
         transfer=TransferSettings(epochs=_EPOCHS.value, learning_rate=_RATE.value, **both),
         voc=VOCSettings(steps=_VOC_STEPS.value, **both),
         transfer_size=_EDGE.value,
+        classifier=_classifier(),
         data_dir=_DATA_DIR.value,
     )
+
+
+def _classifier():
+    """The `Classifier` of --classifier; None without that flag."""
+    if not _CLASSIFIER.value:
+        return None
+    from tf_bigan import zoo
+
+    model, digest = zoo.load_with_digest(_CLASSIFIER.value)
+    return Classifier(_CLASSIFIER.value, digest, model)
 
 
 def _earlier(target, about, header):
@@ -156,7 +174,7 @@ def _earlier(target, about, header):
 
 def _command(measures):
     """The command-line flags that decide results and are not at their defaults, as text."""
-    measured = (_LAYERS, _POOL, _UNTRAINED, _SEED, _EDGE, _EPOCHS, _RATE, _UNITS, _PRECISION, _VOC_STEPS)
+    measured = (_LAYERS, _POOL, _UNTRAINED, _SEED, _CLASSIFIER, _EDGE, _EPOCHS, _RATE, _UNITS, _PRECISION, _VOC_STEPS)
     data = (_DATASET, _QUERY_DATASET, _GALLERY_SPLIT, _QUERY_SPLIT, _BAD_IMAGES)
     given = [flag for flag in (*measured, *data) if flag.value != flag.default]
     words = [f"--{flag.name}={','.join(flag.value) if isinstance(flag.value, list) else flag.value}" for flag in given]

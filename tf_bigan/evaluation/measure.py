@@ -99,7 +99,7 @@ class ModelMeasure(Measure):
         """The numbers by their names.
 
         Args:
-          model: a Game.
+          model: a Game. A conditional one has the conditions of the queries, so that none need be given.
           examples: the queries, float32 [N, ...]; None if `needs` lacks "queries".
           seed: seed of the samples.
         """
@@ -107,7 +107,7 @@ class ModelMeasure(Measure):
     def parts(self, context):
         def measure():
             examples = context.examples if "queries" in self.needs else None
-            return self.measure(context.model, examples, context.settings.seed)
+            return self.measure(context.conditioned_model, examples, context.settings.seed)
 
         yield Part(self.name, measure)
 
