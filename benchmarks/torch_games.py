@@ -185,4 +185,6 @@ def make_game(experiment) -> Game:
         from torch_ali import ALI
 
         return ALI(experiment)
+    if experiment.system not in _SYSTEMS:
+        raise InputError(f"the PyTorch trainer has no system {experiment.system}; tools/train.py has it")
     return _SYSTEMS[experiment.system](experiment)
