@@ -186,5 +186,5 @@ def make_game(experiment) -> Game:
 
         return ALI(experiment)
     if experiment.system not in _SYSTEMS:
-        raise InputError(f"the PyTorch trainer has no system={experiment.system}; tools/train.py has")
+        raise InputError(f"the PyTorch trainer has no system {experiment.system}; tools/train.py has it")
     return _SYSTEMS[experiment.system](experiment)

@@ -20,6 +20,9 @@ CHANGED = Experiment(
     max_labels=5,
     image_size=64,
     channels=3,
+    attributes=7,
+    attributes_from="label",
+    train_embedding=False,
     bad_images="skip",
     encoder_size=112,
     shorter_edge=128,
@@ -243,9 +246,11 @@ def test_difference_names_the_fields_that_decide_the_result():
 
 
 def test_open_fields_are_filled_from_another_experiment():
-    recorded = Experiment(image_size=28, channels=1, strategy="mirrored", precision="mixed_bfloat16", xla="off")
+    recorded = Experiment(
+        image_size=28, channels=1, attributes=7, strategy="mirrored", precision="mixed_bfloat16", xla="off"
+    )
     assert Experiment().filled_from(recorded) == recorded
-    chosen = Experiment(image_size=14, channels=3, strategy="one_device", precision="float32", xla="on", width=3)
+    chosen = dataclasses.replace(recorded, image_size=14, channels=3, attributes=5, precision="float32", xla="on")
     assert chosen.filled_from(recorded) == chosen
     assert Experiment(width=3).filled_from(recorded).width == 3
     assert Experiment(dataset="mixture", networks="mixture").filled_from(POINTS) == POINTS
@@ -263,6 +268,7 @@ def test_what_untrained_networks_follow_from(name):
     alike = changed.fresh_digest() == tiny(image_size=64).fresh_digest()
     of_training = ("rate", "epochs", "beta", "epsilon", "l2", "strategy", "precision", "xla", "deterministic", "_every")
     of_training += ("objective", "reconstruction_", "penalty", "denoise", "denoising", "likelihood", "labelled")
+    of_training += ("train_embedding",)
     of_machine = ("latent_weight", "logical_cpus", "threads", "keep_checkpoints")
     same_as_before = getattr(CHANGED, name) == getattr(tiny(image_size=64), name)
     assert alike == (same_as_before or any(part in name for part in of_training + of_machine))

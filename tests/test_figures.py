@@ -1,5 +1,7 @@
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from helpers import images, tiny, tiny_game
 
 from tf_bigan import figures
@@ -173,3 +175,49 @@ def test_filters_are_the_weights_next_to_the_images(role):
     expected = kernel[3] if role == "generator" else kernel[:, 3]
     np.testing.assert_array_equal(filters[3].ravel(), expected)
     assert figures.filters(network, 16).shape[2] == 1
+
+
+class Painted:
+    """A generator of images whose pixels are the attributes that it was given, and which keeps its z."""
+
+    name, generator = "painted", keras.Model(*2 * [[keras.Input((2,), name="z"), keras.Input((3,), name="attributes")]])
+
+    def noise(self, count, seed, purpose):
+        return tf.constant(np.random.default_rng(seed).normal(size=(count, 2)), tf.float32)
+
+    def generate(self, z, seed, attributes):
+        self.z, self.attributes = z, attributes
+        return np.zeros((len(z), 8, 8, 1), np.float32)
+
+
+def test_a_row_of_attributes_has_one_z_and_each_attribute_alone():
+    model = Painted()
+    sheet = figures.attributes(model, ["a", "b", "c"], rows=2, seed=1)
+    np.testing.assert_array_equal(model.attributes, np.tile(np.eye(3), (2, 1)))
+    z = np.array(model.noise(2, 1, "generation"))
+    np.testing.assert_array_equal(model.z, z[[0, 0, 0, 1, 1, 1]])
+    assert sheet.shape == (6 * (2 * 8 + 2), 6 * (3 * 8 + 2 * 2), 1)  # 2 rows and 3 columns, six times as large
+
+
+def test_faces_have_the_papers_attributes():
+    looks = ["Black_Hair", "Brown_Hair", "Blond_Hair", "Wavy_Hair", "Bangs", "Receding_Hairline", "Bald", "Smiling"]
+    names = sorted(
+        ["Attractive", "Male", "Young", *looks, "Mouth_Slightly_Open", "Eyeglasses", "Wearing_Hat", "Chubby"]
+    )
+    model = Painted()
+    figures.attributes(model, names, rows=10)
+    assert len(np.unique(model.z, axis=0)) == 1
+
+    def shown(row, column):
+        return {name for name, has in zip(names, model.attributes[12 * row + column], strict=True) if has}
+
+    assert model.attributes.shape == (48, 15)
+    assert [shown(row, 0) - {"Attractive"} for row in range(4)] == [{"Male", "Young"}, {"Male"}, {"Young"}, set()]
+    assert shown(3, 7) == {"Attractive", "Blond_Hair", "Bald"}
+    last = {"Black_Hair", "Smiling", "Mouth_Slightly_Open", "Eyeglasses", "Wearing_Hat"}
+    assert shown(0, 11) == {"Attractive", "Male", "Young"} | last and shown(0, 10) == shown(0, 11) - {"Wearing_Hat"}
+
+
+def test_a_model_without_attributes_has_no_figure_of_them():
+    with pytest.raises(InputError, match="^the generator of bigan takes no attributes, so it has no figure of them$"):
+        figures.attributes(tiny_game(), ["a"])

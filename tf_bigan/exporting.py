@@ -13,7 +13,7 @@ import tensorflow as tf
 from tf_bigan.data import pixels
 from tf_bigan.errors import InputError, did_you_mean
 from tf_bigan.files import replacing
-from tf_bigan.games.inspection import conditions_of, feature_layers, feature_model
+from tf_bigan.games.inspection import depends_on_conditions, feature_layers, feature_model
 from tf_bigan.games.pair_model import PairModel
 from tf_bigan.networks.folding import fold_batch_norms
 from tf_bigan.networks.layers import Network
@@ -32,7 +32,8 @@ import sys
 import numpy as np
 import tensorflow as tf
 module = tf.saved_model.load(sys.argv[1])
-np.save(sys.argv[3], module(tf.constant(np.load(sys.argv[2]))).numpy())
+inputs = {name: tf.constant(values) for name, values in np.load(sys.argv[2]).items()}
+np.save(sys.argv[3], module(inputs if len(inputs) > 1 else next(iter(inputs.values()))).numpy())
 """
 
 
@@ -47,6 +48,10 @@ def export(model, path, role="encoder", layer="penultimate", fold=True):
     function from images to that layer's outputs, float32 [N, ...], for example `module.layers["conv3"](images)`; each
     of these functions is a signature, too. A generator's module maps codes [N, latent_dim] to images in [0, 1]. If a
     network takes noise, its noise is 0.
+
+    Features are of images alone: layers that depend on a label or on attributes are not among `layers`. A conditional
+    encoder's `encode` takes them after the images: `module.encode(images, attributes)`. The module of a conditional
+    generator takes a dictionary: {"z": codes, "attributes": attributes}. The embedding of attributes is in the module.
 
     The network is exported in float32, whatever the model's precision. Its batch norms are in inference mode and, where
     the graph allows it, folded into the layers before them (`networks.folding`). The module accepts `training`, as
@@ -87,7 +92,7 @@ def export(model, path, role="encoder", layer="penultimate", fold=True):
         module.__call__.get_concrete_function(module.input_spec, training=True)
         signatures = {"serving_default": serving}
         if hasattr(module, "encode"):
-            signatures["encode"] = module.encode.get_concrete_function(module.input_spec)
+            signatures["encode"] = module.encode.get_concrete_function()
         for name, function in getattr(module, "layers", {}).items():
             signatures[name] = function.get_concrete_function(module.input_spec)
         try:
@@ -124,17 +129,21 @@ def _encoder_module(model, layer, fold):
     """(module, examples to test it with, the model's features of these examples)."""
     if layer == "code" and model.encoder is None:
         raise InputError(f"{model.name} has no encoder, so it has no code")
-    if asked := conditions_of(model.feature_network):
-        raise InputError(f"the encoder of {model.name} needs {asked[0]}=, which a module of features cannot ask for")
+    if asked := model.conditions_of_layer(layer):
+        apart = [each for each in model.layer_names if not model.conditions_of_layer(each)]
+        instead = f"; {apart[-1]} does not, and its module's encode takes {asked[0]}, too" if apart else ""
+        raise InputError(f"{layer} of {model.name} depends on {asked[0]}, and modules give features of images{instead}")
     original = _float32_twin(model.feature_network)
     network = fold_batch_norms(original) if fold else original
     if layer != "code" and model.layer_name(layer) not in {found.name for found in network.layers}:
         network = original
 
     spec, prepared = _inputs_of(model)
+    specs = _condition_specs(model, network)
 
-    def run(network, examples):
-        return network(model.inputs_of(network, [examples], {}), training=False)
+    def run(network, examples, *conditions):
+        given = dict(zip(specs, conditions, strict=False)) or model.idle_conditions(network, tf.shape(examples)[0])
+        return network(model.inputs_of(network, [examples], given), training=False)
 
     def part(network):
         return network if layer == "code" else feature_model(network, model.layer_name(layer))
@@ -149,7 +158,7 @@ def _encoder_module(model, layer, fold):
     module = _Module([features], spec, lambda examples: forward(features, prepared(examples)))
     if model.preparation is not None:
         module.preparation = tf.function(lambda: tf.constant(model.preparation.to_json()), input_signature=())
-    module._network = network
+    module._network, module._embedding = network, model.embedding
 
     def layer_function(part):
         return tf.function(lambda examples: run(part, prepared(examples)))
@@ -157,10 +166,13 @@ def _encoder_module(model, layer, fold):
     module.layers = {
         found.name: layer_function(feature_model(network, found.name))
         for found in feature_layers(network)
-        if not isinstance(found, _PLUMBING)
+        if not isinstance(found, _PLUMBING) and not depends_on_conditions(network, found.name)
     }
     if model.encoder is not None:
-        module.encode = tf.function(lambda examples: model.posterior.mean(run(network, prepared(examples))))
+        module.encode = tf.function(
+            lambda examples, *conditions: model.posterior.mean(run(network, prepared(examples), *conditions)),
+            input_signature=[spec, *specs.values()],
+        )
     examples = np.random.default_rng(0).uniform(size=(8, *model.example_shape)).astype(np.float32)
     with tf.device("CPU"):  # the fresh process has no GPU either
         return module, examples, forward(part(original), tf.constant(examples)).numpy()
@@ -186,15 +198,30 @@ def _generator_module(model, fold):
     """(module, codes to test it with, the model's examples from these codes)."""
     if model.generator is None:
         raise InputError(f"{model.name} has no generator")
-    if asked := conditions_of(model.generator):
-        raise InputError(f"the generator of {model.name} needs {asked[0]}=, which a module cannot ask for")
     original = _float32_twin(model.generator)
     network = fold_batch_norms(original) if fold else original
     spec = tf.TensorSpec((None, model.prior.latent_dim), tf.float32, name="z")
-    module = _Module([network], spec, lambda z: network(model.inputs_of(network, [z], {}), training=False))
-    z = model.noise(8, 0)
+    specs = _condition_specs(model, network)
+    inputs = {"z": model.noise(8, 0).numpy()}
+    for name, each in specs.items():
+        values = np.random.default_rng(0).integers(0, 2, (8, *(size or 1 for size in each.shape[1:])))
+        inputs[name] = values.astype(each.dtype.as_numpy_dtype)
+
+    def run(network, inputs):
+        z, conditions = (inputs["z"], inputs) if specs else (inputs, {})
+        return network(model.inputs_of(network, [z], conditions), training=False)
+
+    trained = [network, model.embedding] if specs and model.embedding is not None else [network]
+    module = _Module(trained, {"z": spec, **specs} if specs else spec, lambda inputs: run(network, inputs))
+    inputs = inputs if specs else inputs["z"]
     with tf.device("CPU"):
-        return module, z.numpy(), original(model.inputs_of(original, [z], {}), training=False).numpy()
+        return module, inputs, run(original, inputs).numpy()
+
+
+def _condition_specs(model, network):
+    """The specs of the label and the attributes that a network depends on, by name."""
+    found = model.condition_inputs(network).items()
+    return {name: tf.TensorSpec((None, *each.shape[1:]), each.dtype, name=name) for name, each in found}
 
 
 def _float32_twin(network):
@@ -213,8 +240,8 @@ def _float32_twin(network):
 
 def _reload_error(path, inputs, expected):
     with tempfile.TemporaryDirectory() as folder:
-        files = [f"{folder}/inputs.npy", f"{folder}/outputs.npy"]
-        np.save(files[0], inputs)
+        files = [f"{folder}/inputs.npz", f"{folder}/outputs.npy"]
+        np.savez(files[0], **(inputs if isinstance(inputs, dict) else {"inputs": inputs}))
         command = [sys.executable, "-c", _RELOAD, str(path), *files]
         environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1"}
         result = subprocess.run(command, capture_output=True, text=True, env=environment)

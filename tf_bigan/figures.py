@@ -9,10 +9,20 @@ import numpy as np
 from tf_bigan.errors import InputError, whole_number
 from tf_bigan.evaluation.neighbours import nearest_in_stream
 from tf_bigan.files import replacing
+from tf_bigan.games.inspection import conditions_of
 
 POINTS = 2500  # points in a scatter plot, as many as the authors of ALI plot
 _GAP = 2  # pixels between cells, before magnification
 _GALLERY_BATCH = 512  # images of the gallery that are read at a time
+# The attributes of a row and of its columns in the paper's figure of CelebA.
+_FACES = ("Attractive", "Male", "Young")
+_SMILE = ("Black_Hair", "Smiling")
+_LOOKS = (
+    *((), ("Black_Hair",), ("Brown_Hair",), ("Blond_Hair",), ("Black_Hair", "Wavy_Hair"), ("Blond_Hair", "Bangs")),
+    *(("Blond_Hair", "Receding_Hairline"), ("Blond_Hair", "Bald"), _SMILE, (*_SMILE, "Mouth_Slightly_Open")),
+    (*_SMILE, "Mouth_Slightly_Open", "Eyeglasses"),
+    (*_SMILE, "Mouth_Slightly_Open", "Eyeglasses", "Wearing_Hat"),
+)
 _CELL = 48  # approximate height in pixels that small images are magnified to
 
 
@@ -69,6 +79,37 @@ def interpolations(model, first, second, steps=None, seed=0):
     rows = np.concatenate([first[:, None], decoded, second[:, None]], axis=1)
     rows = rows.reshape(-1, *first.shape[1:])
     return scatter(rows) if model.domain.name == "points" else grid(rows, columns=steps + 2)
+
+
+def attributes(model, names, rows=10, seed=0):
+    """A row of samples for each z, or for each kind of face, whose columns have different attributes.
+
+    With the names of CelebA's attributes, it is the paper's figure: four rows of faces, men and women, young and older,
+    whose twelve columns have other hair and more; all 48 have the same z. Otherwise, a row has one z, and each column
+    has one attribute: the first column has the first one alone, and so on. For attributes that are one-hot vectors of
+    labels, these are the classes.
+
+    Args:
+      model: a Game of images whose generator takes attributes.
+      names: the names of the attributes, in their order.
+      rows: the number of z, if the attributes are not those of CelebA.
+      seed: seed of the z.
+
+    Raises:
+      InputError: the generator takes no attributes or another number of them.
+    """
+    if "attributes" not in conditions_of(model.generator):
+        raise InputError(f"the generator of {model.name} takes no attributes, so it has no figure of them")
+    if {*_FACES, *sum(_LOOKS, ())} <= set(names):
+        kinds = [("Male", "Young"), ("Male",), ("Young",), ()]
+        chosen = [[("Attractive", *kind, *look) for look in _LOOKS] for kind in kinds]
+        settings = np.array([[[name in each for name in names] for each in row] for row in chosen], np.float32)
+        z = model.noise(1, seed, "generation").numpy().repeat(settings.shape[0] * settings.shape[1], 0)
+    else:
+        settings = np.eye(len(names), dtype=np.float32)[None].repeat(rows, 0)
+        z = model.noise(rows, seed, "generation").numpy().repeat(len(names), 0)
+    made = model.generate(z=z, seed=seed, attributes=settings.reshape(-1, len(names)))
+    return grid(made, columns=settings.shape[1])
 
 
 def filters(network, count=100):

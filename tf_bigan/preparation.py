@@ -3,7 +3,9 @@
 import dataclasses
 import json
 
-from tf_bigan.errors import InputError, whole_number
+from tf_bigan.errors import InputError, did_you_mean, whole_number
+
+ATTRIBUTES_FROM = ("data", "label")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,20 +22,28 @@ class Preparation:
       channels: 1 or 3; 0 = as stored.
       shorter_edge: in pixels, at least `image_size`; 0 = `image_size`.
       dimensions: number of coordinates of points; 0 = as stored, or the examples are images.
+      attributes_from: "data" = an example's attributes are those that the data has; "label" = they are the one-hot
+        vector of its label.
 
     Raises:
-      InputError: shorter_edge is below image_size, dimensions come with an attribute of images, or a value is not a
-        whole number of at least 0.
+      InputError: shorter_edge is below image_size, dimensions come with an attribute of images, or a value is none of
+        those above.
     """
 
     image_size: int = 0
     channels: int = 0
     shorter_edge: int = 0
     dimensions: int = 0
+    attributes_from: str = "data"
 
     def __post_init__(self):
-        for name, value in dataclasses.asdict(self).items():
-            object.__setattr__(self, name, whole_number(value, name, 0))
+        for name in ("image_size", "channels", "shorter_edge", "dimensions"):
+            object.__setattr__(self, name, whole_number(getattr(self, name), name, 0))
+        if self.attributes_from not in ATTRIBUTES_FROM:
+            raise InputError(
+                f"unknown attributes_from {self.attributes_from!r}."
+                f"{did_you_mean(str(self.attributes_from), ATTRIBUTES_FROM)}"
+            )
         if 0 < self.shorter_edge < self.image_size:
             raise InputError(f"shorter_edge {self.shorter_edge} is less than the crops' {self.image_size} pixels")
         if self.dimensions and (self.image_size or self.channels or self.shorter_edge):
@@ -62,8 +72,11 @@ class Preparation:
             raise InputError(f"this is no preparation of examples: {text!r}") from None
 
     def to_json(self) -> str:
-        """This preparation as text, which exported modules contain."""
-        return json.dumps(dataclasses.asdict(self))
+        """This preparation as text, which exported modules contain. Without `attributes_from`, it is "data"."""
+        told = dataclasses.asdict(self)
+        if self.attributes_from == Preparation.attributes_from:
+            del told["attributes_from"]
+        return json.dumps(told)
 
     @property
     def domain(self) -> str:

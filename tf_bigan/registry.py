@@ -34,6 +34,7 @@ class Family:
 SYSTEMS = {
     "bigan": "tf_bigan.games.bigan:BiGAN",
     "ali": "tf_bigan.games.ali:ALI",
+    "conditional_ali": "tf_bigan.games.conditional_ali:ConditionalALI",
     "gan": "tf_bigan.games.gan:GAN",
     "latent_regressor": "tf_bigan.games.latent_regressor:LatentRegressor",
     "joint_latent_regressor": "tf_bigan.games.latent_regressor:JointLatentRegressor",
@@ -58,7 +59,10 @@ UNUSED = {
     "supervised": ("latent_weight", "likelihood_stddev", "objective", "generator_skip", "label_weight"),
     "autoencoder_l1": ("latent_weight", "likelihood_stddev", "objective", "dropout"),
     "autoencoder_l2": ("latent_weight", "likelihood_stddev", "objective", "dropout"),
+    "conditional_ali": ("latent_weight", "likelihood_stddev"),
 }
+for _system in SYSTEMS.keys() - {"conditional_ali"}:
+    UNUSED[_system] = (*UNUSED.get(_system, ()), "attributes", "attributes_from", "train_embedding")
 
 _DONAHUE = ("init_stddev", "dropout")
 _DUMOULIN = ("generator_skip",)
@@ -95,6 +99,7 @@ MEASURES = {
     "nnd": "tf_bigan.evaluation.measures.nearest_samples:NearestSamples",
     "svm": "tf_bigan.evaluation.measures.svm:SVM",
     "classification": "tf_bigan.evaluation.measures.classification:Classification",
+    "agreement": "tf_bigan.evaluation.measures.agreement:Agreement",
     "modes": "tf_bigan.evaluation.measures.modes:Modes",
 }
 

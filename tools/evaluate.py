@@ -16,7 +16,14 @@ import sys
 import common
 from absl import flags
 
-from tf_bigan.evaluation.settings import PRECISIONS, EvaluationSettings, SVMSettings, TransferSettings, VOCSettings
+from tf_bigan.evaluation.settings import (
+    PRECISIONS,
+    Classifier,
+    EvaluationSettings,
+    SVMSettings,
+    TransferSettings,
+    VOCSettings,
+)
 from tf_bigan.registry import MEASURES
 
 _MODEL = flags.DEFINE_string("model", None, "a zoo model's name, or a run directory; required")
@@ -53,6 +60,9 @@ _JSON = flags.DEFINE_string(
 )
 _SVM_LABELS = flags.DEFINE_integer("svm_labels", 1000, "labels that an SVM learns, equally many of each class")
 _SVM_DRAWS = flags.DEFINE_integer("svm_draws", 100, "SVMs, each with labels drawn anew, that are averaged")
+_CLASSIFIER = flags.DEFINE_string(
+    "classifier", None, "for agreement, a zoo model's name or a run directory: a model that was trained to classify"
+)
 # Transfer to classifiers.
 _EDGE = flags.DEFINE_integer(
     "transfer_size", 0, "edge of the classifiers' images [pixels]; 0 = the encoder's; the paper: 227", lower_bound=0
@@ -131,6 +141,7 @@ def _settings(trains_classifiers):
         untrained=_UNTRAINED.value,
         seed=_SEED.value,
         svm=SVMSettings(_SVM_LABELS.value, _SVM_DRAWS.value),
+        classifier=_classifier(),
     )
     if not trains_classifiers:
         return settings
@@ -142,6 +153,16 @@ def _settings(trains_classifiers):
         transfer_size=_EDGE.value,
         data_dir=_DATA_DIR.value,
     )
+
+
+def _classifier():
+    """The `Classifier` of --classifier; None without that flag."""
+    if not _CLASSIFIER.value:
+        return None
+    from tf_bigan import zoo
+
+    model, digest = zoo.load_with_digest(_CLASSIFIER.value)
+    return Classifier(_CLASSIFIER.value, digest, model)
 
 
 def _earlier(target, about, header):
@@ -164,7 +185,8 @@ def _earlier(target, about, header):
 def _command(measures):
     """The command-line flags that decide results and are not at their defaults, as text."""
     of_svm = (_SVM_LABELS, _SVM_DRAWS) if any(measure.name == "svm" for measure in measures) else ()
-    measured = (_LAYERS, _POOL, _UNTRAINED, _SEED, *of_svm, _EDGE, _EPOCHS, _RATE, _UNITS, _PRECISION, _VOC_STEPS)
+    of_features = (_LAYERS, _POOL, _UNTRAINED, _SEED, *of_svm, _CLASSIFIER)
+    measured = (*of_features, _EDGE, _EPOCHS, _RATE, _UNITS, _PRECISION, _VOC_STEPS)
     data = (_DATASET, _QUERY_DATASET, _GALLERY_SPLIT, _QUERY_SPLIT, _BAD_IMAGES)
     given = [flag for flag in (*measured, *data) if flag.value != flag.default]
     words = [f"--{flag.name}={','.join(flag.value) if isinstance(flag.value, list) else flag.value}" for flag in given]

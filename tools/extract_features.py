@@ -9,6 +9,7 @@ tf.train.Example with "features" and "label" for each image or point. If the too
 it stopped.
 """
 
+import dataclasses
 import pathlib
 
 import common
@@ -81,6 +82,8 @@ def main():
         files = sorted(pathlib.Path(_MODULE.value).glob("variables/variables.data-*"))
         fingerprint = " ".join(map(sha256, files or [pathlib.Path(_MODULE.value) / "saved_model.pb"]))
     options = {"data_dir": _DATA_DIR.value, "bad_images": _BAD_IMAGES.value, "say": common.note}
+    # Features need no attributes, so examples without a label are taken, too.
+    preparation = dataclasses.replace(preparation, attributes_from="data")
     try:
         data = open_data(dataset, _SPLIT.value, max_labels=max_labels, like=preparation, **options)
     except NoData as error:

@@ -1,4 +1,4 @@
-"""Draws pictures of a model: samples, reconstructions, interpolations, filters, nearest neighbours.
+"""Draws pictures of a model: samples, reconstructions, interpolations, attributes, filters, nearest neighbours.
 
 python tools/visualize.py --model=bigan_mnist --output=/tmp/pictures
 """
@@ -8,7 +8,7 @@ import pathlib
 import common
 from absl import flags
 
-_FIGURES = ("samples", "reconstructions", "interpolations", "filters", "neighbours")
+_FIGURES = ("samples", "reconstructions", "interpolations", "attributes", "filters", "neighbours")
 
 _MODEL = flags.DEFINE_string("model", None, "a zoo model's name, or a run directory; required")
 _OUTPUT = flags.DEFINE_string("output", None, "the folder for the PNG files; required")
@@ -36,6 +36,7 @@ def main():
     from tf_bigan import figures, zoo
     from tf_bigan.errors import InputError, did_you_mean
     from tf_bigan.evaluation.data import open_evaluation_data
+    from tf_bigan.games.conditioned import conditioned
     from tf_bigan.training.run_directory import RunDirectory
 
     for figure in _WANTED.value or ():
@@ -46,17 +47,25 @@ def main():
     points = model.domain.name == "points"
     if points:
         possible = [f for f in possible if f in ("samples", "reconstructions", "interpolations")]
+    if model.conditions:  # the codes between two images have no attributes
+        possible.remove("interpolations")
+    if points or "attributes" not in model.conditions:
+        possible = [f for f in possible if f != "attributes"]
     wanted = _WANTED.value or possible
     if missing := set(wanted) - set(possible):
         lacks_encoder = model.encoder is None and missing <= {"reconstructions", "interpolations"}
         why = "has no encoder" if lacks_encoder else "is of points"
+        if missing == {"attributes"}:
+            why = "takes no attributes"
+        elif model.conditions and missing == {"interpolations"}:
+            why = f"takes {model.conditions[0]}"
         raise InputError(f"{name} {why}, so it has no {', '.join(sorted(missing))}")
 
     if "neighbours" in wanted and _LAYER.value != "code":
         model.layer_name(_LAYER.value)  # raises for an unknown layer, before other pictures are drawn
 
     rows = _ROWS.value
-    if set(wanted) - {"samples", "filters"}:
+    if set(wanted) - {"filters"} - (set() if model.conditions else {"samples"}):
         experiment = RunDirectory(zoo.run_path(name)).experiment()
         data = open_evaluation_data(
             experiment,
@@ -67,18 +76,23 @@ def main():
             bad_images=_BAD_IMAGES.value,
             say=common.note,
         )
-        images, _ = data.queries.arrays(limit=figures.POINTS if points else rows * figures.pairs_per_row(model))
+        shown = data.queries.records(limit=figures.POINTS if points else rows * figures.pairs_per_row(model))
+        images, pictured = shown["x"], conditioned(model, shown)
+    else:
+        pictured = model
 
     sheets = {}
     if "samples" in wanted:
-        sheets["samples"] = figures.samples(model, 10 * rows, _SEED.value)
+        sheets["samples"] = figures.samples(pictured, 10 * rows, _SEED.value)
     if "reconstructions" in wanted:
-        sheets["reconstructions"] = figures.reconstructions(model, images, _SEED.value)
+        sheets["reconstructions"] = figures.reconstructions(pictured, images, _SEED.value)
     if "interpolations" in wanted:
         half = min(rows, len(images) // 2)
         ends = images[:half], images[half : 2 * half]
         steps = 100 if points else None  # dots that make a line
         sheets["interpolations"] = figures.interpolations(model, *ends, steps, _SEED.value)
+    if "attributes" in wanted:
+        sheets["attributes"] = figures.attributes(model, data.queries.attribute_names, rows, _SEED.value)
     if "filters" in wanted:
         for role, network in model.networks.items():
             if not hasattr(network, "image_filters"):

@@ -11,7 +11,7 @@ from tf_bigan.draws import Draws
 from tf_bigan.errors import InputError
 from tf_bigan.games import ALI, GAN, BiGAN, Game, make_game, objectives
 from tf_bigan.games.terms import R1, DenoisingFeatureMatching
-from tf_bigan.networks import MLPDiscriminator, MLPEncoder, MLPGenerator
+from tf_bigan.networks import ALIEmbedding, MLPDiscriminator, MLPEncoder, MLPGenerator
 from tf_bigan.networks.denoiser import Denoiser
 from tf_bigan.networks.layers import BatchNorm
 from tf_bigan.priors import Gaussian, Implicit, Normal, Uniform, make_posterior
@@ -330,6 +330,7 @@ def test_ds_batch_norms_see_both_kinds_of_pairs_as_the_system_declares(system):
         "encoder": MLPEncoder((8, 8, 1), 4, 16),
         "generator": MLPGenerator((8, 8, 1), 4, 16),
         "discriminator": d,
+        "embedding": ALIEmbedding(3),
     }
     game = kind({role: networks[role] for role in kind.roles}, Uniform(4), seed=3)
     data = tf.constant(images(12) * 0.5)

@@ -68,9 +68,10 @@ def test_a_setting_changes_a_system_or_is_refused(system):
         "posterior": "encoder" in kind.roles,
         "latent_weight": kind.settings(tiny(latent_weight=0.5)) != kind.settings(tiny()),
         "likelihood_stddev": kind.settings(tiny(likelihood_stddev=0.5)) != kind.settings(tiny()),
+        "train_embedding": kind.settings(tiny(train_embedding=False)) != kind.settings(tiny()),
     }
     values = {"dropout": False, "objective": "relativistic", "posterior": "gaussian", "latent_weight": 0.5}
-    values["likelihood_stddev"] = 0.5
+    values |= {"likelihood_stddev": 0.5, "train_embedding": False}
     for name, used in uses.items():
         assert used == (name not in unused), name
         assert_refused(tiny(system=system, networks="ali_svhn", **{name: values[name]}), not used)
@@ -80,15 +81,22 @@ def test_a_setting_changes_a_system_or_is_refused(system):
 @pytest.mark.parametrize("system", registry.SYSTEMS)
 def test_every_system_trains_with_every_family(system, networks):
     settings = experiment(system, networks)
+    conditions = {}
+    if registry.find(registry.SYSTEMS[system]).conditional:
+        settings, conditions = dataclasses.replace(settings, attributes=3), {"attributes": np.eye(16, 3)}
+        if not networks.startswith("ali_"):
+            with pytest.raises(InputError, match=f"^networks={networks} have no embedding, which {system} needs$"):
+                make_game(settings)
+            return
     game = make_game(settings)
+    labels = {"label": np.arange(16) % 10} if game.class_count else {}
     game.compile(keras.optimizers.Adam(1e-3), run_eagerly=True)
     owned = {player: game.player_variables(player) for player in game.players}
     assert {id(v) for own in owned.values() for v in own} == {id(v) for v in game.trainable_variables}
     before = {player: [np.array(variable) for variable in own] for player, own in owned.items()}
     # Two steps, because an output layer of D that starts at 0 passes no gradient in the first step.
     x = images(16, shape=settings.example_shape)
-    labels = np.arange(16) % 10 if game.class_count else None
-    history = game.fit(x, labels, batch_size=8, statistics_steps=0, verbose=0).history
+    history = game.fit({"x": x, **conditions, **labels}, batch_size=8, statistics_steps=0, verbose=0).history
     assert history.keys() == {f"{player}_loss" for player in game.players}
     assert game.steps_done == 2 and not game.bad_steps
     for player, own in owned.items():
@@ -96,11 +104,11 @@ def test_every_system_trains_with_every_family(system, networks):
         assert any(not np.array_equal(a, b) for a, b in zip(before[player], own, strict=True)), player
     if networks not in USED:
         return
-    game.estimate_statistics([(x, labels)], 1)
+    game.estimate_statistics([{"x": x, **conditions, **labels}], 1)
     assert np.isfinite(game.features(x)).all()
     if game.encoder is not None:
-        assert game.encode(x).shape == (16, settings.latent_dim)
+        assert game.encode(x, **conditions).shape == (16, settings.latent_dim)
     if game.generator is not None:
-        assert game.generate(2).shape == (2, *settings.example_shape)
+        assert game.generate(16, **conditions).shape == (16, *settings.example_shape)
     if game.encoder is not None and game.generator is not None:
-        assert game.reconstruct(x).shape == x.shape
+        assert game.reconstruct(x, **conditions).shape == x.shape

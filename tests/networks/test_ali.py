@@ -17,12 +17,12 @@ MAKERS = {"encoder": ALIEncoder, "generator": ALIGenerator, "discriminator": ALI
 SMALL = {"width": 4, "latent_dim": 6}
 COMMON = {
     **{"image_shape": (32, 32, 1), "architecture": "ali_svhn", "latent_dim": 5, "width": 3, "stddev": 0.03},
-    **{"sync_batch_norm": True, "seed": 9},
+    **{"sync_batch_norm": True, "seed": 9, "conditional": True},
 }
 CHANGED = {
     "encoder": {"gaussian": False, "zero_output": True},
     "generator": {},
-    "discriminator": {"dropout": "as_coded"},
+    "discriminator": {"dropout": "as_coded", "outputs": 3},
 }
 
 

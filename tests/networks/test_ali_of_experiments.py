@@ -9,23 +9,25 @@ class Settings:
 
     example_shape = encoder_shape = (32, 32, 1)
     networks, posterior, latent_dim, width, seed, sync_batch_norm = "ali_svhn", "gaussian", 5, 3, 6, True
-    init_stddev, dropout = 0.05, False
+    init_stddev, dropout, label_weight = 0.05, False, 0.0
 
 
 class System:
-    sees_codes, zero_encoder, featured = True, False, False
+    sees_codes, zero_encoder, featured, supervised, conditional = True, False, False, False, False
 
 
 def test_networks_of_an_experiment():
-    configs = {role: maker().get_config() for role, maker in make(Settings(), "mixed_bfloat16", System).items()}
+    makers = make(Settings(), "mixed_bfloat16", System)
+    del makers["embedding"]  # of conditional systems
+    configs = {role: maker().get_config() for role, maker in makers.items()}
     shared = {
         **{"image_shape": (32, 32, 1), "architecture": "ali_svhn", "latent_dim": 5, "width": 3, "stddev": 0.05},
-        **{"sync_batch_norm": True, "seed": 6, "dtype": "mixed_bfloat16"},
+        **{"sync_batch_norm": True, "seed": 6, "dtype": "mixed_bfloat16", "conditional": False},
     }
     assert configs == {
         "encoder": {**shared, "gaussian": True, "zero_output": False, "name": "encoder"},
         "generator": {**shared, "name": "generator"},
-        "discriminator": {**shared, "dropout": False, "name": "discriminator"},
+        "discriminator": {**shared, "dropout": False, "outputs": 1, "name": "discriminator"},
     }
 
 

@@ -16,7 +16,7 @@ COMMON = {"point_shape": (3,), "latent_dim": 4, "width": 5, "stddev": 0.05, "see
 CHANGED = {
     "encoder": {"noise": False, "gaussian": True, "zero_output": True, "sync_batch_norm": True},
     "generator": {"depth": 2, "sync_batch_norm": True},
-    "discriminator": {},
+    "discriminator": {"outputs": 3},
 }
 
 
@@ -174,11 +174,11 @@ class Settings:
 
     example_shape = encoder_shape = (3,)
     networks, posterior, latent_dim, width, seed, sync_batch_norm = "mixture", "implicit", 4, 10, 6, True
-    init_stddev = 0.05
+    init_stddev, label_weight = 0.05, 0.0
 
 
 class System:
-    sees_codes, zero_encoder, featured = True, False, False
+    sees_codes, zero_encoder, featured, supervised = True, False, False, False
 
 
 def test_networks_of_an_experiment():
@@ -188,7 +188,7 @@ def test_networks_of_an_experiment():
     assert configs == {
         "encoder": {**normed, "noise": True, "gaussian": False, "zero_output": False, "name": "encoder"},
         "generator": {**normed, "depth": 4, "name": "generator"},
-        "discriminator": {**shared, "width": 5, "name": "discriminator"},
+        "discriminator": {**shared, "width": 5, "outputs": 1, "name": "discriminator"},
     }
 
 

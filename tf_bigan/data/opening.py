@@ -6,6 +6,7 @@ import os
 from tf_bigan.data.base import Data
 from tf_bigan.data.first_classes import FirstClasses
 from tf_bigan.data.images import ImageData
+from tf_bigan.data.label_attributes import LabelAttributes
 from tf_bigan.data.points import PointData
 from tf_bigan.data.protocol import Source
 from tf_bigan.data.sources import open_source
@@ -13,6 +14,8 @@ from tf_bigan.errors import InputError, did_you_mean, shown, whole_number
 from tf_bigan.preparation import Preparation
 
 BAD_IMAGES = ("refuse", "skip")
+
+_AS_STORED = Preparation()
 
 
 def open_data(
@@ -48,7 +51,8 @@ def open_data(
       **preparation: the other fields of `Preparation`. channels: 1 or 3; 0 = as stored. shorter_edge: the length that
         an image's shorter edge is resized to, with Lanczos' filter, before the centre is cropped; 0 = image_size. The
         authors of BiGAN use 72 for crops of 64, and 128 for crops of 112. dimensions: the number of coordinates that
-        points must have; 0 = as stored.
+        points must have; 0 = as stored. attributes_from: "data", or "label" to make an example's attributes the one-hot
+        vector of its label.
 
     Raises:
       InputError: there is no such data set or split; the data is not on disk and there is no network; it has no
@@ -77,9 +81,12 @@ def open_data(
         raise InputError(f"{_place(name, source)} is empty")
     if max_labels and not (source := FirstClasses(name, source, max_labels)).count:
         raise InputError(f"{_place(name, source)} has no example of its first {max_labels} classes")
+    if prepared.attributes_from == "label":
+        source = LabelAttributes(name, source)
     points = len(source.stored_shape) == 1
     _check_domain(name, "points" if points else "images", prepared, like is not None)
     data = _point_data(name, source, prepared) if points else _image_data(name, source, prepared)
+    data.preparation = dataclasses.replace(data.preparation, attributes_from=prepared.attributes_from)
     if bad_images == "skip":
         data, left_out = data.checked()
         if len(left_out):
@@ -103,7 +110,7 @@ def _preparation(like, **options):
     preparation = Preparation(**options)
     if like is None:
         return preparation
-    if given := [option for option, value in options.items() if value]:
+    if given := [option for option, value in options.items() if value != getattr(_AS_STORED, option)]:
         raise InputError(f"{given[0]} does not go with like, which has its own")
     return Preparation.of(like)
 

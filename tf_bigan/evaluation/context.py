@@ -11,6 +11,7 @@ from tf_bigan.errors import InputError
 from tf_bigan.evaluation.data import open_transfer_data
 from tf_bigan.evaluation.features import FeatureStore, check_memory
 from tf_bigan.games import make_game
+from tf_bigan.games.conditioned import conditioned
 
 _FOLLOWED = 100  # batches that update an untrained network's running averages; 0.6 % of the initial values remains
 
@@ -80,9 +81,19 @@ class Context:
         self._stored, self._ahead = (), []  # a `FeatureStore`; indices of the spaces that are expected next
 
     @functools.cached_property
+    def queries(self):
+        """The queries as a record of arrays."""
+        return self.data.queries.records()
+
+    @property
     def examples(self):
         """The queries, float32 [N, ...]."""
-        return self.data.queries.arrays()[0]
+        return self.queries["x"]
+
+    @functools.cached_property
+    def conditioned_model(self):
+        """The model. If it is conditional, it has the conditions of the queries: see `games.conditioned`."""
+        return conditioned(self.model, self.queries) if self.model.conditions else self.model
 
     @functools.cached_property
     def transfer_data(self):
@@ -96,6 +107,11 @@ class Context:
                 self.model.layer_name(layer)  # raises for an unknown one
             elif self.model.encoder is None:
                 raise InputError(f"{self.experiment.system} has no encoder, so it has no layer 'code'")
+            if asked := self.model.conditions_of_layer(layer):
+                raise InputError(
+                    f"layer {layer!r} of {self.experiment.system} depends on {asked[0]}, and features are of "
+                    f"{self.model.domain.name} alone; give other --layers"
+                )
         if self.settings.pool and self.model.domain.name == "points":
             raise InputError("networks of points have no maps that --pool could average")
         check_memory("gallery", self.data.gallery, int(np.prod(self.experiment.example_shape)))

@@ -109,7 +109,7 @@ class ModelMeasure(Measure):
         """The numbers by their names.
 
         Args:
-          model: a Game.
+          model: a Game. A conditional one has the conditions of the queries, so that none need be given.
           examples: the queries, float32 [N, ...]; None if `needs` lacks "queries".
           seed: seed of the samples.
         """
@@ -117,7 +117,7 @@ class ModelMeasure(Measure):
     def parts(self, context):
         def measure():
             examples = context.examples if "queries" in self.needs else None
-            return self.measure(context.model, examples, context.settings.seed)
+            return self.measure(context.conditioned_model, examples, context.settings.seed)
 
         yield Part(self.name, measure)
 
@@ -136,7 +136,9 @@ class FeatureMeasure(Measure):
     needs = frozenset({"gallery", "queries", "labels"})
 
     def feature_layers(self, model, experiment, settings):
-        return settings.layers_or(("penultimate", "outputs"))
+        # Layers of a conditional model that depend on attributes are no features of examples alone.
+        usual = [layer for layer in ("penultimate", "outputs") if not model.conditions_of_layer(layer)]
+        return settings.layers_or(usual)
 
     def settings(self, context) -> dict:
         """Arguments of `measure` beside the features, which every row then holds as "settings"; {} = none."""

@@ -69,6 +69,21 @@ class SVMSettings:
 
 
 @dataclasses.dataclass(frozen=True)
+class Classifier:
+    """A trained classifier that judges samples.
+
+    Attributes:
+      name: its name in reports: a zoo model's name or the path of a run.
+      weights: the SHA-256 digest of its weights.
+      model: the classifier, with `class_probabilities(examples)`: float32 [N, ...] -> float32 [N, classes].
+    """
+
+    name: str
+    weights: str
+    model: object
+
+
+@dataclasses.dataclass(frozen=True)
 class EvaluationSettings:
     """What is measured, and how, for all measures of an evaluation.
 
@@ -84,6 +99,7 @@ class EvaluationSettings:
       transfer: settings of the classifiers of frozen_prefix and fine_tuning.
       voc: settings of the classifiers of voc2007; None = the authors' settings with the seed of `transfer`.
       transfer_size: edge in pixels of the classifiers' input images; 0 = the encoder's.
+      classifier: the `Classifier` of agreement; None = there is none.
       data_dir: the TFDS directory in which VOC2007 is looked for; None = TFDS's own.
     """
 
@@ -95,6 +111,7 @@ class EvaluationSettings:
     transfer: TransferSettings = TransferSettings()
     voc: VOCSettings | None = None
     transfer_size: int = 0
+    classifier: Classifier | None = None
     data_dir: str | None = None
 
     def layers_or(self, default) -> list[str]:

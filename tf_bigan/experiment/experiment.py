@@ -21,12 +21,12 @@ _OF_TRAINING = (
     *("inter_op_threads", "intra_op_threads", "checkpoint_every", "keep_checkpoints", "images_every"),
     *("objective", "reconstruction_x", "reconstruction_z", "reconstruction_error", "r1_penalty", "r2_penalty"),
     *("likelihood_stddev", "penalty_interval", "denoising_feature_matching", "denoiser_layers", "denoiser_width"),
-    "labelled",
+    *("labelled", "train_embedding"),
 )
 # Settings that determine the shapes of the networks' weights.
 _OF_NETWORKS = (
     *("networks", "width", "latent_dim", "channels", "dimensions", "image_size", "encoder_size", "generator_skip"),
-    *("posterior", "denoiser_layers", "denoiser_width", "classes"),
+    *("posterior", "denoiser_layers", "denoiser_width", "classes", "attributes"),
 )
 
 
@@ -92,7 +92,9 @@ class Experiment(Settings):
     @property
     def preparation(self) -> Preparation:
         """What happens to an example between its file and the encoder."""
-        return Preparation(self.crop_size, self.channels, self.shorter_edge, self.dimensions)
+        return Preparation(
+            self.crop_size, self.channels, self.shorter_edge, self.dimensions, attributes_from=self.attributes_from
+        )
 
     def max_labels_of(self, dataset: str) -> int:
         """How many classes of a data set to use: `max_labels` of the run's own data set, 0 (all) of any other."""
@@ -141,8 +143,8 @@ class Experiment(Settings):
 
     def filled_from(self, other: "Experiment") -> "Experiment":
         """This experiment with the fields that it leaves open (auto, or 0 = as stored) taken from `other`."""
-        left_open = {"image_size": 0, "channels": 0, "dimensions": 0, "classes": 0}
-        left_open |= {"strategy": AUTO, "precision": AUTO, "xla": AUTO}
+        left_open = dict.fromkeys(("image_size", "channels", "dimensions", "classes", "attributes"), 0)
+        left_open |= dict.fromkeys(("strategy", "precision", "xla"), AUTO)
         filled = {name: getattr(other, name) for name, value in left_open.items() if getattr(self, name) == value}
         return dataclasses.replace(self, **filled)
 

@@ -5,6 +5,7 @@ import functools
 
 from tf_bigan.errors import InputError
 from tf_bigan.experiment.setting import check, setting
+from tf_bigan.preparation import ATTRIBUTES_FROM
 from tf_bigan.registry import FAMILIES, SYSTEMS
 
 AUTO = "auto"
@@ -65,6 +66,14 @@ class Settings:
     dimensions: int = setting(
         0, "coordinates of each point, if the data is points; 0 = as stored", "coordinates", minimum=0
     )
+    attributes: int = setting(
+        0, "number of attributes of an example, in conditional_ali; 0 = as many as the data has", minimum=0
+    )
+    attributes_from: str = setting(
+        "data",
+        "where conditional_ali's attributes come from: those of the data, or one-hot vectors of its labels",
+        choices=ATTRIBUTES_FROM,
+    )
     bad_images: str = _FIRST(
         "refuse",
         "what to do if images cannot be decoded: refuse to train, or leave these images out",
@@ -101,6 +110,12 @@ class Settings:
         0.0, "standard deviation of the initial weights, if the family has a choice; 0 = the paper's", minimum=0.0
     )
     dropout: bool = setting(True, "drop units where the family's paper does", source=_ALI)
+    train_embedding: bool = setting(
+        True,
+        "in conditional_ali, train the embedding of attributes with E and G; if not, it keeps its initial values, as "
+        "in the authors' code",
+        source=_ALI,
+    )
     generator_skip: bool = _FIRST(True, "feed z to G's later hidden layers too", source=_CODE)
     sync_batch_norm: bool = _FIRST(False, "compute batch statistics over all replicas instead of each replica alone")
 

@@ -6,6 +6,7 @@ from tf_bigan.errors import InputError
 from tf_bigan.games.ali import ALI
 from tf_bigan.games.autoencoder import AutoencoderL1, AutoencoderL2
 from tf_bigan.games.bigan import BiGAN
+from tf_bigan.games.conditional_ali import ConditionalALI
 from tf_bigan.games.frozen_decoder import LearnedInverse, PostHoc
 from tf_bigan.games.game import Game
 from tf_bigan.games.gan import GAN
@@ -23,6 +24,7 @@ __all__ = [
     "AutoencoderL1",
     "AutoencoderL2",
     "BiGAN",
+    "ConditionalALI",
     "ConstantThenDecay",
     "Game",
     "JointLatentRegressor",
@@ -54,6 +56,10 @@ def make_game(experiment, dtype="float32") -> Game:
         )
     make = registry.find(family.module + ":make")
     makers = make(experiment, dtype, system)
+    if missing := [role for role in system.roles if role not in makers]:
+        raise InputError(f"networks={experiment.networks} have no {missing[0]}, which {experiment.system} needs")
+    if system.conditional and not experiment.attributes:
+        raise InputError("attributes must be known to build conditional networks; training counts those of the data")
     networks = {role: makers[role]() for role in system.roles}
     terms = []
     for place, weight in experiment.terms():

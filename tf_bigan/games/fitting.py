@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 
 from tf_bigan.errors import InputError, whole_number
-from tf_bigan.games.inspection import asked_inputs, fits
+from tf_bigan.games.inspection import fits
 from tf_bigan.games.optimizer import Adam
 from tf_bigan.games.records import CONDITIONS, as_dataset, checked_condition, record_of
 from tf_bigan.games.statistics import estimate_statistics, estimated_norms, follow_statistics
@@ -158,7 +158,7 @@ class Fitting(System):
     def _check_condition(self, name, values, count):
         """Raises InputError unless `values` are labels or attributes of `count` examples, in the networks' shape."""
         called = "labels" if name == "label" else name
-        taken = [(network.name, asked_inputs(network).get(name)) for network in self.networks.values()]
+        taken = [(network.name, self.condition_inputs(network).get(name)) for network in self.networks.values()]
         shapes = [(network, tuple(tensor.shape[1:])) for network, tensor in taken if tensor is not None]
         shape = shapes[0][1] if shapes else None
         checked = checked_condition(name, values, shape, needed=name in self.needs or bool(shapes))

@@ -9,6 +9,8 @@ from tf_bigan.games.records import CONDITIONS
 
 # The name of the input for noise, which a network may have beside its first inputs and conditions.
 NOISE = "noise"
+# The role of the network that embeds attributes, and the name of the input for what it gives.
+EMBEDDING = "embedding"
 
 
 def feature_model(network: keras.Model, *layers: str) -> keras.Model:
@@ -19,6 +21,26 @@ def feature_model(network: keras.Model, *layers: str) -> keras.Model:
     """
     outputs = [network.outputs[0] if layer == "code" else network.get_layer(layer).output for layer in layers]
     return keras.Model(network.inputs[0] if len(network.inputs) == 1 else network.inputs, outputs)
+
+
+def depends_on_conditions(network: keras.Model, layer: str) -> bool:
+    """Whether a layer's activations depend on the label or the attributes that the network takes.
+
+    Args:
+      network: a functional model.
+      layer: a layer's name, or "code" for the network's output.
+    """
+    conditions = {id(tensor) for tensor in network.inputs[1:] if tensor.name != NOISE}
+    waiting, seen = [network.outputs[0] if layer == "code" else network.get_layer(layer).output], set()
+    while waiting and conditions:
+        tensor = waiting.pop()
+        if id(tensor) in conditions:
+            return True
+        if id(tensor) not in seen:
+            seen.add(id(tensor))
+            operation, node, _ = tensor._keras_history
+            waiting += operation._inbound_nodes[node].input_tensors
+    return False
 
 
 def feature_layers(network: keras.Model) -> list[keras.layers.Layer]:
@@ -32,9 +54,13 @@ def input_names(network: keras.Model) -> list[str]:
 
 
 def asked_inputs(network: keras.Model, first: int = 1) -> dict:
-    """The inputs after the first that a network asks for by name: {"label", "attributes" or "noise": the input}."""
+    """The inputs after the first that a network asks for by name.
+
+    Returns:
+      {"label", "attributes", "embedding" or "noise": the input}.
+    """
     asked = {tensor.name: tensor for tensor in network.inputs[first:]}
-    return {name: asked[name] for name in (*CONDITIONS, NOISE) if name in asked}
+    return {name: asked[name] for name in (*CONDITIONS, EMBEDDING, NOISE) if name in asked}
 
 
 def noise_shape(network: keras.Model, first: int = 1) -> tuple[int, ...] | None:
@@ -44,8 +70,9 @@ def noise_shape(network: keras.Model, first: int = 1) -> tuple[int, ...] | None:
 
 
 def conditions_of(network: keras.Model) -> list[str]:
-    """Which of "label" and "attributes" a network takes beside its first input."""
-    return [name for name in asked_inputs(network) if name != NOISE]
+    """Which of "label" and "attributes" a network takes beside its first input, the latter as they are or embedded."""
+    asked = {"attributes" if name == EMBEDDING else name for name in asked_inputs(network)}
+    return [name for name in CONDITIONS if name in asked]
 
 
 def penultimate(network: keras.Model) -> str:

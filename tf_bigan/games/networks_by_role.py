@@ -9,7 +9,16 @@ import tensorflow as tf
 from tf_bigan.domains import domain_of
 from tf_bigan.draws import Draws
 from tf_bigan.errors import InputError, shown, whole_number
-from tf_bigan.games.inspection import NOISE, check_networks, conditions_of, input_names, noise_shape, shape_of
+from tf_bigan.games.inspection import (
+    EMBEDDING,
+    NOISE,
+    asked_inputs,
+    check_networks,
+    conditions_of,
+    input_names,
+    noise_shape,
+    shape_of,
+)
 from tf_bigan.games.records import CONDITIONS
 from tf_bigan.preparation import Preparation
 from tf_bigan.priors import Implicit, make_posterior
@@ -31,7 +40,7 @@ class NetworksByRole(keras.Model):
             raise InputError(f"prior must be one of tf_bigan.priors, found {shown(prior)}; for example Normal(50)")
         self.prior = prior
         self.posterior = _posterior(prior.posterior if posterior is None else posterior)
-        self.encoder = self.generator = self.discriminator = None
+        self.encoder = self.generator = self.discriminator = self.embedding = None
         self._roles = tuple(networks)
         for role, network in networks.items():
             setattr(self, role, network)  # Keras tracks networks that are attributes
@@ -60,6 +69,7 @@ class NetworksByRole(keras.Model):
             raise InputError(
                 "the posterior implicit needs an encoder with an input called 'noise'; networks=mixture has one"
             )
+        self._check_embedding()
         taken, made = shape_of(self.encoder, "inputs"), shape_of(self.generator, "outputs")
         self.encoder_is_larger = bool(taken and made) and taken != made
         if self.encoder_is_larger and not (self.two_sizes and len(taken) == len(made) == 3):
@@ -71,6 +81,17 @@ class NetworksByRole(keras.Model):
             raise InputError(
                 f"the encoder takes images of shape {taken}, which do not reduce to the generator's {made}"
             )
+
+    def _check_embedding(self):
+        for role, network in self.networks.items():
+            asked = asked_inputs(network).get(EMBEDDING)
+            if asked is None:
+                continue
+            if self.embedding is None:
+                raise InputError(f"the {role} takes an embedding, and there is no embedding among the networks")
+            wanted, given = tuple(asked.shape[1:]), shape_of(self.embedding, "outputs")
+            if wanted != given:
+                raise InputError(f"the {role} takes embeddings of shape {wanted}, but the embedding gives {given}")
 
     @property
     def networks(self) -> dict[str, keras.Model]:
@@ -110,9 +131,35 @@ class NetworksByRole(keras.Model):
             raise InputError(f"the {network.name} of {self.name} also needs {asked[0]}=; encode and generate take it")
         return network(self.inputs_of(network, [examples], {}), training=training)
 
+    def condition_inputs(self, network) -> dict:
+        """The inputs for the conditions that a network depends on: {"label" or "attributes": a Keras tensor}.
+
+        If the network takes embedded attributes, it is the input of the embedding.
+        """
+        asked = asked_inputs(network)
+        found = {name: asked[name] for name in CONDITIONS if name in asked}
+        return {"attributes": self.embedding.inputs[0], **found} if EMBEDDING in asked else found
+
+    def idle_conditions(self, network, count) -> dict:
+        """Zeros in place of the conditions of a network, for `count` examples and layers that do not depend on them."""
+        inputs = self.condition_inputs(network).items()
+        return {name: tf.zeros((count, *(size or 1 for size in i.shape[1:])), i.dtype) for name, i in inputs}
+
+    def embedded(self, conditions) -> dict:
+        """The conditions of examples with the embedding of their attributes: "embedding", float32 [N, units].
+
+        They are returned unchanged if they have it already, or have no attributes, or if there is no embedding.
+        """
+        attributes = conditions.get("attributes")
+        if self.embedding is None or attributes is None or conditions.get(EMBEDDING) is not None:
+            return conditions
+        return {**conditions, EMBEDDING: self.embedding(tf.cast(attributes, tf.float32))}
+
     def inputs_of(self, network, main, conditions, noise=None):
         """A network's inputs: `main`, then those that it asks for by name. Noise is 0 if it is not given."""
         names = input_names(network)[len(main) :]
+        if EMBEDDING in names:
+            conditions = self.embedded(conditions)
         if NOISE in names and noise is None:
             noise = tf.zeros((tf.shape(main[0])[0], *noise_shape(network, len(main))))
         # Inputs with names that are not ours are left out; the network's own call reports that they are missing.

@@ -8,8 +8,8 @@ from tf_bigan.draws import GENERATION, Draws
 from tf_bigan.errors import InputError, did_you_mean, whole_number
 from tf_bigan.games.compiled import in_batches, traced_once
 from tf_bigan.games.inspection import (
-    asked_inputs,
     conditions_of,
+    depends_on_conditions,
     feature_layers,
     feature_model,
     fits,
@@ -28,8 +28,8 @@ class PairModel(NetworksByRole):
 
     Args:
       networks: role -> `keras.Model`, functional, or Sequential with a `keras.Input`. The encoder's first input is
-        examples, and the generator's is codes. Inputs called "label", "attributes" and "noise" follow these and are
-        filled by name.
+        examples, and the generator's is codes. Inputs called "label", "attributes", "embedding" and "noise" follow
+        these and are filled by name. "embedding" is what a network of that role makes of attributes.
       prior: p(z), from `tf_bigan.priors`.
       posterior: how E's output becomes a code, from `tf_bigan.priors`, or its name; None = the prior's own.
       seed: seed of everything random.
@@ -79,7 +79,7 @@ class PairModel(NetworksByRole):
 
         return self._batched(f"encode/{bool(sample)}", code, [examples, noise, deviation, *extra], batch_size)
 
-    def features(self, examples, layer="penultimate", batch_size=512):
+    def features(self, examples, layer="penultimate", batch_size=512, **conditions):
         """A layer's activations in inference mode.
 
         Args:
@@ -87,22 +87,40 @@ class PairModel(NetworksByRole):
           layer: "penultimate" (the layer before the output: the paper's features), "code" (what `encode`
             returns), or a layer's name, as listed by `layer_names`.
           batch_size: examples per batch.
+          **conditions: as for `encode`; they may be left out where the layer does not depend on them.
 
         Returns:
           float32 [N, ...].
 
         Raises:
-          InputError: examples have the wrong shape or range, or the layer is unknown.
+          InputError: examples have the wrong shape or range, the layer is unknown, or conditions are missing, invalid
+            or of the wrong shape.
         """
-        function = self.feature_function(layer)
+        function, asked = self.feature_function(layer), self.conditions_of_layer(layer)
         self.domain.check(examples)
-        return in_batches(function, [np.asarray(examples, np.float32)], whole_number(batch_size, "batch_size", 1))
+        examples, given = np.asarray(examples, np.float32), {}
+        if asked or conditions:
+            role = "discriminator" if self.encoder is None else "encoder"
+            given = dict(zip(CONDITIONS, self._extra_inputs(role, len(examples), conditions), strict=True))
+
+        def of_batch(x, *values):
+            return function(x, **dict(zip(asked, values, strict=True)))
+
+        inputs = [examples, *(given[name] for name in asked)]
+        return in_batches(of_batch, inputs, whole_number(batch_size, "batch_size", 1))
+
+    def conditions_of_layer(self, layer="penultimate") -> list[str]:
+        """Which of "label" and "attributes" a layer, or any of a list of layers, depends on; named as in `features`."""
+        network, layers = self.feature_network, layer if isinstance(layer, list | tuple) else [layer]
+        names = [each if each == "code" else self.layer_name(each) for each in layers]
+        return conditions_of(network) if any(depends_on_conditions(network, name) for name in names) else []
 
     def feature_function(self, layer="penultimate"):
         """`features` as a compiled function of one batch: float32 tensor [N, ...] -> float32 [N, ...].
 
         For a list of layers, the function returns a list of their activations, from one pass through the network. If
-        the network takes noise, the noise is 0.
+        the network takes noise, the noise is 0. If a layer depends on a label or attributes, the function also takes
+        these: function(x, attributes=attributes).
         """
         several = isinstance(layer, list | tuple)
         layers = layer if several else [layer]
@@ -110,20 +128,31 @@ class PairModel(NetworksByRole):
             self._require("encoder", "encode")
         names = tuple(each if each == "code" else self.layer_name(each) for each in layers)
         if names not in self._compiled:
-            network = self.feature_network
-            if asked := conditions_of(network):
-                raise InputError(f"the features of {self.name} depend on {asked[0]}, which features() does not take")
-            part = feature_model(network, *names)
-
-            def features(x):
-                found = tf.nest.flatten(part(self.inputs_of(network, [x], {}), training=False))
-                pairs = zip(names, found, strict=True)
-                return [self.posterior.mean(h) if name == "code" else tf.cast(h, tf.float32) for name, h in pairs]
-
-            traced = traced_once(features, tf.zeros((0, *self.example_shape)), batches=True)
-            self._compiled[names] = lambda x: traced(tf.convert_to_tensor(x, tf.float32))
+            self._compiled[names] = self._traced_features(names)
         function = self._compiled[names]
-        return function if several else lambda x: function(x)[0]
+        return function if several else lambda x, **conditions: function(x, **conditions)[0]
+
+    def _traced_features(self, names):
+        network, part = self.feature_network, feature_model(self.feature_network, *names)
+        idle, asked = self.idle_conditions(network, 0), self.conditions_of_layer(names)
+
+        def features(x, *conditions):
+            given = dict(zip(asked, conditions, strict=True)) or self.idle_conditions(network, tf.shape(x)[0])
+            found = tf.nest.flatten(part(self.inputs_of(network, [x], given), training=False))
+            pairs = zip(names, found, strict=True)
+            return [self.posterior.mean(h) if name == "code" else tf.cast(h, tf.float32) for name, h in pairs]
+
+        traced = traced_once(
+            features, tf.zeros((0, *self.example_shape)), *(idle[name] for name in asked), batches=True
+        )
+
+        def function(x, **conditions):
+            if missing := [name for name in asked if conditions.get(name) is None]:
+                raise InputError(f"{', '.join(names)} of {self.name} needs {missing[0]}=, one for each example")
+            given = (tf.cast(conditions[name], idle[name].dtype) for name in asked)
+            return traced(tf.convert_to_tensor(x, tf.float32), *given)
+
+        return function
 
     def layer_name(self, layer="penultimate") -> str:
         """The name of the layer that `features` calls `layer`. Raises InputError for an unknown one."""
@@ -235,7 +264,7 @@ class PairModel(NetworksByRole):
         network = self.networks[role]
         if unknown := conditions.keys() - set(CONDITIONS):
             raise InputError(f"unknown condition {sorted(unknown)[0]!r}; the known ones are {' and '.join(CONDITIONS)}")
-        taken = asked_inputs(network)
+        taken = self.condition_inputs(network)
         arrays = []
         for name in CONDITIONS:
             if name in taken and conditions.get(name) is None:

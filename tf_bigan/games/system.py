@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from tf_bigan.errors import InputError, did_you_mean, shown
-from tf_bigan.games.inspection import check_networks, feature_model, noise_shape, penultimate
+from tf_bigan.games.inspection import EMBEDDING, check_networks, feature_model, noise_shape, penultimate
 from tf_bigan.games.objectives import RELATIVISTIC, Objective, joint_logit
 from tf_bigan.games.pair_model import PairModel
 from tf_bigan.games.shared_gradient import SharedGradient
@@ -47,6 +47,7 @@ class System(PairModel):
     zero_encoder = False  # E's output layer starts at 0
     featured = False  # the system is trained for D's features
     supervised = False  # D has an output for each class even without the term `Labels`
+    conditional = False  # E, G and D take an embedding of attributes
 
     def __init__(
         self,
@@ -146,7 +147,8 @@ class System(PairModel):
 
         Args:
           role: the network's role.
-          main: its first inputs; the inputs after them, "label", "attributes" and "noise", are filled by name.
+          main: its first inputs; the inputs after them, "label", "attributes", "embedding" and "noise", are filled by
+            name.
           batch, draws: as for `forward`.
         """
         return self.networks[role](self._training_inputs(role, main, batch, draws), training=role not in self.frozen)
@@ -195,7 +197,7 @@ class System(PairModel):
             ]
             twice = {name: tf.concat([batch[name], batch[name]], 0) for name in self.conditions}
             with draws.parts(2):
-                found = self._discriminate(shared(both) if shared else both, twice, draws)
+                found = self._discriminate(*self._through(shared, both, twice), draws)
             for name, of_both in found.items():
                 tensors[f"real{name}"], tensors[f"generated{name}"] = tf.split(of_both, 2)
             for kind, pair in pairs.items():
@@ -212,9 +214,19 @@ class System(PairModel):
         return tensors
 
     def _judge_one_kind(self, kind, pair, tensors, batch, draws, shared=None):
-        for name, found in self._discriminate(shared(pair) if shared else pair, batch, draws).items():
+        for name, found in self._discriminate(*self._through(shared, pair, batch), draws).items():
             tensors[f"{kind}{name}"] = found
         tensors[f"{kind}_inputs"] = pair
+
+    def _through(self, shared, pair, batch):
+        """D's inputs and the batch; gradients to E, G and the embedding are rescaled if `shared` is not None."""
+        if shared is None:
+            return pair, batch
+        if self.embedding is None:
+            return shared(pair), batch
+        batch = self.embedded(batch)
+        *pair, embedding = shared([*pair, batch[EMBEDDING]])
+        return pair, {**batch, EMBEDDING: embedding}
 
     def _pair(self, x, tensors):
         return [x, tensors["codes"]] if self.sees_codes else [x]

@@ -11,15 +11,8 @@ columns, channels out, channels in) for transposed convolutions. `Maxout` docume
 import keras
 from keras import layers
 
-from tf_bigan.errors import InputError, did_you_mean
-from tf_bigan.networks.ali_architectures import ARCHITECTURES, sizes_taken
-from tf_bigan.networks.kernels import Convolution, TransposedConvolution
-from tf_bigan.networks.layers import BatchNorm, Maxout, Network, OutputBias, normal_initializer, outputs_of, settings_of
-from tf_bigan.networks.noise import Dropout
-
-STDDEV = 0.01  # of the initial weights
-EPSILON = 1e-4  # of the batch norms
-MOMENTUM = 0.95  # of their running statistics
+from tf_bigan.networks.ali_layers import Builder
+from tf_bigan.networks.layers import Network, OutputBias, outputs_of, settings_of
 
 
 @keras.saving.register_keras_serializable("tf_bigan")
@@ -36,6 +29,8 @@ class ALIEncoder(Network):
       architecture: a name in `ARCHITECTURES`.
       width: channels of the first convolution; the channels of all other layers scale with it. 0 = the paper's.
       gaussian: whether E outputs log standard deviations; if not, the output is float32 [N, latent_dim].
+      conditional: whether the network has a further input, "embedding", float32 [N, units]: the output of an
+        `ALIEmbedding` of the same architecture and width. E's output layer takes it beside the last features.
       zero_output: initialise the output layer with zeros.
       stddev: standard deviation of the initial weights; 0 = the paper's 0.01.
       sync_batch_norm: compute batch statistics over all replicas.
@@ -54,6 +49,7 @@ class ALIEncoder(Network):
         architecture="ali_cifar10",
         width=0,
         gaussian=True,
+        conditional=False,
         zero_output=False,
         stddev=0.0,
         sync_batch_norm=False,
@@ -61,7 +57,7 @@ class ALIEncoder(Network):
         dtype=None,
         name="encoder",
     ):
-        build = _Builder(architecture, image_shape, width, stddev, sync_batch_norm, seed, dtype, name)
+        build = Builder(architecture, image_shape, width, stddev, sync_batch_norm, seed, dtype, name)
         latent_dim = build.table.latent_dim if latent_dim is None else latent_dim
         images = keras.Input(image_shape, name="images")
         h = images
@@ -69,8 +65,12 @@ class ALIEncoder(Network):
             h = build.convolution(h, row, f"conv{n}", use_bias=False)
             h = build.rectifier(build.norm(h, f"conv{n}"), f"conv{n}")
         units = latent_dim * (2 if gaussian else 1)
+        inputs = images
+        if conditional:
+            inputs = [images, build.embedding_input()]
+            h = build.concatenate([h, build.as_map(inputs[1], "embedding_map")], "outputs_inputs")
         outputs = build.outputs(h, units, zero=zero_output)
-        super().__init__(images, outputs, latent_dim=latent_dim)
+        super().__init__(inputs, outputs, latent_dim=latent_dim)
         self.penultimate = f"conv{len(build.table.encoder)}"
 
     def image_filters(self):
@@ -84,7 +84,8 @@ class ALIGenerator(Network):
 
     Input "z", float32 [N, latent_dim]; output float32 [N, edge, edge, channels] in [0, 1]. Layer names: for each n from
     1, "deconv<n>_linear", "deconv<n>_norm" and "deconv<n>" (after the rectifier); "outputs_linear", "outputs" (after
-    the bias), "images" (after the sigmoid). Arguments as for `ALIEncoder`.
+    the bias), "images" (after the sigmoid). Arguments as for `ALIEncoder`; a conditional G takes z and the embedding
+    side by side.
     """
 
     def __init__(
@@ -93,16 +94,20 @@ class ALIGenerator(Network):
         latent_dim=None,
         architecture="ali_cifar10",
         width=0,
+        conditional=False,
         stddev=0.0,
         sync_batch_norm=False,
         seed=0,
         dtype=None,
         name="generator",
     ):
-        build = _Builder(architecture, image_shape, width, stddev, sync_batch_norm, seed, dtype, name)
+        build = Builder(architecture, image_shape, width, stddev, sync_batch_norm, seed, dtype, name)
         latent_dim = build.table.latent_dim if latent_dim is None else latent_dim
         z = keras.Input((latent_dim,), name="z")
-        h = layers.Reshape((1, 1, latent_dim), name="z_map", dtype=build.policy)(z)
+        inputs, h = z, build.as_map(z, "z_map")
+        if conditional:
+            inputs = [z, build.embedding_input()]
+            h = build.concatenate([h, build.as_map(inputs[1], "embedding_map")], "deconv1_inputs")
         for n, row in enumerate(build.table.generator, start=1):
             h = build.deconvolution(h, row, f"deconv{n}")
             h = build.rectifier(build.norm(h, f"deconv{n}"), f"deconv{n}")
@@ -110,7 +115,7 @@ class ALIGenerator(Network):
         # The bias is float32, as half precision rounds the large log-odds of dark and bright pixels coarsely.
         h = OutputBias(name="outputs", dtype="float32")(h)
         images = layers.Activation("sigmoid", name="images", dtype="float32")(h)
-        super().__init__(z, images, latent_dim=latent_dim)
+        super().__init__(inputs, images, latent_dim=latent_dim)
 
     def set_mean(self, images):
         """Sets the output bias from images, float [N, edge, edge, channels] in [0, 1]; see `OutputBias.set_mean`."""
@@ -131,8 +136,8 @@ class ALIDiscriminator(Network):
 
     Layer names: for each n from 1, "x_conv<n>", "z_conv<n>" and "joint<n>" (after the rectifier or maxout). With the
     same prefix, for example "x_conv1", there are "x_conv1_dropout" (its inputs after dropout), "x_conv1_linear" (the
-    convolution) and, where it has a batch norm, "x_conv1_norm". Also "joint_inputs" (D(x)'s features, then D(z)'s) and
-    "outputs".
+    convolution) and, where it has a batch norm, "x_conv1_norm". Also "joint_inputs" (D(x)'s features, then D(z)'s, then
+    the embedding of a conditional D) and "outputs".
 
     Dropout draws its masks from `tf_bigan.draws`, so D can be called in training mode only within a step. The batch
     norms compute statistics over the whole batch of a call: the paper passes real and generated pairs in one call.
@@ -153,6 +158,7 @@ class ALIDiscriminator(Network):
         latent_dim=None,
         architecture="ali_cifar10",
         width=0,
+        conditional=False,
         dropout=True,
         outputs=1,
         stddev=0.0,
@@ -161,7 +167,7 @@ class ALIDiscriminator(Network):
         dtype=None,
         name="discriminator",
     ):
-        build = _Builder(architecture, image_shape, width, stddev, sync_batch_norm, seed, dtype, name)
+        build = Builder(architecture, image_shape, width, stddev, sync_batch_norm, seed, dtype, name)
         table, latent_dim = build.table, build.table.latent_dim if latent_dim is None else latent_dim
         first, rest = table.dropout if dropout else (0.0, 0.0)
         before, after = [first] + [rest] * (len(table.images) - 1), [0.0] * len(table.images)
@@ -176,21 +182,25 @@ class ALIDiscriminator(Network):
             h = build.convolution(h, row, part, use_bias=not normed)
             h = build.norm(h, part) if normed else h
             h = build.activation(build.dropout(h, after[n - 1], f"{part}_linear_dropout"), part)
-        inputs = images
+        inputs, parts = [images], [h]
         if latent_dim:
             z = keras.Input((latent_dim,), name="z")
-            inputs = [images, z]
-            codes = layers.Reshape((1, 1, latent_dim), name="z_map", dtype=build.policy)(z)
+            inputs.append(z)
+            codes = build.as_map(z, "z_map")
             for n, row in enumerate(table.codes, start=1):
                 codes = build.dropout(codes, rest if n > 1 else first, f"z_conv{n}_dropout")
                 codes = build.convolution(codes, row, f"z_conv{n}", use_bias=table.code_bias)
                 codes = build.activation(codes, f"z_conv{n}")
-            h = layers.Concatenate(name="joint_inputs", dtype=build.policy)([h, codes])
+            parts.append(codes)
+        if conditional:
+            inputs.append(build.embedding_input())
+            parts.append(build.as_map(inputs[-1], "embedding_map"))
+        h = build.concatenate(parts, "joint_inputs") if len(parts) > 1 else h
         for n, row in enumerate(table.joint, start=1):
             h = build.convolution(build.dropout(h, rest, f"joint{n}_dropout"), row, f"joint{n}", use_bias=True)
             h = build.activation(h, f"joint{n}")
         logits = build.outputs(build.dropout(h, rest, "outputs_dropout"), outputs)
-        super().__init__(inputs, logits, latent_dim=latent_dim)
+        super().__init__(inputs if len(inputs) > 1 else images, logits, latent_dim=latent_dim)
         self.penultimate = f"joint{len(table.joint)}"
 
     def image_filters(self):
@@ -198,87 +208,41 @@ class ALIDiscriminator(Network):
         return self.get_layer("x_conv1_linear").kernel.numpy().transpose(3, 0, 1, 2)
 
 
-class _Builder:
-    """Makes the layers of one network; the arguments are as for `ALIEncoder`."""
+@keras.saving.register_keras_serializable("tf_bigan")
+class ALIEmbedding(Network):
+    """The embedding of attributes, which conditional E, G and D share: one linear layer with a bias.
 
-    def __init__(self, architecture, image_shape, width, stddev, sync_batch_norm, seed, dtype, name):
-        if architecture not in ARCHITECTURES:
-            raise InputError(f"unknown architecture {architecture!r}.{did_you_mean(architecture, ARCHITECTURES)}")
-        self.table = ARCHITECTURES[architecture]
-        edge, (height, breadth, _) = self.table.edge, image_shape
-        if (height, breadth) != (edge, edge):
-            raise InputError(
-                f"the networks of {architecture} take images of {edge}x{edge}, not {height}x{breadth}; "
-                f"--image_size={edge} resizes them.\nOf the ALI networks, {sizes_taken()}"
-            )
-        self._own_width = self.table.width
-        if width % (unit := self.table.width_unit):
-            raise InputError(f"width must be a multiple of {unit} for {architecture}, found {width}")
-        self._width = width or self._own_width
-        self.policy = keras.dtype_policies.get(dtype)
-        self._stddev, self._sync, self._seed, self._network = stddev or STDDEV, sync_batch_norm, seed, name
+    Input "attributes", float32 [N, attributes], such as 0 and 1; output float32 [N, units]. Layer name: "outputs". The
+    layer is float32 whatever the dtype.
 
-    def _settings(self, name, zero=False, dtype=None):
-        normal = normal_initializer(self._stddev, self._seed, f"{self._network}/{name}")
-        return {
-            "kernel_initializer": "zeros" if zero else normal,
-            "name": f"{name}_linear",
-            "dtype": dtype or self.policy,
-        }
+    Args:
+      attributes: number of attributes of an example.
+      architecture, width, stddev, seed, dtype: as for `ALIEncoder`. The paper's 256 units scale with the width.
+    """
 
-    def _channels(self, channels, scaled=True):
-        return channels * self._width // self._own_width if scaled else channels
-
-    def convolution(self, h, row, name, use_bias):
-        kernel, stride, channels = row
-        return Convolution(self._channels(channels), kernel, stride, use_bias=use_bias, **self._settings(name))(h)
-
-    def deconvolution(self, h, row, name, scaled=True):
-        kernel, stride, channels = row
-        channels = self._channels(channels, scaled)
-        return TransposedConvolution(channels, kernel, stride, use_bias=False, **self._settings(name))(h)
-
-    def outputs(self, h, units, zero=False):
-        """The output layer, applied to a map of one pixel: float32 [N, units]."""
-        h = Convolution(units, 1, **self._settings("outputs", zero, "float32"))(h)
-        return layers.Flatten(name="outputs", dtype="float32")(h)
-
-    def norm(self, h, name):
-        norm = BatchNorm(
-            affine=True,
-            epsilon=EPSILON,
-            synchronized=self._sync,
-            momentum=MOMENTUM,
-            name=f"{name}_norm",
-            dtype=self.policy,
-        )
-        return norm(h)
-
-    def rectifier(self, h, name):
-        return layers.LeakyReLU(self.table.slope, name=name, dtype=self.policy)(h)
-
-    def activation(self, h, name):
-        """The activation of D's layers: maxout or a leaky rectifier."""
-        if self.table.pieces:
-            return Maxout(self.table.pieces, name=name, dtype=self.policy)(h)
-        return self.rectifier(h, name)
-
-    def dropout(self, h, rate, name):
-        if not rate:
-            return h
-        return Dropout(rate, f"{self._network}/{name.removesuffix('_dropout')}", name=name, dtype=self.policy)(h)
+    def __init__(
+        self, attributes=40, architecture="ali_cifar10", width=0, stddev=0.0, seed=0, dtype=None, name="embedding"
+    ):
+        build = Builder(architecture, None, width, stddev, False, seed, dtype, name)
+        y = keras.Input((attributes,), name="attributes")
+        super().__init__(y, layers.Dense(build.embedding_units, **build.dense_settings("outputs"))(y))
 
 
 def make(experiment, dtype, system) -> dict:
     """The networks of an experiment: {role: function without arguments that makes the network}.
 
+    The embedding is for conditional systems only, which alone know the number of attributes.
+
     Args:
       experiment: an `Experiment` whose sizes are all set; `networks` is a name in `ARCHITECTURES`.
       dtype: the networks' dtype policy.
-      system: the game's class, with `sees_codes` (D sees codes, too) and `zero_encoder` (E's output layer starts at 0).
+      system: the game's class, with `sees_codes` (D sees codes, too), `zero_encoder` (E's output layer starts at 0) and
+        `conditional` (E, G and D take an embedding of attributes).
     """
     shape, codes, units, shared = settings_of(experiment, dtype)
     shared |= {"architecture": experiment.networks, "stddev": experiment.init_stddev}
+    alone = {name: value for name, value in shared.items() if name != "sync_batch_norm"}
+    shared["conditional"] = system.conditional
     return {
         "encoder": lambda: ALIEncoder(
             experiment.encoder_shape,
@@ -295,4 +259,5 @@ def make(experiment, dtype, system) -> dict:
             outputs=outputs_of(experiment, system),
             **shared,
         ),
+        "embedding": lambda: ALIEmbedding(experiment.attributes, **alone),
     }

@@ -26,6 +26,8 @@ class Architecture(NamedTuple):
       normed: whether D(x)'s convolutions after the first have a batch norm. A convolution without one has a bias.
       code_bias: whether D(z)'s convolutions have biases.
       dropout: two rates: on the inputs of the first layers of D(x) and D(z), and on the inputs of D's other layers.
+      embedding: units of the embedding of attributes, which conditional networks take. E's last layer, G's first layer
+        and D's joint part take it beside their other inputs.
       as_coded: the rates on the inputs and on the outputs (before maxout) of D(x)'s layers in the authors' code, if
         they differ from the paper's; else None.
     """
@@ -42,6 +44,7 @@ class Architecture(NamedTuple):
     normed: bool = True
     code_bias: bool = False
     dropout: tuple = (0.2, 0.2)
+    embedding: int = 256
     as_coded: tuple | None = None
 
     @property
@@ -52,7 +55,7 @@ class Architecture(NamedTuple):
     @property
     def width_unit(self) -> int:
         """The smallest width that gives every layer a whole number of channels; all such widths are multiples of it."""
-        channels = [row[2] for row in self.encoder + self.generator]
+        channels = [row[2] for row in self.encoder + self.generator] + [self.embedding]
         channels += [row[2] // (self.pieces or 1) for row in self.images + self.codes + self.joint]
         return self.width // math.gcd(self.width, *channels)
 

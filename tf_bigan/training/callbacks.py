@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from tf_bigan import figures
 from tf_bigan.errors import InputError
+from tf_bigan.games.conditioned import conditioned
 from tf_bigan.training.devices import sum_over_replicas
 
 PICTURE_STATISTICS_STEPS = 100  # batches over which inference statistics are estimated for a picture in training
@@ -111,15 +112,16 @@ class Pictures(keras.callbacks.Callback):
     Args:
       game, run: the game in training and its RunDirectory.
       dataset: training batches, for the inference statistics.
-      images: float32 [N, H, W, C], the fixed x.
+      examples: the record of the fixed x. If the game is conditional, its pictures have the conditions of these.
       every: epochs between pictures.
       checkpoint: the `Checkpoint`. It saves before the weights are written, as a run that has weights but no
         checkpoint cannot be resumed.
     """
 
-    def __init__(self, game, run, dataset, images, every, checkpoint):
+    def __init__(self, game, run, dataset, examples, every, checkpoint):
         super().__init__()
-        self._game, self._run, self._dataset, self._images, self._every = game, run, dataset, images, every
+        self._game, self._run, self._dataset, self._images, self._every = game, run, dataset, examples["x"], every
+        self._pictured = conditioned(game, examples)
         self._checkpoint = checkpoint
 
     def on_epoch_end(self, epoch, logs=None):
@@ -129,9 +131,9 @@ class Pictures(keras.callbacks.Callback):
         statistics_steps = game.estimate_statistics(self._dataset, PICTURE_STATISTICS_STEPS)
         sheets = {}
         if game.generator is not None:
-            sheets["samples"] = figures.samples(game, len(self._images))
+            sheets["samples"] = figures.samples(self._pictured, len(self._images))
         if game.generator is not None and game.encoder is not None:
-            sheets["reconstructions"] = figures.reconstructions(game, self._images)
+            sheets["reconstructions"] = figures.reconstructions(self._pictured, self._images)
         writer = tf.summary.create_file_writer(str(self._run.tensorboard))
         for name, sheet in sheets.items():
             figures.save_png(self._run.images / f"{name}_{epochs:04d}.png", sheet)

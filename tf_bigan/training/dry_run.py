@@ -2,16 +2,19 @@
 
 import dataclasses
 
+from tf_bigan import registry
 from tf_bigan.data import open_data
 from tf_bigan.games import make_game
 from tf_bigan.networks.costs import layer_costs
-from tf_bigan.training.labels import class_settings, learner
+from tf_bigan.training.labels import learner
+from tf_bigan.training.shapes import shape_settings
 
 
 def dry_run(experiment, data_dir=None) -> str:
     """The networks that `experiment` would train: their layers, output shapes, parameters and FLOP for an example.
 
-    The data is opened only if the experiment does not give the shape of its examples, or the classes that D learns.
+    The data is opened only if the experiment does not give the shape of its examples, the classes that D learns or, of
+    conditional systems, the number of attributes.
 
     Args:
       experiment: an `Experiment`.
@@ -25,7 +28,9 @@ def dry_run(experiment, data_dir=None) -> str:
     """
     experiment.check_effects()
     known = experiment.dimensions or experiment.image_size and experiment.channels
-    if not known or (learner(experiment) and not experiment.classes):
+    conditional = registry.find(registry.SYSTEMS[experiment.system]).conditional
+    known &= bool((experiment.classes or not learner(experiment)) and (experiment.attributes or not conditional))
+    if not known:
         preparation = dataclasses.asdict(experiment.preparation)
         options = {"data_dir": data_dir, "max_labels": experiment.max_labels, **preparation}
         data = open_data(experiment.dataset, experiment.split, **options)
@@ -41,18 +46,6 @@ def dry_run(experiment, data_dir=None) -> str:
             "Parameters: what training changes, without the statistics of batch norms.",
         ]
     )
-
-
-def shape_settings(experiment, data) -> dict:
-    """The settings that describe the shape of the examples and the classes to learn, taken from the data.
-
-    Raises InputError for the reasons of `class_settings`.
-    """
-    classes = class_settings(experiment, data)
-    if data.domain.name == "points":
-        return {"dimensions": data.example_shape[0], **classes}
-    size, _, channels = data.example_shape
-    return {"image_size": experiment.image_size or size, "channels": channels, **classes}
 
 
 def _table(role, network, example):

@@ -18,10 +18,10 @@ from tf_bigan.games import Adam, ConstantThenDecay, make_game
 from tf_bigan.training import devices
 from tf_bigan.training.callbacks import Checkpoint, Log, Pictures, Progress, StopOnNonfinite
 from tf_bigan.training.checkpoints import Checkpoints
-from tf_bigan.training.dry_run import shape_settings
 from tf_bigan.training.initial_weights import begin
 from tf_bigan.training.labels import with_used_labels
 from tf_bigan.training.run_directory import RunDirectory
+from tf_bigan.training.shapes import shape_settings
 
 _STEPS_PER_EXECUTION = 10  # at most: more steps gain nothing measurable and delay the reaction to SIGTERM
 _PREPARED = 500  # examples from which initial weights may be computed, as in ALI's code
@@ -211,8 +211,8 @@ def _fit(game, experiment, data, run, checkpoints, schedule, chief):
         callbacks.append(Log(game, run, progress, schedule))
     if chief and experiment.images_every:
         batches = _batches(experiment, data)
-        images, _ = data.arrays(limit=figures.POINTS if data.domain.name == "points" else _PICTURED)
-        callbacks.append(Pictures(game, run, batches, images, experiment.images_every, checkpoint))
+        examples = data.records(limit=figures.POINTS if data.domain.name == "points" else _PICTURED)
+        callbacks.append(Pictures(game, run, batches, examples, experiment.images_every, checkpoint))
 
     # `fit` begins only at whole epochs, so the rest of an interrupted epoch takes a call of its own.
     with checkpoint.on_signals():

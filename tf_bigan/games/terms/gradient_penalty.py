@@ -37,6 +37,8 @@ class _GradientPenalty(Term):
 
     def losses(self, game, tensors, batch, draws):
         inputs = [tf.stop_gradient(each) for each in tensors[f"{self.kind}_inputs"]]
+        # The penalty is of D's loss, so an embedding, which E's and G's player trains, must not get its gradient.
+        batch = {name: tf.stop_gradient(value) for name, value in game.embedded(batch).items()}
 
         def penalty():
             with tf.GradientTape() as tape:
