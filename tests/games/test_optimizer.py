@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers import tiny_game
 
 from tf_bigan.errors import InputError
 from tf_bigan.games import Adam, ConstantThenDecay
@@ -177,6 +178,13 @@ def test_schedule_takes_the_steps_of_compiled_functions():
     schedule = ConstantThenDecay(1.0, 2, 1, 1, 0.25)
     rates = tf.function(schedule)
     assert [float(rates(tf.constant(s, tf.int64))) for s in (0, 1, 2, 3)] == [1.0, 1.0, 0.25, 0.25]
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_averages_of_weights_are_refused(wrapped):
+    optimizer = keras.optimizers.Adam(use_ema=True)
+    with pytest.raises(InputError, match="^use_ema is not supported: Keras would assign the averages to other"):
+        tiny_game().compile(keras.optimizers.LossScaleOptimizer(optimizer) if wrapped else optimizer)
 
 
 def test_amsgrad_is_refused():

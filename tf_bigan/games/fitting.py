@@ -29,7 +29,7 @@ class Fitting(System):
           **kwargs: as for `keras.Model.compile`, without losses and metrics, which the game defines itself.
 
         Raises:
-          InputError: an optimizer that accumulates gradients, with several replicas.
+          InputError: an optimizer that accumulates gradients, with several replicas, or that averages weights.
         """
         replicas = self.distribute_strategy.num_replicas_in_sync
         if replicas > 1 or isinstance(self.distribute_strategy, MIRRORED):
@@ -40,7 +40,12 @@ class Fitting(System):
             if tf.distribute.has_strategy() and not optimizer.built:
                 # An optimizer made outside of the strategy's scope has variables that cannot be used within it.
                 optimizer = type(optimizer).from_config(optimizer.get_config())
-            accumulates = getattr(optimizer, "inner_optimizer", optimizer).gradient_accumulation_steps or 1
+            inner = getattr(optimizer, "inner_optimizer", optimizer)
+            if inner.use_ema:
+                # At the end of fit, Keras assigns the averages in the order of the model's trainable_variables. The
+                # optimizer's own order is that of the players.
+                raise InputError("use_ema is not supported: Keras would assign the averages to other weights")
+            accumulates = inner.gradient_accumulation_steps or 1
             if replicas > 1 and accumulates > 1:
                 raise InputError(
                     "gradient_accumulation_steps does not work with several replicas (keras#20582); "
