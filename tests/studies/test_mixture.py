@@ -105,6 +105,12 @@ def test_a_stopped_study_goes_on(trainer, tmp_path):
     assert len([run for run, _ in calls(trainer) if run in done]) == 3  # those that had ended are not trained again
 
 
+def test_the_seconds_of_a_resumed_run_are_not_those_of_its_rest(trainer, finished, tmp_path):
+    shutil.copytree(finished / "ali", tmp_path / "runs" / "mixture" / "ali-01")
+    runs = make(trainer, tmp_path).runs
+    assert [name for name, result in runs.items() if "seconds" not in result] == ["ali-01"]
+
+
 def test_a_run_that_diverges_is_named_and_does_not_stop_the_study(trainer, tmp_path):
     why = "the loss of the encoder_generator is not finite at step 7; training stopped."
     says(trainer, "ali-01", f"epoch 1\nerror: {why}\nAll checkpoints are from before that step.")

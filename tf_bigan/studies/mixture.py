@@ -70,6 +70,7 @@ class _Study:
         self.folder, self.planned, self.train_command, self.say = folder, planned, train_command, say
         self.results = Results(folder / RESULTS, planned)
         self.points = None
+        self.resumed = set()
         self.begun, self.made = time.monotonic(), 0
 
     def has(self, run):
@@ -87,6 +88,8 @@ class _Study:
 
     def program(self, run, decoder):
         path = self.folder / run.name
+        if RunDirectory(path).has_begun():
+            self.resumed.add(run.name)
         initial = [f"--initial_weights={self.folder / decoder}"] if decoder else []
         flags = run.experiment.to_flagfile().splitlines()
         command = (*self.train_command, *flags, *initial, f"--workdir={path}")
@@ -105,7 +108,8 @@ class _Study:
                 f"{name} ended with status {status}: {_complaint(program.log)}\n"
                 f"All that it said is in {program.log}; start again to go on"
             )
-        result["seconds"] = round(seconds)
+        if name not in self.resumed:  # else these are only the seconds of what was left of it
+            result["seconds"] = round(seconds)
         self.results.add(name, result)
         shutil.rmtree(path.checkpoints, ignore_errors=True)
         self.made += 1

@@ -1,9 +1,9 @@
 """The study of the 25 Gaussians (Dumoulin et al. 2017, section 4.1): which runs it has. Imports no TensorFlow.
 
-The paper compares ALI with a GAN over ten runs each, of which every run has Adam's step size and beta1 and the standard
-deviation of the initial weights drawn at random, from ranges that it does not give. It then gives the best-covering GAN
-an encoder in two ways, and compares a VAE, too. Here each of the five systems has the same ten settings, so that
-systems can be compared pair by pair. Those that need a decoder take that of the best-covering GAN.
+The paper compares ALI with a GAN over ten runs each. For every run, the step size, beta1 and the initial weights'
+standard deviation are drawn at random from ranges that the paper does not give. It then gives the best-covering GAN an
+encoder in two ways, and compares a VAE, too. Here each of the five systems has the same ten settings, so that systems
+can be compared pair by pair. Those that need a decoder take that of the best-covering GAN.
 """
 
 import dataclasses

@@ -17,9 +17,10 @@ DECODER = "gan"  # the system whose best-covering run gives others its decoder
 class Results:
     """The results of the runs that have ended, in a file that is written after each.
 
-    A result is a dictionary of what `evaluation.measures.modes` gives, with "seconds" and "weights", their digest; or
-    {"diverged": why} for a run that ended because a loss or a variable was not finite. Results of systems that inherit
-    also have "decoder", the name of the run that gave it.
+    A result is a dictionary of what `evaluation.measures.modes` gives, with "weights", their digest; or
+    {"diverged": why} for a run that ended because a loss or a variable was not finite. Each has "seconds", how long
+    its training took, unless that was stopped and resumed. Results of systems that inherit also have "decoder", the
+    name of the run that gave it.
 
     Args:
       path: the file, which need not exist.

@@ -21,6 +21,7 @@ def study_table(results: Results) -> str:
     """The study as text.
 
     A run that diverged counts as one without modes and without samples within 3 sigma; its other numbers do not exist.
+    For encoders that are learned afterwards, the numbers of samples are those of the run that gave the decoder.
 
     Args:
       results: of the runs that have ended, all or some of those planned.
@@ -90,28 +91,34 @@ def _rows(results):
     yield f"{'':26}" + "".join(f"{rule:>36}" for rule in RULES.values()) + f"{'runs':>6}"
     for system, entrant in ENTRANTS.items():
         runs = results.of(system)
-        cells = [_counted(entrant, counts(results, system, name).values(), 1) for name in RULES]
+        cells = [_of_samples(results, system, name, 1) for name in RULES]
         yield f"{entrant.title:26}" + "".join(f"{cell:>36}" for cell in cells) + f"{len(runs):6}"
     yield ""
     yield f"{'':26}{'% within 3 sigma':>36}{'KL of the shares, nats':>36}{'reconstruction error':>36}"
     for system, entrant in ENTRANTS.items():
         ended = [result for result in results.of(system).values() if "diverged" not in result]
-        quality = [100 * value for value in counts(results, system, "high_quality").values()]
         errors = [result["reconstruction"] for result in ended if "reconstruction" in result]
         cells = (
-            _counted(entrant, quality, 1),
-            _counted(entrant, [result["kl"] for result in ended], 2),
+            _of_samples(results, system, "high_quality", 1, scale=100),
+            _of_samples(results, system, "kl", 2),
             _cell(errors, 2),
         )
         yield f"{entrant.title:26}" + "".join(f"{cell:>36}" for cell in cells)
 
 
-def _counted(entrant, values, digits):
-    """A cell of what is measured of samples, which all runs have in common if they have one decoder."""
-    values = list(values)
-    if entrant.inherits and values:
-        return f"{max(values):.{digits}f}, of its decoder"
-    return _cell(values, digits)
+def _of_samples(results, system, name, digits, scale=1):
+    """A cell of what is measured of samples.
+
+    Runs that inherit have one decoder, so their samples differ only in the seed of z. The cell has the number of the
+    run that gave the decoder.
+    """
+    runs = results.of(system)
+    if ENTRANTS[system].inherits:
+        given = [results.runs[result["decoder"]] for result in runs.values() if result["decoder"] in results.runs]
+        return f"{scale * given[0][name]:.{digits}f}, of its decoder" if given else "-"
+    if name == "kl":
+        return _cell([scale * result[name] for result in runs.values() if "diverged" not in result], digits)
+    return _cell([scale * value for value in counts(results, system, name).values()], digits)
 
 
 def _cell(values, digits):
