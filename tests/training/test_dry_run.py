@@ -5,6 +5,9 @@ import os
 import pytest
 from helpers import ROOT, flags_of, run_tool, tiny
 
+from tf_bigan.experiment import Experiment
+from tf_bigan.training import dry_run as dry_run_module
+
 NO_DATA = {"TFDS_DATA_DIR": "/nowhere"}
 
 
@@ -48,6 +51,12 @@ def test_points_and_the_networks_of_terms():
     text = dry_run(*flags, "--denoiser_layers=2", "--denoiser_width=32")
     assert row(text, "encoder", "total")[0] == "164,002" and "FLOP per point" in text
     assert row(text, "denoiser", "h2_linear") == ["32", "1,024", "2,048"]
+
+
+def test_points_whose_shape_is_given_need_no_data(monkeypatch):
+    monkeypatch.setattr(dry_run_module, "open_data", lambda *args, **options: pytest.fail("the data was opened"))
+    flags = ["--system=gan", "--networks=mixture", "--dataset=mixture", "--dimensions=2"]
+    assert "\ndiscriminator: points 2\n" in dry_run_module.dry_run(Experiment().changed_by(flags))
 
 
 def test_the_shape_of_images_is_read_from_the_data_if_it_is_not_given(digits_dir, tmp_path):

@@ -29,7 +29,7 @@ def dry_run(experiment, data_dir=None) -> str:
     experiment.check_effects()
     known = experiment.dimensions or experiment.image_size and experiment.channels
     conditional = registry.find(registry.SYSTEMS[experiment.system]).conditional
-    known &= bool((experiment.classes or not learner(experiment)) and (experiment.attributes or not conditional))
+    known = known and (experiment.classes or not learner(experiment)) and (experiment.attributes or not conditional)
     if not known:
         preparation = dataclasses.asdict(experiment.preparation)
         options = {"data_dir": data_dir, "max_labels": experiment.max_labels, **preparation}
