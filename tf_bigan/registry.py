@@ -46,6 +46,9 @@ SYSTEMS = {
     "autoencoder_l2": "tf_bigan.games.autoencoder:AutoencoderL2",
 }
 
+# Systems that take networks from another run and do not train them -> the roles of these networks.
+INHERITED = {"learned_inverse": ("generator",), "post_hoc": ("generator",)}
+
 # Settings that have no effect in a system.
 UNUSED = {
     "bigan": ("latent_weight", "likelihood_stddev"),

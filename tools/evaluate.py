@@ -24,7 +24,7 @@ from tf_bigan.evaluation.settings import (
     TransferSettings,
     VOCSettings,
 )
-from tf_bigan.registry import MEASURES
+from tf_bigan.registry import INHERITED, MEASURES
 
 _MODEL = flags.DEFINE_string("model", None, "a zoo model's name, or a run directory; required")
 _METRICS = flags.DEFINE_list(
@@ -91,7 +91,9 @@ def main():
     measures = [find_measure(each) for each in common.require(_METRICS)]
     run = RunDirectory(zoo.run_path(name))
     model, digest = zoo.load_with_digest(name)
-    experiment, initial = zoo.trained_experiment(name), [each["epochs"] for each in run.initial()]
+    experiment = zoo.trained_experiment(name)
+    # Epochs of a decoder that the run inherited did not train the run's encoder.
+    initial = [] if experiment.system in INHERITED else [each["epochs"] for each in run.initial()]
     target = _JSON.value or (None if zoo.is_entry(run.path) else run.path / zoo.REPORT)
     if model.encoder is None and flags.FLAGS["metrics"].using_default_value:
         measures = [measure for measure in measures if "encoder" not in measure.needs]

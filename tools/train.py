@@ -23,7 +23,7 @@ _DRY_RUN = flags.DEFINE_bool(
     "dry_run",
     False,
     "train nothing: print the layers of every network with output shapes, parameters and FLOP. The data is opened only "
-    "if image_size and channels, or dimensions, are not given",
+    "for what the flags do not give: image_size and channels, or dimensions; the classes that D learns; attributes",
 )
 define_flags(flags.FLAGS)
 

@@ -38,6 +38,7 @@ def test_a_registered_system_is_a_game_of_that_name(name):
     assert issubclass(system, Game) and system.__name__.lower() == name.replace("_", "")
     assert {*system.frozen}.union(*system.players.values()) == set(system.roles)
     assert set(system.inherits) <= set(system.frozen)
+    assert system.inherits == registry.INHERITED.get(name, ())
 
 
 def assert_refused(settings, unused):

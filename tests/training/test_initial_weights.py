@@ -89,6 +89,20 @@ def test_the_card_and_the_tables_say_so(second, tmp_path, digits_dir):
     assert tf_bigan.load(entry).steps_done == 0
 
 
+def test_of_an_inherited_decoder_they_say_that_it_is_only_the_decoder(tmp_path, digits_dir):
+    gan, run = tmp_path / "gan", tmp_path / "run"
+    train(tiny(system="gan", prior="normal"), gan, digits_dir, say=[].append)
+    train(still(system="learned_inverse", prior="normal"), run, digits_dir, say=[].append, initial=gan)
+    status, stdout, stderr = run_tool(
+        "evaluate.py", f"--model={run}", "--metrics=reconstruction", f"--data_dir={digits_dir}"
+    )
+    assert status == 0, stderr
+    assert f"{run}: learned_inverse, 1 epochs on digits" in stdout
+    text = (zoo.publish(run, "tiny", "nobody's data.", zoo=tmp_path / "zoo") / "README.md").read_text()
+    head = "Its generator is that of RUN, and was not trained further. RUN was trained like this:\n\n- digits (train, "
+    assert head in text and "began with" not in text and "--initial_weights=RUN" in text
+
+
 def test_a_resumed_run_need_not_name_them_again(first, tmp_path, digits_dir):
     folder = tmp_path / "run"
     train(still(checkpoint_every=5), folder, digits_dir, say=[].append, initial=first)

@@ -22,7 +22,8 @@ class Publication:
       weights: whether the weights are published.
       notes: further text of the card, in Markdown; "" = none.
       state: the state of the weights as `RunDirectory` stores it: "epochs", "statistics_steps", "trainer".
-      lineage: the runs that trained the weights that this run began with, as `RunDirectory.initial` returns them.
+      lineage: the runs behind the weights that this run began with or inherited, as `RunDirectory.initial` returns
+        them.
     """
 
     name: str
@@ -57,7 +58,7 @@ def card(published: Publication) -> str:
 
 {experiment.system} with {experiment.networks} networks on {_examples(experiment)}: \
 {_schedule(experiment, state["epochs"])}, {published.report["training_precision"]}. \
-{_began(published.lineage)}{_trainer(trainer)}
+{_began(experiment.system, published.lineage)}{_trainer(trainer)}
 
 {use}
 
@@ -160,8 +161,8 @@ def _schedule(experiment, epochs):
     )
 
 
-def _began(lineage):
-    """The earlier runs that trained the weights that a run began with, as text."""
+def _began(system, lineage):
+    """The earlier runs that trained the weights that a run of `system` began with, as text."""
     if not lineage:
         return "One run."
     runs = []
@@ -169,7 +170,10 @@ def _began(lineage):
         experiment = Experiment().changed_by(run["flags"].splitlines())
         told = f"{_examples(experiment)}: {_schedule(experiment, run['epochs'])}"
         runs.append(f"- {told}; ended with weights `{run['weights'][:12]}`")
-    return "It began with the weights of earlier training (RUN), with Adam's moments at 0:\n\n" + "\n".join(runs)
+    head = "It began with the weights of earlier training (RUN), with Adam's moments at 0:"
+    if inherited := registry.INHERITED.get(system):
+        head = f"Its {inherited[0]} is that of RUN, and was not trained further. RUN was trained like this:"
+    return "\n".join([head, "", *runs])
 
 
 def _trainer(trainer):
