@@ -164,6 +164,10 @@ def test_flags_after_a_flagfile_override_it(tmp_path):
             {"system": "gan", "image_size": 64, "encoder_size": 112},
             "encoder_size is the size of E's images, and gan has",
         ),
+        (
+            {"system": "supervised", "image_size": 8, "encoder_size": 16},
+            "^encoder_size 16 must be image_size 8 in supervised, which has no G to whose size D's images are reduced$",
+        ),
         ({"dimensions": 2, "image_size": 8}, "dimensions are for points and image_size is for images"),
         ({"posterior": "gausian"}, "unknown posterior 'gausian'. Did you mean 'gaussian'"),
         ({"objective": "relativist"}, "unknown objective 'relativist'. Did you mean 'relativistic'"),

@@ -13,7 +13,7 @@ from tf_bigan.errors import InputError
 from tf_bigan.experiment import Experiment
 from tf_bigan.games import ConditionalALI, make_game
 from tf_bigan.games.conditioned import Conditioned, conditioned
-from tf_bigan.games.terms import R1, ReconstructionX
+from tf_bigan.games.terms import R1, Labels, ReconstructionX
 from tf_bigan.networks import ALIEmbedding
 from tf_bigan.priors import Normal
 
@@ -167,7 +167,7 @@ def test_networks_that_do_not_go_together_are_named():
     with pytest.raises(InputError, match=r"takes embeddings of shape \(32,\), but the embedding gives \(64,\)"):
         ConditionalALI({**networks, "embedding": ALIEmbedding(K, width=8)}, Normal(6), posterior="gaussian")
     embedding = networks.pop("embedding")
-    with pytest.raises(InputError, match="^ConditionalALI needs a embedding among its networks$"):
+    with pytest.raises(InputError, match="^ConditionalALI needs the network 'embedding' among its networks$"):
         ConditionalALI(networks, Normal(6), posterior="gaussian")
     game = ConditionalALI(
         {**networks, "embedding": embedding}, Normal(6), posterior="gaussian", terms=[R1(0.1), ReconstructionX(0.1)]
@@ -179,6 +179,23 @@ def test_networks_that_do_not_go_together_are_named():
         make_game(experiment(attributes=0))
     with pytest.raises(InputError, match="takes an embedding, and there is no embedding among the networks"):
         type(make_game(tiny()))(networks, Normal(6), posterior="gaussian")
+
+
+def test_labels_are_refused_where_d_is_told_the_attributes():
+    message = "^label_weight does not go with conditional_ali, whose D is told the attributes$"
+    with pytest.raises(InputError, match=message):
+        make_game(experiment(label_weight=1.0, classes=K))
+    with pytest.raises(InputError, match=message):
+        networks = make_game(experiment()).networks
+        ConditionalALI(networks, Normal(6), posterior="gaussian", terms=[Labels(1.0)], name="conditional_ali")
+
+
+def test_an_embedding_that_is_not_trained_stays_trainable_elsewhere():
+    game = make_game(experiment(train_embedding=False))
+    assert all(variable.trainable for variable in game.embedding.variables)
+    owned = {id(v) for player in game.players for v in game.player_variables(player)}
+    assert owned == {id(v) for v in game.trainable_variables} == {id(v) for v in game.trainable_weights}
+    assert not owned & {id(v) for v in game.embedding.variables}
 
 
 def test_a_model_with_conditions_at_hand_begins_again_after_the_last():

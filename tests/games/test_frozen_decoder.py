@@ -7,8 +7,10 @@ from helpers import flags_of, images, read_h5, run_tool, tiny, tiny_game, values
 from tf_bigan.draws import Draws
 from tf_bigan.errors import InputError
 from tf_bigan.experiment import Experiment
-from tf_bigan.games import make_game
+from tf_bigan.games import GAN, LearnedInverse, PostHoc, make_game
 from tf_bigan.games.terms import ReconstructionX
+from tf_bigan.networks import MLPDiscriminator, MLPEncoder, MLPGenerator
+from tf_bigan.priors import Normal
 from tf_bigan.training.run_directory import RunDirectory
 from tf_bigan.training.train import train
 
@@ -52,6 +54,23 @@ def test_the_decoder_keeps_every_weight_and_statistic(system, domain, gan, tmp_p
         after = [np.array(value) for value in fresh.networks[role].trainable_variables]
         assert not any(np.array_equal(a, b) for a, b in zip(before, after, strict=True) if a.ndim > 1), role
     assert [run["weights"] for run in RunDirectory(trained).initial()] == [RunDirectory(gan).weights_digest()]
+
+
+@pytest.mark.parametrize("system", [LearnedInverse, PostHoc])
+def test_the_game_that_the_decoder_comes_from_trains_it_on(system):
+    shape = {"image_shape": (8, 8, 1), "latent_dim": 2, "width": 4}
+    generator = MLPGenerator(**shape)
+    gan = GAN({"generator": generator, "discriminator": MLPDiscriminator(**{**shape, "latent_dim": 0})}, Normal(2))
+    networks = {"encoder": MLPEncoder(**shape), "generator": generator, "discriminator": MLPDiscriminator(**shape)}
+    game = system({role: networks[role] for role in system.roles}, Normal(2))
+    owned = {id(v) for player in game.players for v in game.player_variables(player)}
+    assert owned == {id(v) for v in game.trainable_variables} == {id(v) for v in game.trainable_weights}
+    for each, trained in ((game, False), (gan, True)):
+        before = [np.array(v) for v in generator.trainable_variables]
+        each.compile(run_eagerly=True)
+        each.fit(images(8), batch_size=4, statistics_steps=0, verbose=0)
+        after = [np.array(v) for v in generator.trainable_variables]
+        assert before and all(np.array_equal(a, b) != trained for a, b in zip(before, after, strict=True))
 
 
 def test_the_learned_inverse_s_loss_by_hand():

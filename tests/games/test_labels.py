@@ -9,7 +9,7 @@ from helpers import awake_game, images, tiny_game
 from tf_bigan.draws import Draws
 from tf_bigan.errors import InputError
 from tf_bigan.games import ALI, BiGAN, Supervised, objectives
-from tf_bigan.games.terms import Labels
+from tf_bigan.games.terms import R1, Labels
 from tf_bigan.networks import MLPDiscriminator, MLPEncoder, MLPGenerator
 from tf_bigan.priors import Uniform
 
@@ -61,6 +61,8 @@ def test_the_joint_logit_of_classes():
     np.testing.assert_allclose(tf.sigmoid(objectives.joint_logit(logits))[0], [8 / 9], rtol=1e-6)
     single = tf.constant([[0.3], [-2.0]])
     assert objectives.joint_logit(single) is single
+    flat = tf.constant([0.3, -2.0, 1.0])
+    assert objectives.joint_logit(flat) is flat
 
 
 def test_the_cross_entropy_of_labels():
@@ -226,6 +228,27 @@ def plain(system):
     return BiGAN(networks, Uniform(4), terms=[Labels(1.0)], seed=3, name="bigan")
 
 
+# -- a D without classes
+
+
+def test_a_d_whose_logits_have_the_shape_n_plays_as_one_of_the_shape_n_1():
+    moved = []
+    for flat in (True, False):
+        networks = dict(tiny_game("bigan", width=4).networks)
+        if flat:
+            d = networks["discriminator"]
+            networks["discriminator"] = keras.Model(d.inputs, keras.layers.Flatten()(d.outputs[0])[:, 0])
+        game = BiGAN(networks, Uniform(4), terms=[R1(0.1)], seed=3)
+        assert not game.class_count and len(game.discriminator.outputs[0].shape) == (1 if flat else 2)
+        with pytest.raises(InputError, match="was trained without labels, so it has no classes"):
+            game.class_probabilities(X)
+        game.compile(keras.optimizers.SGD(0.5), run_eagerly=True)
+        game.fit(X, batch_size=8, shuffle=False, statistics_steps=0, verbose=0)
+        moved.append(game.get_weights())
+    for one, other in zip(*moved, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+
+
 # -- what D answers
 
 
@@ -279,3 +302,33 @@ def test_data_whose_labels_do_not_fit_is_refused():
         game.fit(X, batch_size=8)
     with pytest.raises(InputError, match="D has an output for each of 10 classes, found the label 10"):
         game.fit(X, LABELS + 1, batch_size=8)
+
+
+WRONG_SECOND = {
+    "class": ({"labelled_label": LABELS + 1}, "D has an output for each of 10 classes, found the label 10$"),
+    "negative": ({"labelled_label": LABELS - 2}, "labels must be at least 0 or -1 .none., found -2$"),
+    "shape": ({"labelled_x": images(16, shape=(4, 4, 1))}, r"images must have shape .*, got \[16, 4, 4, 1\]"),
+    "range": ({"labelled_x": SECOND["labelled_x"] + 1}, r"image values must lie in \[0, 1\]"),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG_SECOND)
+def test_a_second_batch_that_does_not_fit_is_refused(kind):
+    changes, message = WRONG_SECOND[kind]
+    game = game_of("bigan")
+    game.check_record({"x": X, "label": LABELS, **SECOND})
+    with pytest.raises(InputError, match=f"^labelled_x, labelled_label: {message}"):
+        game.check_record({"x": X, "label": LABELS, **SECOND, **changes})
+
+
+def test_a_second_batch_needs_examples_and_labels():
+    game = game_of("bigan")
+    for name, message in (
+        ("labelled_x", "^a batch with labelled_label needs labelled_x, the examples that these are of$"),
+        ("labelled_label", "^labelled_x: bigan needs labels, and the data has none"),
+    ):
+        second = {key: value for key, value in SECOND.items() if key != name}
+        with pytest.raises(InputError, match=message):
+            game.check_record({"x": X, "label": LABELS, **second})
+    # Without classes, such fields mean nothing to the game.
+    tiny_game("bigan").check_record({"x": X, **SECOND, "labelled_label": LABELS + 1})

@@ -8,7 +8,8 @@ from helpers import fit, images, run_tool, tiny, tiny_game
 from PIL import Image
 
 from tf_bigan.errors import InputError
-from tf_bigan.games import Adam
+from tf_bigan.games import Adam, JointLatentRegressor, LatentRegressor
+from tf_bigan.priors import Normal
 from tf_bigan.training.callbacks import StopOnNonfinite
 
 ALI = {"system": "ali", "prior": "normal", "posterior": "gaussian", "l2": 0.0}
@@ -84,6 +85,41 @@ def test_a_loss_that_is_nan_for_another_reason_has_the_plain_message():
 def test_codes_without_a_log_standard_deviation_are_not_watched():
     game = trained(tiny_game(), 1e4)
     assert game.overflowing_log_stddev is None and not game.bad_steps
+
+
+def test_an_overflow_is_named_where_labels_alone_are_learned():
+    game = tiny_game(**{**ALI, "system": "supervised"}, width=4, classes=2)
+    game.compile(Adam(0.0), run_eagerly=True)
+    record = {"x": images(32), "label": np.arange(32) % 2}
+    game.fit(record, batch_size=16, callbacks=[Wide(game, 1, 1e5)], statistics_steps=0, verbose=0)
+    assert game.bad_steps == {"classifier": 1}
+    value, step = game.overflowing_log_stddev
+    assert step == 1 and value > 88.8
+    with pytest.raises(InputError, match=r"standard deviation reached [\d.e+]+ at step 1, and the codes overflow; "):
+        StopOnNonfinite(game).check()
+
+
+@pytest.mark.parametrize("system", [LatentRegressor, JointLatentRegressor])
+def test_latent_regressors_name_a_standard_deviation_that_is_too_small(system):
+    """Their loss divides by it; a large one does no harm."""
+    networks = dict(tiny_game("gan", width=4).networks)
+    for log_stddev in (60.0, -40.0, -60.0):  # exp(60) fits into float32, and its square does not
+        dense = keras.layers.Dense(8, kernel_initializer="zeros")
+        encoder = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), dense])
+        dense.bias.assign(np.repeat([0.0, log_stddev], 4))
+        game = system({**networks, "encoder": encoder}, Normal(4), posterior="gaussian")
+        game.compile(Adam(0.0), run_eagerly=True)
+        fit(game, images(16), 16)
+        if log_stddev > -44.0:
+            assert game.overflowing_log_stddev is None and not game.bad_steps
+    assert game.overflowing_log_stddev == (-60.0, 0)
+    (player,) = game.bad_steps
+    with pytest.raises(InputError) as caught:
+        StopOnNonfinite(game).check()
+    assert str(caught.value).splitlines()[0] == (
+        f"the loss of the {player} is not finite at step 0: the encoder's log standard deviation reached -60 at step "
+        "0, and the latent loss overflows; training stopped."
+    )
 
 
 @pytest.mark.parametrize("replica", [0, 1])

@@ -572,7 +572,7 @@ def test_two_replicas_train_ali_as_one_device_does(mirrored):
 
 
 def test_every_system_needs_its_networks_by_role():
-    with pytest.raises(InputError, match="BiGAN needs a discriminator among its networks"):
+    with pytest.raises(InputError, match="BiGAN needs the network 'discriminator' among its networks"):
         BiGAN({"encoder": MLPEncoder((8, 8, 1), 4, 16), "generator": MLPGenerator((8, 8, 1), 4, 16)}, Uniform(4))
 
 

@@ -179,8 +179,8 @@ class Settings:
     denoiser_width: int = setting(2048, "units in each hidden layer of the denoiser", "units", _DFM, minimum=1)
     label_weight: float = setting(
         0.0,
-        "weight of the cross-entropy of labels in D's loss, where D has an output for each class, and their joint "
-        "logit says whether a pair is real; the papers': 1; 0 = no such term",
+        "weight of the labels' cross-entropy in D's loss; D then has an output for each class, and the log of the sum "
+        "of their exponentials is its logit that a pair is real; the papers': 1; 0 = no such term",
         source=_SALIMANS,
         minimum=0.0,
         term=_TERMS + "labels:Labels",
@@ -266,6 +266,11 @@ class Settings:
             raise InputError(f"encoder_size {self.encoder_size} must be at least image_size {self.image_size}")
         if self.encoder_size > self.image_size and self.system == "gan":
             raise InputError("encoder_size is the size of E's images, and gan has no E")
+        if self.encoder_size > self.image_size and self.system == "supervised":
+            raise InputError(
+                f"encoder_size {self.encoder_size} must be image_size {self.image_size} in supervised, which has no G "
+                "to whose size D's images are reduced"
+            )
         if self.dimensions and self.image_size:
             raise InputError("dimensions are for points and image_size is for images; the data cannot be both")
         if self.crop == "random" and not self.image_size:

@@ -29,7 +29,7 @@ class ConditionalALI(ALI):
     def __init__(self, networks, prior, train_embedding=True, **arguments):
         super().__init__(networks, prior, **arguments)
         if not train_embedding:
-            self.embedding.trainable = False
+            self.frozen = ("embedding",)
 
     @classmethod
     def settings(cls, experiment):

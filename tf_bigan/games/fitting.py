@@ -6,7 +6,7 @@ import tensorflow as tf
 from tf_bigan.errors import InputError, whole_number
 from tf_bigan.games.inspection import fits
 from tf_bigan.games.optimizer import Adam
-from tf_bigan.games.records import CONDITIONS, as_dataset, checked_condition, record_of
+from tf_bigan.games.records import CONDITIONS, as_dataset, checked_condition, labelled_part, record_of
 from tf_bigan.games.statistics import estimate_statistics, estimated_norms, follow_statistics
 from tf_bigan.games.system import System
 
@@ -159,6 +159,15 @@ class Fitting(System):
         for name in CONDITIONS:
             if record.get(name) is not None:
                 self._check_condition(name, record[name], len(record["x"]))
+        second = labelled_part(record) if self.class_count else {}
+        if not second:
+            return
+        if "x" not in second:
+            raise InputError(f"a batch with labelled_{min(second)} needs labelled_x, the examples that these are of")
+        try:
+            self.check_record(second)
+        except InputError as error:
+            raise InputError(f"{', '.join(f'labelled_{name}' for name in second)}: {error}") from error
 
     def _check_condition(self, name, values, count):
         """Raises InputError unless `values` are labels or attributes of `count` examples, in the networks' shape."""

@@ -49,7 +49,8 @@ class Game(Fitting):
             )
             for player in self.players
         }
-        # The largest log standard deviation of a code until a loss was not finite, and the step that it was at.
+        # The largest log standard deviation of a code (if its inverse is what the losses take, the largest value of
+        # minus the logarithm) until a loss was not finite, and the step that it was at.
         self._largest_log_stddev = None
         if self.encoder is not None and hasattr(self.posterior, "log_stddev"):
             lowest = keras.initializers.Constant(-math.inf)
@@ -76,14 +77,19 @@ class Game(Fitting):
     def overflowing_log_stddev(self) -> tuple[float, int] | None:
         """(The largest log standard deviation that E gave a code, the step at which it did), if it was too large.
 
-        None if the squares of such codes still fit into the floats of the networks, or if the posterior is no Gaussian.
-        It covers the steps that this process trained, up to the first whose loss was not finite.
+        Latent regressors divide by the standard deviation, so there it is the smallest, if it was too small. None if
+        the squares of such codes, or of such quotients, still fit into the floats that they are computed in, or if the
+        posterior is no Gaussian. It covers the steps that this process trained, up to the first whose loss was not
+        finite.
         """
         if self._largest_log_stddev is None:
             return None
-        half = isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
+        # Codes enter networks, whose floats may be half as wide; the quotients enter a float32 loss.
+        half = isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer) and not self.inverts_stddev
         value, step = (variable.value.numpy().item() for variable in self._largest_log_stddev)
-        return (value, step) if value > math.log(np.finfo(np.float16 if half else np.float32).max) / 2 else None
+        if value <= math.log(np.finfo(np.float16 if half else np.float32).max) / 2:
+            return None
+        return -value if self.inverts_stddev else value, step
 
     @property
     def metrics(self):
@@ -154,7 +160,8 @@ class Game(Fitting):
         if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer) and replicas > 1:
             updates = _agree_on_overflow(updates)
         if self._largest_log_stddev is not None and "outputs" in tensors:
-            self._record_log_stddev(self.posterior.log_stddev(tensors["outputs"]))
+            found = self.posterior.log_stddev(tensors["outputs"])
+            self._record_log_stddev(-found if self.inverts_stddev else found)
         self._record(whole, {name: loss / replicas for name, loss in sums.items()}, self.step)
         # The end of a data set is found inside the step: without this dependency the counters would advance although
         # reading the batch fails.

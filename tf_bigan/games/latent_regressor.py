@@ -20,12 +20,13 @@ class LatentRegressor(Game):
     players = {"discriminator": ("discriminator",), "generator": ("generator",), "encoder": ("encoder",)}
     objective = objectives.PLAIN
     zero_encoder = True
+    inverts_stddev = True
 
     def forward(self, batch, z, draws):
         samples = self.run("generator", [z], batch, draws)
         tensors = self.judged({"x": batch["x"], "samples": samples}, batch, z, draws)
         outputs = self.run("encoder", [samples], batch, draws)
-        return {**tensors, "regression": tf.reduce_mean(self.posterior.regression_loss(outputs, z))}
+        return {**tensors, "outputs": outputs, "regression": tf.reduce_mean(self.posterior.regression_loss(outputs, z))}
 
     def player_losses(self, tensors):
         real, generated = tensors["real"], tensors["generated"]

@@ -73,12 +73,15 @@ def squared_norm(gradients):
 
 
 def joint_logit(logits):
-    """The logit that a pair is real, from D's outputs: float [N, 1] as it is, and of K classes log(sum of exp).
+    """D's logit that a pair is real: its output, or log(sum of exp) of its K outputs.
 
     With K logits of classes and an implied logit of 0 for generated pairs, this is the logit of the probability that
-    the pair is of any class (Salimans et al. 2016, section 5). float [N, K] -> float32 [N, 1].
+    the pair is of any class (Salimans et al. 2016, section 5). float [N, K], K > 1 -> float32 [N, 1]; outputs of other
+    shapes, such as [N, 1] and [N], are logits already and are returned as they are.
     """
-    return logits if logits.shape[-1] == 1 else tf.reduce_logsumexp(_float(logits), axis=-1, keepdims=True)
+    if logits.shape.rank != 2 or logits.shape[-1] == 1:
+        return logits
+    return tf.reduce_logsumexp(_float(logits), axis=-1, keepdims=True)
 
 
 def label_errors(logits, labels):

@@ -218,9 +218,9 @@ class PairModel(NetworksByRole):
 
     @property
     def class_count(self) -> int:
-        """The number of classes that D has outputs for; 0 if it has a single output or there is no D."""
-        outputs = 1 if self.discriminator is None else self.discriminator.outputs[0].shape[-1]
-        return outputs if outputs > 1 else 0
+        """The number of classes that D has outputs [N, K] for; 0 if it has a single output or there is no D."""
+        outputs = () if self.discriminator is None else self.discriminator.outputs[0].shape
+        return outputs[1] if len(outputs) == 2 and outputs[1] > 1 else 0
 
     def class_probabilities(self, examples, batch_size=512):
         """The classes that D gives to real examples: float examples [N, ...] -> float32 [N, K], rows that sum to 1.

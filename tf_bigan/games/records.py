@@ -11,6 +11,9 @@ from tf_bigan.errors import InputError
 # Fields of an example that a network may take beside its first inputs, by the names of these inputs.
 CONDITIONS = ("label", "attributes")
 
+# What the names of a second batch, of labelled examples, begin with.
+_LABELLED = "labelled_"
+
 _CALLED = {"image": "x", "images": "x", "points": "x", "labels": "label"}  # names that TFDS and others use
 _PLURAL = {"label": "labels"}
 
@@ -39,6 +42,14 @@ def record_of(batch) -> dict:
     if isinstance(batch, tuple | list):
         return {"x": batch[0], **({"label": batch[1]} if len(batch) > 1 and batch[1] is not None else {})}
     return {"x": batch}
+
+
+def labelled_part(record) -> dict:
+    """The second batch, of labelled examples, in a record, as a record of its own; empty if there is none.
+
+    Its fields are those of the record whose names begin with "labelled_", without this beginning.
+    """
+    return {name.removeprefix(_LABELLED): value for name, value in record.items() if name.startswith(_LABELLED)}
 
 
 def checked_condition(name, values, shape=None, needed=True):

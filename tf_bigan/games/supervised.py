@@ -1,7 +1,7 @@
 """The networks of a game whose D knows classes, trained on labels alone: the baseline of few-label training."""
 
 from tf_bigan.games.game import Game
-from tf_bigan.games.terms.labels import check_classes, cross_entropy
+from tf_bigan.games.terms.labels import check_classes, classified
 
 
 class Supervised(Game):
@@ -23,7 +23,7 @@ class Supervised(Game):
         check_classes(networks, self.name)
 
     def forward(self, batch, z, draws):
-        return {"x": batch["x"], "cross_entropy": cross_entropy(self, batch, draws)}
+        return {"x": batch["x"], **classified(self, batch, draws)}
 
     def player_losses(self, tensors):
         return {"classifier": tensors["cross_entropy"]}

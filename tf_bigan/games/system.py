@@ -30,7 +30,8 @@ class System(PairModel):
     roles: tuple[str, ...] = ()
     # Player -> the roles of the networks whose variables it trains.
     players: dict[str, tuple[str, ...]] = {}
-    # Roles of networks that no player trains: they run in inference mode, and keep their weights and statistics.
+    # Roles of networks that no player trains: they run in inference mode, and keep their weights and statistics. The
+    # networks themselves stay trainable, as they may be those of another game.
     frozen: tuple[str, ...] = ()
     # Roles of networks whose weights another run gives, without which training does not begin; () = none.
     inherits: tuple[str, ...] = ()
@@ -41,6 +42,9 @@ class System(PairModel):
 
     # Whether D's batch norms compute statistics over real and generated pairs together.
     joint_statistics = False
+
+    # Whether the losses take exp(-log stddev) of a Gaussian posterior, rather than exp(log stddev).
+    inverts_stddev = False
 
     # -- attributes that the networks' `make` functions read
     # `sees_codes`, too
@@ -61,19 +65,17 @@ class System(PairModel):
     ):
         check_networks(networks)
         if missing := [role for role in self.roles if role not in networks]:
-            raise InputError(f"{type(self).__name__} needs a {missing[0]} among its networks")
+            raise InputError(f"{type(self).__name__} needs the network {missing[0]!r} among its networks")
         terms = [term for term in _terms(terms) if term.weight]
         brought = {role: network for term in terms for role, network in term.networks.items()}
         if taken := networks.keys() & brought.keys():
-            raise InputError(f"a term brings a {taken.pop()}, which is among the networks already")
+            raise InputError(f"a term brings the network {taken.pop()!r}, which is among the networks already")
         owned = {role for roles in type(self).players.values() for role in roles} | set(self.frozen)
         if idle := [role for role in networks if role not in owned]:
             raise InputError(
                 f"no player of {type(self).__name__} trains the {idle[0]}; players are {type(self).players}"
             )
         super().__init__({**networks, **brought}, prior, posterior, seed, name)
-        for role in self.frozen:
-            networks[role].trainable = False
         self.terms = tuple(terms)
         self.objective = _objective(objective) or type(self).objective
         self.players = {**type(self).players, **{p: roles for term in terms for p, roles in term.players.items()}}
@@ -261,7 +263,16 @@ class System(PairModel):
 
     def player_variables(self, player: str):
         """The trainable variables that `player` owns."""
-        return [v for role in self.players[player] for v in self.networks[role].trainable_variables]
+        roles = [role for role in self.players[player] if role not in self.frozen]
+        return [v for role in roles for v in self.networks[role].trainable_variables]
+
+    @property
+    def trainable_variables(self):
+        """The variables that training changes: the trainable ones, without those of frozen networks."""
+        kept = {id(v) for role in self.frozen for v in self.networks[role].variables}
+        return [v for v in super().trainable_variables if id(v) not in kept]
+
+    trainable_weights = trainable_variables
 
 
 def _terms(terms):

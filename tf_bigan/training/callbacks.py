@@ -182,7 +182,8 @@ class StopOnNonfinite(keras.callbacks.Callback):
     def _error(self, what):
         if overflow := self._game.overflowing_log_stddev:
             value, step = overflow
-            what += f": the encoder's log standard deviation reached {value:.4g} at step {step}, and the codes overflow"
+            consequence = "the codes overflow" if value > 0 else "the latent loss overflows"
+            what += f": the encoder's log standard deviation reached {value:.4g} at step {step}, and {consequence}"
         return InputError(
             f"{what}; training stopped.\n"
             "All checkpoints are from before that step. Lower --learning_rate, or use --precision=float32"

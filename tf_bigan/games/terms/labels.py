@@ -4,6 +4,8 @@ import tensorflow as tf
 
 from tf_bigan.errors import InputError
 from tf_bigan.games import objectives
+from tf_bigan.games.inspection import EMBEDDING, asked_inputs
+from tf_bigan.games.records import labelled_part
 from tf_bigan.games.terms.term import Term
 
 
@@ -15,7 +17,8 @@ class Labels(Term):
 
     The labelled pairs are made from the record's "labelled_x" and "labelled_label", a batch of its own of labelled
     examples; without them from "x" and those of its labels that are not -1. E runs on them in training mode. Their
-    codes are constants in the loss: it trains D alone.
+    codes are constants in the loss: it trains D alone. So a D that takes an embedding, which its opponents train, is
+    refused.
 
     Args:
       weight: factor of the cross-entropy; the papers' is 1.
@@ -27,10 +30,12 @@ class Labels(Term):
     @classmethod
     def check_roles(cls, networks, name):
         super().check_roles(networks, name)
+        if EMBEDDING in asked_inputs(networks["discriminator"]):
+            raise InputError(f"label_weight does not go with {name}, whose D is told the attributes")
         check_classes(networks, cls.name)
 
     def losses(self, game, tensors, batch, draws):
-        return {self.roles: self.weight * cross_entropy(game, batch, draws, tf.stop_gradient)}
+        return {self.roles: self.weight * classified(game, batch, draws, tf.stop_gradient)["cross_entropy"]}
 
 
 def check_classes(networks, name):
@@ -40,24 +45,28 @@ def check_classes(networks, name):
         raise InputError(f"{name} needs a D with an output for each class, found outputs of shape {tuple(outputs)}")
 
 
-def cross_entropy(game, batch, draws, of_codes=tf.identity):
-    """The mean cross-entropy of D's classes over the labelled pairs of a record: float32 scalar.
+def classified(game, batch, draws, of_codes=tf.identity):
+    """The mean cross-entropy of D's classes over the labelled pairs of a record.
 
     Args:
       game: a `Game` whose D has an output for each class.
       batch: a record, as `Labels` describes it.
       draws: the step's `Draws`.
       of_codes: function that is applied to the codes before D takes them.
+
+    Returns:
+      {"cross_entropy": float32 scalar}, and, if D sees codes, E's "outputs" for these examples, float [N, units].
     """
-    if "labelled_x" in batch:
-        second = [name for name in batch if name.startswith("labelled_")]
-        batch = {name.removeprefix("labelled_"): batch[name] for name in second}
+    batch = labelled_part(batch) or batch
     pair = [batch.get("reduced", batch["x"])]
+    found = {}
     if game.sees_codes:
-        pair.append(of_codes(game.infer(batch["x"], batch, draws)["codes"]))
+        inferred = game.infer(batch["x"], batch, draws)
+        found["outputs"] = inferred["outputs"]
+        pair.append(of_codes(inferred["codes"]))
     labels = batch["label"]
     errors = objectives.label_errors(game.run("discriminator", pair, batch, draws), labels)
-    return _mean_of_known(errors, tf.cast(labels >= 0, tf.float32))
+    return {**found, "cross_entropy": _mean_of_known(errors, tf.cast(labels >= 0, tf.float32))}
 
 
 def _mean_of_known(errors, known):
