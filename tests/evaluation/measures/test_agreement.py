@@ -8,8 +8,10 @@ from helpers import ROOT, images, tiny
 
 from tf_bigan.data import ArraySource, open_data
 from tf_bigan.errors import InputError
+from tf_bigan.evaluation.context import Context
 from tf_bigan.evaluation.data import EvaluationData
 from tf_bigan.evaluation.evaluate import evaluate
+from tf_bigan.evaluation.measure import find_measure
 from tf_bigan.evaluation.measures.agreement import SAMPLES, agreement
 from tf_bigan.evaluation.settings import Classifier, EvaluationSettings
 from tf_bigan.evaluation.table import table
@@ -96,10 +98,42 @@ def test_what_agreement_needs_is_said():
         (judged_by(Judge()), {"changes": {"attributes_from": "data"}}, "^agreement is of models that are asked for a"),
         (judged_by(Judge()), {"model": make_game(tiny())}, "^agreement is of models that are asked for a class"),
         (judged_by(Judge()), {"of": data(labels=None)}, "^images of queries have no labels, which agreement needs$"),
-        (judged_by(Judge(classes=2)), {}, "knows 2 classes, and the data has 3$"),
+        (judged_by(Judge(classes=2)), {}, "^judge knows 2 classes, and the data has 3$"),
+        (judged_by(make_game(tiny())), {}, "^bigan was trained without labels, so it has no classes; label_weight=1"),
+        (
+            judged_by(Judge()),
+            {"changes": {"attributes": 4}},
+            "^conditional_ali takes 4 attributes, one for each class, and queries has 3 classes$",
+        ),
     ):
         with pytest.raises(InputError, match=message):
             measured(settings, **more)
+
+
+def test_untrained_encoders_of_a_conditional_model_need_no_attributes():
+    """Their statistics, and so their features, are the same whatever attributes the data has."""
+    e, found = experiment(), []
+    model, settings = make_game(e), EvaluationSettings(layers=("conv3_norm", "penultimate"), seed=3)
+    for source in ({}, {"attributes": np.eye(3)[[0, 1, 2, 0]]}, {"attributes": np.ones((4, 7))}):
+        x, labels = images(4, shape=SHAPE), [0, 1, 0, 1]
+        gallery = open_data(ArraySource(x, labels, name="g", **source))
+        both = EvaluationData("mine", "mine", gallery, open_data(ArraySource(1 - x, labels, name="q", **source)))
+        report = evaluate(model, e, both, ["knn"], settings, say=lambda line: None)
+        assert {row["encoder"] for row in report["results"]["knn"]} == {"trained", "untrained", "pixels"}
+        context = Context(model, e, both, settings, lambda line: None, settings.layers)
+        found.append([context.features(index)[0] for index in range(4)])
+    for other in found[1:]:
+        for one, two in zip(found[0], other, strict=True):
+            np.testing.assert_array_equal(one, two)
+    assert np.abs(found[0][2]).max() > 0
+
+
+def test_layers_that_depend_on_attributes_are_left_out_of_defaults_alone():
+    e = experiment()
+    model, default, given = make_game(e), EvaluationSettings(), EvaluationSettings(layers=("code", "code", "conv1"))
+    for name, layers in (("svm", ["conv4_norm+conv5_norm+conv6_norm"]), ("knn", ["penultimate"])):
+        assert find_measure(name).feature_layers(model, e, default) == layers
+        assert find_measure(name).feature_layers(model, e, given) == ["code", "conv1"]
 
 
 def test_features_and_reconstructions_of_a_conditional_model_are_measured():
