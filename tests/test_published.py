@@ -18,6 +18,8 @@ from tf_bigan import draws, zoo
 from tf_bigan.data import open_images
 from tf_bigan.data.order import Order
 from tf_bigan.experiment import Experiment
+from tf_bigan.games import make_game
+from tf_bigan.games.conditioned import conditioned
 from tf_bigan.training.run_directory import FLAGFILE, RunDirectory
 
 FIXTURES = pathlib.Path(__file__).resolve().parent / "fixtures"
@@ -54,15 +56,21 @@ def record_of_run(path) -> dict:
     }
 
 
-def answers_of(name) -> dict[str, np.ndarray]:
-    """Parts of a published model's outputs for four fixed images, and of its samples from a fixed seed, float32."""
-    model = tf_bigan.load(name)
+def answers_of(name, load=tf_bigan.load) -> dict[str, np.ndarray]:
+    """Parts of a published model's outputs for four fixed images, and of its samples from a fixed seed, float32.
+
+    A conditional model is asked with the labels 0 to 3, or with attributes of which one is 1.
+    """
+    model = load(name)
     x = np.random.RandomState(0).uniform(size=(4, *model.example_shape)).astype(np.float32)
-    answers = {
-        "features": model.features(x).reshape(4, -1)[:, :8],
-        "generate": model.generate(4, seed=7).ravel()[::97],
-    }
-    if "encoder" in model.networks:
+    answers = {"features": model.features(x).reshape(4, -1)[:, :8]}
+    if model.class_count and not model.conditions:
+        answers["classes"] = model.class_probabilities(x)
+    attributes = 0 if model.embedding is None else model.embedding.inputs[0].shape[-1]
+    model = conditioned(model, {"x": x, "label": np.arange(4), "attributes": np.eye(4, attributes, dtype=np.float32)})
+    if model.generator is not None:
+        answers["generate"] = model.generate(4, seed=7).ravel()[::97]
+    if model.encoder is not None:
         answers["encode"] = model.encode(x)
     return answers
 
@@ -159,6 +167,19 @@ def test_published_models_answer_as_they_did(name):
         assert answers[what].dtype == np.float32
         # CPUs round differently, and features can be of order 10.
         np.testing.assert_allclose(answers[what], expected, rtol=1e-5, atol=2e-5, err_msg=what)
+
+
+@pytest.mark.parametrize("entry", ["supervised_cifar10", "ali_cifar10_conditional", "ali_cifar10_labels"])
+def test_entries_that_are_to_come_can_be_recorded(entry):
+    kinds = {"supervised_cifar10": {"classes", "encode"}, "ali_cifar10_conditional": {"encode", "generate"}}
+    answers = answers_of(entry, fresh)
+    assert answers.keys() == {"features", *kinds.get(entry, {"classes", "encode", "generate"})}
+    assert all(array.dtype == np.float32 and len(array) >= 4 for array in answers.values())
+
+
+def fresh(name):
+    """An entry's model with fresh weights and narrow networks."""
+    return make_game(dataclasses.replace(RunDirectory(zoo.zoo_path() / name).experiment(), width=2))
 
 
 # -- what their training drew

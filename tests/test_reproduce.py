@@ -6,8 +6,11 @@ import pytest
 from helpers import ROOT, run_tool, tiny, tiny_game
 
 from tf_bigan import zoo
+from tf_bigan.errors import InputError
+from tf_bigan.evaluation.paper_tables import TABLES, covers
 from tf_bigan.evaluation.report import rows
 from tf_bigan.evaluation.report_files import read_report, write_report
+from tf_bigan.reproducing import reproduce
 from tf_bigan.training.run_directory import RunDirectory
 
 LAYERS = [f"conv{n}" for n in range(1, 6)]
@@ -255,6 +258,44 @@ def test_svms_of_one_seed_show_the_deviation_over_draws_and_of_several_that_over
     report["results"]["svm"][0]["error"] = 54.0
     write_report(other.path / zoo.REPORT, report)
     assert "ALI, photos 52.00 ± 2.83 2 2" in lines_of(tmp_path, *arguments)
+
+
+def test_svms_on_other_numbers_of_labels_do_not_stand_under_1000(tmp_path):
+    run = finished_run(tmp_path / "ali_cifar10-seed142", 142)
+    report = svm_report(run, 142)
+    few = [{**row, "error": 80.0, "settings": {**row["settings"], "labels": 20}} for row in report["results"]["svm"]]
+    report["results"]["svm"] += few  # which were evaluated last
+    write_report(run.path / zoo.REPORT, report)
+    arguments = "--table=cifar10_few_labels", "--seeds=142"
+    lines = lines_of(tmp_path, *arguments)
+    assert "ALI, photos 50.00 ± 0.50 2 1" in lines and "raw pixels 70.00 ± 0.50" in lines
+    (run.path / zoo.REPORT).unlink()
+    write_report(run.path / zoo.REPORT, {**report, "results": {"svm": few}})
+    assert not covers(read_report(run.path / zoo.REPORT), TABLES["cifar10_few_labels"])
+    assert "ALI not run" in lines_of(tmp_path, *arguments) and "80.00" not in str(lines)
+
+
+def test_flags_of_svms_are_for_the_part_of_a_table_that_has_svms(tmp_path):
+    told = []
+
+    def tool(name, *arguments):
+        told.append((name, *arguments))
+        workdir = arguments[-1].removeprefix("--workdir=")
+        if name == "train":
+            finished_run(tmp_path / workdir, 142)
+        elif "--metrics=svm" in arguments:
+            run = RunDirectory(arguments[0].removeprefix("--model="))
+            write_report(run.path / zoo.REPORT, svm_report(run, 142))
+        else:
+            raise KeyboardInterrupt
+
+    flags = ["--svm_draws=3", "--seed=1"]
+    with pytest.raises(KeyboardInterrupt):
+        reproduce("cifar10_few_labels", [142], tmp_path, evaluate_flags=flags, run_tool=tool)
+    evaluated = [arguments[2:] for name, *arguments in told if name == "evaluate"]
+    assert evaluated == [["--svm_draws=3", "--seed=1"], ["--seed=1"]]
+    with pytest.raises(InputError, match="^--svm_draws=3 is for tables with SVMs, and mnist_1nn has none$"):
+        reproduce("mnist_1nn", [142], tmp_path, evaluate_flags=flags, run_tool=tool)
 
 
 def test_missing_runs_with_few_labels_are_made_with_their_number(tmp_path):

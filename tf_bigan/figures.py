@@ -96,8 +96,10 @@ def attributes(model, names, rows=10, seed=0):
       seed: seed of the z.
 
     Raises:
-      InputError: the generator takes no attributes or another number of them.
+      InputError: there is no generator, or it takes no attributes or another number of them.
     """
+    if model.generator is None:
+        raise InputError(f"{model.name} has no generator, so it has no figure of attributes")
     if "attributes" not in conditions_of(model.generator):
         raise InputError(f"the generator of {model.name} takes no attributes, so it has no figure of them")
     if {*_FACES, *sum(_LOOKS, ())} <= set(names):

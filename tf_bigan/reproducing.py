@@ -10,6 +10,8 @@ from tf_bigan.evaluation.paper_tables import TABLES, Run, covers, layout
 from tf_bigan.evaluation.report_files import read_report
 from tf_bigan.training.run_directory import FLAGFILE, RunDirectory
 
+_SVM = "--metrics=svm"
+
 
 def reproduce(name, seeds=(42,), runs="runs", train_flags=(), evaluate_flags=(), run_tool=None) -> str:
     """A table as text, with its rows beside the paper's numbers.
@@ -34,12 +36,15 @@ def reproduce(name, seeds=(42,), runs="runs", train_flags=(), evaluate_flags=(),
         raise InputError(f"unknown table {name!r}.{did_you_mean(name, TABLES)}")
     if evaluate_flags and not run_tool:
         raise InputError("--evaluate asks for an evaluation, which --notrain forbids")
+    parts, of_svm = TABLES[name].parts(), [flag for flag in evaluate_flags if flag.startswith("--svm_")]
+    if of_svm and not any(_SVM in part.flags for part in parts):
+        raise InputError(f"{of_svm[0]} is for tables with SVMs, and {name} has none")
     requests = [
         [
-            _Request(table, pathlib.Path(runs), tuple(train_flags), tuple(evaluate_flags), run_tool, value)
-            for value in table.values or (None,)
+            _Request(part, pathlib.Path(runs), tuple(train_flags), _flags_of(part, evaluate_flags), run_tool, value)
+            for value in part.values or (None,)
         ]
-        for table in TABLES[name].parts()
+        for part in parts
     ]
     for request in itertools.chain(*requests):  # check the flags before any tool runs
         for model in request.table.runs:
@@ -47,6 +52,11 @@ def reproduce(name, seeds=(42,), runs="runs", train_flags=(), evaluate_flags=(),
             if run_tool:
                 asked.check_effects()
     return layout(TABLES[name], [_found(of_table, seeds) for of_table in requests])
+
+
+def _flags_of(part, evaluate_flags):
+    """Those of `evaluate_flags` that are for this part of a table: flags of SVMs are for a part that has SVMs."""
+    return tuple(flag for flag in evaluate_flags if _SVM in part.flags or not flag.startswith("--svm_"))
 
 
 def _found(requests, seeds):

@@ -30,15 +30,17 @@ _MODEL = flags.DEFINE_string("model", None, "a zoo model's name, or a run direct
 _METRICS = flags.DEFINE_list(
     "metrics",
     "knn,reconstruction,nnd",
-    f"what to measure, of {', '.join(MEASURES)} (the default leaves out reconstruction if there is no encoder)",
+    f"what to measure, of {', '.join(MEASURES)} (the default leaves out what needs an encoder or a "
+    "generator that the model lacks)",
     short_name="m",
 )
 _LAYERS = flags.DEFINE_list(
     "layers",
     None,
     "for knn, linear and svm, the layers whose features are measured: layers' names, or code; + concatenates, as in "
-    "conv5_norm+code (default penultimate,outputs; for svm the paper's); for frozen_prefix, the last frozen layers "
-    "(default conv1 to conv5)",
+    "conv5_norm+code (default penultimate,outputs; for svm the paper's; of conditional models, without those that "
+    "depend on attributes, such as outputs and code); for frozen_prefix, the last frozen layers (default conv1 to "
+    "conv5)",
 )
 _POOL = flags.DEFINE_integer(
     "pool", 0, "for knn, linear and svm, average feature maps down to this edge [pixels]; 0 = do not", lower_bound=0
@@ -77,26 +79,25 @@ _VOC_STEPS = flags.DEFINE_integer("voc_steps", 80_000, "steps of a classifier, f
 def main():
     """Evaluates, prints the table and writes the report."""
     name = common.require(_MODEL)
+    measures = _measures()
     common.import_tensorflow()
     from tf_bigan import zoo
     from tf_bigan.errors import InputError
     from tf_bigan.evaluation.data import open_evaluation_data
-    from tf_bigan.evaluation.evaluate import describe, evaluate
-    from tf_bigan.evaluation.measure import find_measure
+    from tf_bigan.evaluation.evaluate import describe, evaluate, lacking
     from tf_bigan.evaluation.report import describe_epochs
     from tf_bigan.evaluation.report_files import write_report
     from tf_bigan.evaluation.table import table
     from tf_bigan.training.run_directory import RunDirectory
 
-    measures = [find_measure(each) for each in common.require(_METRICS)]
     run = RunDirectory(zoo.run_path(name))
     model, digest = zoo.load_with_digest(name)
     experiment = zoo.trained_experiment(name)
     # Epochs of a decoder that the run inherited did not train the run's encoder.
     initial = [] if experiment.system in INHERITED else [each["epochs"] for each in run.initial()]
     target = _JSON.value or (None if zoo.is_entry(run.path) else run.path / zoo.REPORT)
-    if model.encoder is None and flags.FLAGS["metrics"].using_default_value:
-        measures = [measure for measure in measures if "encoder" not in measure.needs]
+    if flags.FLAGS["metrics"].using_default_value:
+        measures = [measure for measure in measures if lacking(measure, model) is None]
     about = {
         "epochs": run.weights_state()["epochs"],
         **({"initial_epochs": initial} if initial else {}),
@@ -134,6 +135,18 @@ def main():
             print(table(latest), flush=True)
     if target:
         print(f"\nwritten to {target}")
+
+
+def _measures():
+    """The measures that are asked for. Raises InputError for an unknown one, or for a flag that none of them uses."""
+    from tf_bigan.errors import InputError
+    from tf_bigan.evaluation.measure import find_measure
+
+    measures = [find_measure(each) for each in common.require(_METRICS)]
+    for flag, metric in ((_SVM_LABELS, "svm"), (_SVM_DRAWS, "svm"), (_CLASSIFIER, "agreement")):
+        if flag.present and not any(measure.name == metric for measure in measures):
+            raise InputError(f"--{flag.name} is for --metrics={metric}; other metrics do not use it")
+    return measures
 
 
 def _settings(trains_classifiers):

@@ -61,6 +61,8 @@ def _mixture():
     for flag in (_SEEDS, _EVALUATE):
         if flag.present:
             raise InputError(f"--{flag.name} has no effect on --table={_MIXTURE}, whose runs and measure are fixed")
+    if _DATA_DIR.present:
+        raise InputError(f"--data_dir has no effect on --table={_MIXTURE}, whose data is drawn and not read")
     given = _FLAGS.value.split()
     if not _TRAIN.value:
         results = read_study(_RUNS.value, _PUBLISHED, given)

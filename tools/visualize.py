@@ -43,26 +43,23 @@ def main():
         if figure not in _FIGURES:
             raise InputError(f"unknown figure {figure!r}.{did_you_mean(figure, _FIGURES)}")
     model = tf_bigan.load(name)
-    possible = [f for f in _FIGURES if model.encoder is not None or f not in ("reconstructions", "interpolations")]
-    points = model.domain.name == "points"
-    if points:
-        possible = [f for f in possible if f in ("samples", "reconstructions", "interpolations")]
-    if model.conditions:  # the codes between two images have no attributes
-        possible.remove("interpolations")
-    if points or "attributes" not in model.conditions:
-        possible = [f for f in possible if f != "attributes"]
-    wanted = _WANTED.value or possible
-    if missing := set(wanted) - set(possible):
-        lacks_encoder = model.encoder is None and missing <= {"reconstructions", "interpolations"}
-        why = "has no encoder" if lacks_encoder else "is of points"
-        if missing == {"attributes"}:
-            why = "takes no attributes"
-        elif model.conditions and missing == {"interpolations"}:
-            why = f"takes {model.conditions[0]}"
-        raise InputError(f"{name} {why}, so it has no {', '.join(sorted(missing))}")
+    points, impossible = model.domain.name == "points", _impossible(model)
+    wanted = _WANTED.value or [figure for figure in _FIGURES if figure not in impossible]
+    if missing := sorted(impossible.keys() & set(wanted)):
+        why = impossible[missing[0]]
+        alike = [figure for figure in missing if impossible[figure] == why]
+        raise InputError(f"{name} {why}, so it has no {', '.join(alike)}")
 
-    if "neighbours" in wanted and _LAYER.value != "code":
-        model.layer_name(_LAYER.value)  # raises for an unknown layer, before other pictures are drawn
+    if not wanted:
+        raise InputError(f"{name} has no generator and is of points, so there is nothing to draw")
+
+    if "neighbours" in wanted:  # whose layer is checked before other pictures are drawn
+        model.feature_function(_LAYER.value)  # raises for a layer that the model lacks
+        if asked := model.conditions_of_layer(_LAYER.value):
+            raise InputError(
+                f"layer {_LAYER.value!r} of {name} depends on {asked[0]}, and neighbours are of images alone; give "
+                "another --layer"
+            )
 
     rows = _ROWS.value
     if set(wanted) - {"filters"} - (set() if model.conditions else {"samples"}):
@@ -105,6 +102,24 @@ def main():
     for figure, sheet in sheets.items():
         figures.save_png(output / f"{figure}.png", sheet)
         print(output / f"{figure}.png")
+
+
+def _impossible(model):
+    """The figures that a model cannot have: {figure: why, as the rest of a sentence that begins with its name}."""
+    from tf_bigan.games.inspection import conditions_of
+
+    pairs, reasons = ("reconstructions", "interpolations"), {}
+    if model.domain.name == "points":
+        reasons |= dict.fromkeys(("attributes", "filters", "neighbours"), "is of points")
+    elif model.generator is None or "attributes" not in conditions_of(model.generator):
+        reasons["attributes"] = "takes no attributes"
+    if model.conditions:  # the codes between two images have no attributes
+        reasons["interpolations"] = f"takes {model.conditions[0]}"
+    if model.encoder is None:
+        reasons |= dict.fromkeys(pairs, "has no encoder")
+    if model.generator is None:
+        reasons |= dict.fromkeys(("samples", *pairs, "attributes"), "has no generator")
+    return reasons
 
 
 if __name__ == "__main__":

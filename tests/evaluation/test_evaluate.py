@@ -9,8 +9,10 @@ from helpers import tiny, tiny_game
 
 from tf_bigan.data import open_images
 from tf_bigan.errors import InputError
+from tf_bigan.evaluation.context import Context
 from tf_bigan.evaluation.data import open_evaluation_data
 from tf_bigan.evaluation.evaluate import evaluate
+from tf_bigan.evaluation.measure import find_measure
 from tf_bigan.evaluation.measures import knn
 from tf_bigan.evaluation.report import describe_dataset, values
 from tf_bigan.evaluation.settings import EvaluationSettings
@@ -223,6 +225,32 @@ def test_features_that_memory_cannot_take_are_refused(digits_dir, monkeypatch):
     pages["SC_PHYS_PAGES"] = 89
     with pytest.raises(InputError, match=f"64 {told.format('gallery', 712)}"):  # of raw pixels, at once
         evaluate(game, experiment, data, ("knn",), settings, say=pytest.fail)
+
+
+def test_an_untrained_encoder_that_learns_from_samples_sees_those_of_the_same_g(digits_dir):
+    inverse = {"system": "learned_inverse", "statistics_steps": 2}
+    model, experiment, data = ready(digits_dir, **inverse)
+    for weight in model.generator.trainable_variables:
+        weight.assign(weight + 0.1)  # as another run trained them
+    context = Context(model, experiment, data, EvaluationSettings(), lambda line: None, ("penultimate",))
+    untrained = context.encoders[1].game()
+    for role, same in (("generator", model), ("encoder", tiny_game(**inverse))):
+        for ours, theirs in zip(untrained.networks[role].weights, same.networks[role].weights, strict=True):
+            if role == "generator" or ours.trainable:
+                np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_model_without_a_layer_outputs_is_measured_at_given_layers(digits_dir):
+    game, experiment, data = ready(digits_dir)
+    settings = EvaluationSettings(layers=("h1",), untrained=0)
+
+    def unknown(layer):
+        raise InputError(f"unknown layer {layer}")
+
+    game.conditions_of_layer, asked = unknown, find_measure("knn")
+    assert asked.feature_layers(game, experiment, settings) == ["h1"]
+    with pytest.raises(InputError, match="unknown layer penultimate"):
+        asked.feature_layers(game, experiment, EvaluationSettings())
 
 
 def test_what_cannot_be_measured_is_said(digits_dir, tmp_path):

@@ -206,6 +206,8 @@ def complaint(*arguments):
 def test_flags_that_have_no_effect_are_refused(tmp_path):
     told = complaint("--table=mixture", "--seeds=1,2")
     assert told == "error: --seeds has no effect on --table=mixture, whose runs and measure are fixed"
+    told = complaint("--table=mixture", "--data_dir=/data")
+    assert told == "error: --data_dir has no effect on --table=mixture, whose data is drawn and not read"
     told = complaint("--table=mnist_1nn", "--processes=2")
     assert told == "error: --processes is for --table=mixture; other tables' runs are made one after another"
     assert "Did you mean 'mixture'" in complaint("--table=mixtures")

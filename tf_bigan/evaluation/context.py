@@ -63,7 +63,9 @@ class Context:
       say: function that is called with each line of progress.
       encoders: list of `Encoder`s, the trained one first. The untrained ones have the same architecture. They are
         initialised from the run's seed and the seeds that follow it, and take their inference statistics from batches
-        of the gallery.
+        of the gallery. Networks that the system inherits from another run are the trained model's: an encoder that
+        learns from samples, as that of `LearnedInverse`, takes its statistics from samples of the same G. Labels and
+        attributes are 0 meanwhile, as no layer that is measured depends on them.
       spaces: list of `Space`s: the layers of each encoder, and then the raw examples.
 
     Args:
@@ -171,11 +173,22 @@ class Context:
     def _untrained(self, seed):
         experiment, gallery = self.experiment, self.data.gallery
         game = make_game(dataclasses.replace(experiment, seed=seed))
+        for role in game.inherits:
+            game.networks[role].set_weights(self.model.networks[role].get_weights())
         size = min(experiment.batch_size, gallery.count)
         batches = gallery.training_batches(size, seed, crop=experiment.crop, flip=experiment.flip)
-        if not game.estimate_statistics(batches, experiment.statistics_steps, networks=[game.feature_network]):
-            game.follow_statistics(batches, _FOLLOWED)
+        records = (_idle_record(game, batch["x"]) for batch in batches)
+        if not game.estimate_statistics(records, experiment.statistics_steps, networks=[game.feature_network]):
+            game.follow_statistics(records, _FOLLOWED)
         return game
+
+
+def _idle_record(game, x):
+    """A record of examples with 0 for every label and attribute that the networks take, whatever the data has."""
+    record = {"x": x, "label": tf.zeros(x.shape[:1], tf.int64)}
+    for network in game.networks.values():
+        record |= game.idle_conditions(network, len(x))
+    return record
 
 
 def _layer_functions(game, pool, layers):

@@ -114,10 +114,14 @@ def describe(experiment, data, seed) -> dict:
     }
 
 
+def lacking(measure, model) -> str | None:
+    """The role of the first network that a measure needs and the model lacks; None if it has all of them."""
+    return next((role for role in _ROLES if role in measure.needs and getattr(model, role) is None), None)
+
+
 def _check_needs(measure, context):
-    for role in _ROLES:
-        if role in measure.needs and getattr(context.model, role) is None:
-            raise InputError(f"{context.experiment.system} has no {role}, so it has no {measure.name} metric")
+    if role := lacking(measure, context.model):
+        raise InputError(f"{context.experiment.system} has no {role}, so it has no {measure.name} metric")
     if "labels" in measure.needs:
         context.data.check_labels(measure.name)
 

@@ -136,9 +136,15 @@ class FeatureMeasure(Measure):
     needs = frozenset({"gallery", "queries", "labels"})
 
     def feature_layers(self, model, experiment, settings):
-        # Layers of a conditional model that depend on attributes are no features of examples alone.
-        usual = [layer for layer in ("penultimate", "outputs") if not model.conditions_of_layer(layer)]
-        return settings.layers_or(usual)
+        return settings.layers_or(()) or self.usual_layers(model, experiment)
+
+    def usual_layers(self, model, experiment) -> list[str]:
+        """The layers that are measured if `EvaluationSettings.layers` asks for none.
+
+        Layers of a conditional model that depend on the label or on attributes are no features of examples alone.
+        """
+        del experiment
+        return [layer for layer in ("penultimate", "outputs") if not model.conditions_of_layer(layer)]
 
     def settings(self, context) -> dict:
         """Arguments of `measure` beside the features, which every row then holds as "settings"; {} = none."""

@@ -14,6 +14,7 @@ from tf_bigan.evaluation.report import (
     rows,
     spread,
 )
+from tf_bigan.registry import FAMILIES
 
 _CONVOLUTIONS = ("conv1", "conv2", "conv3", "conv4", "conv5")
 _IMAGENET = {"bigan_imagenet": "BiGAN", "bigan_imagenet_112": "BiGAN, 112 px E", "gan_imagenet": "D"}
@@ -26,7 +27,8 @@ class Block:
     title: str
     metric: str
     columns: tuple
-    more: dict = dataclasses.field(default_factory=dict)  # further entries that the report's rows must have
+    # Further entries that the report's rows must have; under "settings", some of the classifiers' settings.
+    more: dict = dataclasses.field(default_factory=dict)
     value: str = "accuracy"  # the entry of the report's rows that is shown
     deviation: str = ""  # the entry with its standard deviation, which is shown for a single seed
     heads: tuple = ()  # the columns' headings, if they are not the layers' names
@@ -160,7 +162,8 @@ TABLES = {
             Block(
                 "L2-SVM error, %",
                 "svm",
-                ("conv4_norm+conv5_norm+conv6_norm+code",),
+                (FAMILIES["ali_cifar10"].probed,),
+                {"settings": {"labels": 1000}},
                 value="error",
                 deviation="deviation",
                 heads=("1000 labels",),
@@ -281,7 +284,7 @@ def _range(counts):
 
 def _setting(report, block):
     """The settings of a transfer metric's classifiers as text; "" for a metric of features."""
-    made = newest_setting(report, block.metric)
+    made = newest_setting(report, block.metric, **block.more.get("settings", {}))
     return describe_setting(made) if made else ""
 
 
@@ -304,10 +307,15 @@ def _cell(block, found):
 
 def _pixels(block, report):
     """The report's rows for raw pixels, which have no pooling."""
-    settings = {**block.more, **newest_setting(report, block.metric)}
-    return rows(report, block.metric, "pixels", "pixels", **{k: v for k, v in settings.items() if k != "pool"})
+    more = {key: value for key, value in _more(block, report).items() if key != "pool"}
+    return rows(report, block.metric, "pixels", "pixels", **more)
 
 
 def _found(block, report, encoder, column):
-    """The report's rows for a cell. If a transfer was evaluated with several settings, the newest one's rows."""
-    return rows(report, block.metric, encoder, column, **block.more, **newest_setting(report, block.metric))
+    """The report's rows for a cell. If classifiers had several settings that fit the block, the newest one's rows."""
+    return rows(report, block.metric, encoder, column, **_more(block, report))
+
+
+def _more(block, report):
+    """The further entries of the report's rows that a block shows, with all of the classifiers' settings."""
+    return {**block.more, **newest_setting(report, block.metric, **block.more.get("settings", {}))}

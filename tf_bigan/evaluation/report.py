@@ -69,10 +69,17 @@ def setting(row) -> dict:
     return {key: row[key] for key in ("pool", "edge", "settings") if key in row}
 
 
-def newest_setting(report, name) -> dict:
-    """The `setting` of the row with classifiers' settings that was written last; {} if there is no such row."""
+def newest_setting(report, name, **more) -> dict:
+    """The `setting` of the row with classifiers' settings that was written last; {} if there is no such row.
+
+    Args:
+      report, name: as for `rows`.
+      **more: settings that the classifiers must have, such as labels=1000.
+    """
     found = report["results"].get(name)
-    return setting(found[-1]) if isinstance(found, list) and found and "settings" in found[-1] else {}
+    made = [row for row in found if "settings" in row] if isinstance(found, list) else []
+    made = [row for row in made if all(row["settings"].get(key) == value for key, value in more.items())]
+    return setting(made[-1]) if made else {}
 
 
 def describe_setting(made) -> str:

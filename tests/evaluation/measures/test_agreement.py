@@ -8,8 +8,10 @@ from helpers import ROOT, images, tiny
 
 from tf_bigan.data import ArraySource, open_data
 from tf_bigan.errors import InputError
+from tf_bigan.evaluation import context
 from tf_bigan.evaluation.data import EvaluationData
 from tf_bigan.evaluation.evaluate import evaluate
+from tf_bigan.evaluation.measure import find_measure
 from tf_bigan.evaluation.measures.agreement import SAMPLES, agreement
 from tf_bigan.evaluation.settings import Classifier, EvaluationSettings
 from tf_bigan.evaluation.table import table
@@ -96,10 +98,33 @@ def test_what_agreement_needs_is_said():
         (judged_by(Judge()), {"changes": {"attributes_from": "data"}}, "^agreement is of models that are asked for a"),
         (judged_by(Judge()), {"model": make_game(tiny())}, "^agreement is of models that are asked for a class"),
         (judged_by(Judge()), {"of": data(labels=None)}, "^images of queries have no labels, which agreement needs$"),
-        (judged_by(Judge(classes=2)), {}, "knows 2 classes, and the data has 3$"),
+        (judged_by(Judge(classes=2)), {}, "^judge knows 2 classes, and the data has 3$"),
+        (judged_by(make_game(tiny())), {}, "^bigan was trained without labels, so it has no classes; label_weight=1"),
+        (
+            judged_by(Judge()),
+            {"changes": {"attributes": 4}},
+            "^conditional_ali takes 4 attributes, one for each class, and queries has 3 classes$",
+        ),
     ):
         with pytest.raises(InputError, match=message):
             measured(settings, **more)
+
+
+def test_untrained_encoders_of_a_conditional_model_need_no_attributes(monkeypatch):
+    monkeypatch.setattr(context, "_FOLLOWED", 2)
+    e, model, settings = experiment(), make_game(experiment()), EvaluationSettings(layers=("conv1_norm",))
+    inputs = context.Context(model, e, data(), settings, lambda line: None, settings.layers)
+    assert inputs.spaces[1].key["encoder"] == "untrained" and inputs.features(1)[0].shape[0] == 4
+    # Its running averages are of the gallery, where those of `model` have their initial values.
+    assert not np.allclose(inputs.features(1)[0], inputs.features(0)[0], rtol=1e-3)
+
+
+def test_layers_that_depend_on_attributes_are_left_out_of_defaults_alone():
+    e = experiment()
+    model, default, given = make_game(e), EvaluationSettings(), EvaluationSettings(layers=("code", "code", "conv1"))
+    for name, layers in (("svm", ["conv4_norm+conv5_norm+conv6_norm"]), ("knn", ["penultimate"])):
+        assert find_measure(name).feature_layers(model, e, default) == layers
+        assert find_measure(name).feature_layers(model, e, given) == ["code", "conv1"]
 
 
 def test_features_and_reconstructions_of_a_conditional_model_are_measured():

@@ -28,14 +28,22 @@ class Agreement(Measure):
             raise InputError("agreement needs a classifier trained on real images; give --classifier=RUN")
         if not hasattr(classifier.model, "class_probabilities"):
             raise InputError(f"the networks of {classifier.name} do not classify; agreement needs a model that does")
-        by_label = "label" in model.conditions or context.experiment.attributes_from == "label"
-        if not (model.conditions and by_label):
+        taken = model.condition_inputs(model.generator)
+        if not ("label" in taken or ("attributes" in taken and context.experiment.attributes_from == "label")):
             raise InputError(
                 f"agreement is of models that are asked for a class, by a label or by attributes_from=label, and "
                 f"{context.experiment.system} is not"
             )
         if not queries.labelled():
             raise InputError(f"{queries.domain.name} of {queries.origin} have no labels, which agreement needs")
+        names, judge = queries.class_names, classifier.model
+        # One black image makes known whether the classifier has classes at all, before many are judged.
+        _classes(judge, np.zeros((1, *judge.example_shape), np.float32), len(names), classifier.name)
+        if "label" not in taken and (known := taken["attributes"].shape[-1]) != len(names):
+            raise InputError(
+                f"{context.experiment.system} takes {known} attributes, one for each class, and {queries.origin} has "
+                f"{len(names)} classes"
+            )
         made = tuple(model.generator.outputs[0].shape[1:])
         if classifier.model.example_shape != made:
             raise InputError(

@@ -30,8 +30,8 @@ class Classification(Measure):
 
     def parts(self, context):
         def measure():
-            x, labels = context.data.queries.arrays()
-            return {"error": 100.0 * float(np.mean(context.model.classify(x) != labels)), "examples": len(x)}
+            classes, labels = context.model.classify(context.examples), context.queries["label"]
+            return {"error": 100.0 * float(np.mean(classes != labels)), "examples": len(labels)}
 
         yield Part(self.name, measure)
 

@@ -10,7 +10,8 @@ class SVM(FeatureMeasure):
     """Error in percent of L2-SVMs on 1,000 labels, equally many of each class, over 100 draws of them.
 
     Without other `layers`, the features are those of `registry.Family.probed`: for ALI's networks, the outputs of the
-    last three batch norms of E, before the rectifiers, and the mean of the code, as in the authors' code.
+    last three batch norms of E, before the rectifiers, and the mean of the code, as in the authors' code. Of a
+    conditional model, those that depend on its conditions are left out, as the code does.
     """
 
     name = "svm"
@@ -21,9 +22,9 @@ class SVM(FeatureMeasure):
         "from the rest; the error on all queries, mean ± standard deviation over the draws"
     )
 
-    def feature_layers(self, model, experiment, settings):
+    def usual_layers(self, model, experiment):
         own = registry.FAMILIES[experiment.networks].probed if model.encoder is not None else "penultimate"
-        return settings.layers_or((own,))
+        return ["+".join(part for part in own.split("+") if not model.conditions_of_layer(part))]
 
     def settings(self, context):
         return {**dataclasses.asdict(context.settings.svm), "seed": context.settings.seed}
