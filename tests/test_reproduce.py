@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 
@@ -10,8 +11,9 @@ from tf_bigan.errors import InputError
 from tf_bigan.evaluation.paper_tables import TABLES, covers
 from tf_bigan.evaluation.report import rows
 from tf_bigan.evaluation.report_files import read_report, write_report
+from tf_bigan.registry import FAMILIES
 from tf_bigan.reproducing import reproduce
-from tf_bigan.training.run_directory import RunDirectory
+from tf_bigan.training.run_directory import FLAGFILE, RunDirectory
 
 LAYERS = [f"conv{n}" for n in range(1, 6)]
 
@@ -246,35 +248,50 @@ def svm_report(run, seed):
     return {**report, "protocols": {}, "results": {"svm": found}}
 
 
+@pytest.fixture
+def unpublished(tmp_path, monkeypatch):
+    """A zoo in which the entries of `cifar10_few_labels` have no weights."""
+    for name in ("ali_cifar10", "ali_cifar10_labels", "supervised_cifar10"):
+        entry = tmp_path / "zoo" / name
+        entry.mkdir(parents=True)
+        shutil.copyfile(zoo.zoo_path() / name / FLAGFILE, entry / FLAGFILE)
+    monkeypatch.setattr(zoo, "zoo_path", lambda: tmp_path / "zoo")
+
+
+def few_labels_lines(runs, seeds):
+    return [" ".join(line.split()) for line in reproduce("cifar10_few_labels", seeds, runs).splitlines()]
+
+
+@pytest.mark.usefixtures("unpublished")
 def test_svms_of_one_seed_show_the_deviation_over_draws_and_of_several_that_over_seeds(tmp_path):
     run = finished_run(tmp_path / "ali_cifar10-seed142", 142)
     write_report(run.path / zoo.REPORT, svm_report(run, 142))
-    arguments = "--table=cifar10_few_labels", "--seeds=142,143"
-    lines = lines_of(tmp_path, *arguments)
+    lines = few_labels_lines(tmp_path, [142, 143])
     assert "ALI, photos 50.00 ± 0.50 2 1" in lines and "ALI, untrained 60.00 ± 0.50" in lines
     assert "raw pixels 70.00 ± 0.50" in lines and "classifiers of ALI: 1000 labels, 100 draws" in lines
     other = finished_run(tmp_path / "ali_cifar10-seed143", 143)
     report = svm_report(other, 143)
     report["results"]["svm"][0]["error"] = 54.0
     write_report(other.path / zoo.REPORT, report)
-    assert "ALI, photos 52.00 ± 2.83 2 2" in lines_of(tmp_path, *arguments)
+    assert "ALI, photos 52.00 ± 2.83 2 2" in few_labels_lines(tmp_path, [142, 143])
 
 
+@pytest.mark.usefixtures("unpublished")
 def test_svms_on_other_numbers_of_labels_do_not_stand_under_1000(tmp_path):
     run = finished_run(tmp_path / "ali_cifar10-seed142", 142)
     report = svm_report(run, 142)
     few = [{**row, "error": 80.0, "settings": {**row["settings"], "labels": 20}} for row in report["results"]["svm"]]
     report["results"]["svm"] += few  # which were evaluated last
     write_report(run.path / zoo.REPORT, report)
-    arguments = "--table=cifar10_few_labels", "--seeds=142"
-    lines = lines_of(tmp_path, *arguments)
+    lines = few_labels_lines(tmp_path, [142])
     assert "ALI, photos 50.00 ± 0.50 2 1" in lines and "raw pixels 70.00 ± 0.50" in lines
     (run.path / zoo.REPORT).unlink()
     write_report(run.path / zoo.REPORT, {**report, "results": {"svm": few}})
     assert not covers(read_report(run.path / zoo.REPORT), TABLES["cifar10_few_labels"])
-    assert "ALI not run" in lines_of(tmp_path, *arguments) and "80.00" not in str(lines)
+    assert "ALI not run" in few_labels_lines(tmp_path, [142]) and "80.00" not in str(lines)
 
 
+@pytest.mark.usefixtures("unpublished")
 def test_flags_of_svms_are_for_the_part_of_a_table_that_has_svms(tmp_path):
     told = []
 
@@ -298,14 +315,30 @@ def test_flags_of_svms_are_for_the_part_of_a_table_that_has_svms(tmp_path):
         reproduce("mnist_1nn", [142], tmp_path, evaluate_flags=flags, run_tool=tool)
 
 
+@pytest.mark.usefixtures("unpublished")
 def test_missing_runs_with_few_labels_are_made_with_their_number(tmp_path):
+    def tool(*command):
+        told.append(command)
+        raise KeyboardInterrupt
+
+    told = []
     run = finished_run(tmp_path / "ali_cifar10-seed142", 142)
     write_report(run.path / zoo.REPORT, svm_report(run, 142))
     few_labels_run(tmp_path, "ali_cifar10_labels", 142, 1000, 30.0)
-    missing = commands_of(tmp_path, "--table=cifar10_few_labels", "--seeds=142", "--flags=--batch_size=128")
-    flagfile = f"--flagfile={zoo.zoo_path()}/ali_cifar10_labels/train.flags --seed=142"
+    with pytest.raises(KeyboardInterrupt):
+        reproduce("cifar10_few_labels", [142], tmp_path, ["--batch_size=128"], run_tool=tool)
+    flagfile = f"--flagfile={zoo.zoo_path()}/ali_cifar10_labels/train.flags"
     folder = tmp_path / "ali_cifar10_labels-seed142-labelled2000"
-    assert missing == f"train {flagfile} --batch_size=128 --labelled=2000 --workdir={folder}"
+    changes = "--seed=142", "--batch_size=128", "--labelled=2000", f"--workdir={folder}"
+    assert told == [("train", flagfile, *changes)]
+
+
+def test_the_svms_of_a_published_run_are_shown_whatever_the_seeds(tmp_path):
+    report = read_report(zoo.zoo_path() / "ali_cifar10" / zoo.REPORT)
+    (row,) = rows(report, "svm", "trained", FAMILIES["ali_cifar10"].probed)
+    told = f"{row['error']:.2f} ± {row['deviation']:.2f}"
+    (line,) = [line for line in few_labels_lines(tmp_path, [142]) if line.startswith("ALI, cifar10 ")]
+    assert line.startswith(f"ALI, cifar10 {told} ")
 
 
 def test_a_tool_that_fails_ends_it(tmp_path):

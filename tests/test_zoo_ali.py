@@ -8,11 +8,15 @@ import tf_bigan
 from tf_bigan import zoo
 from tf_bigan.errors import InputError
 from tf_bigan.preparation import Preparation
+from tf_bigan.registry import FAMILIES
 from tf_bigan.training.run_directory import RunDirectory
 
 # Entry -> (E's, G's and D's parameters; data set, split, image size, batch size, epochs).
 ENTRIES = {
-    "ali_cifar10": ((3_118_496, 981_152, 2_611_009), ("cifar10", "train[:45000]", 32, 100, 6475)),
+    "ali_cifar10": (
+        (3_118_496, 981_152, 2_611_009),
+        ("cifar10", "train[:45000]", 32, 100, 100),
+    ),  # the paper: 6475 epochs
     "ali_svhn": ((3_315_488, 1_767_584, 5_283_073), ("svhn_cropped", "extra", 32, 100, 100)),
     "ali_celeba": ((6_794_880, 11_811_392, 15_189_057), ("celeb_a", "train", 64, 100, 123)),
     "ali_tiny_imagenet": (
@@ -34,7 +38,8 @@ def test_the_flags_are_the_papers_settings(name):
     assert (e.system, e.networks, e.prior, e.posterior, e.dropout) == ("ali", name, "normal", "gaussian", True)
     assert (e.learning_rate, e.beta_1, e.beta_2, e.epsilon, e.l2) == (1e-4, 0.5, 0.999, 1e-8, 0.0)
     assert (e.decay_epochs, e.objective, e.terms(), e.flip, e.crop) == (0, "paper", [], False, "centre")
-    assert (e.width, e.latent_dim, e.init_stddev, e.max_labels) == (0, 0, 0.0, 0)  # the paper's own
+    own = FAMILIES[name].latent_dim
+    assert (e.width, e.sized().latent_dim, e.init_stddev, e.max_labels) == (0, own, 0.0, 0)  # the paper's own
     e.check_effects()
 
 

@@ -75,7 +75,8 @@ def test_an_error_ends_the_others_cleanly(tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_them_cleanly(number, tmp_path):
     script = (
-        "import pathlib, sys; sys.path.insert(0, 'tests/studies')\n"
+        "import pathlib, signal, sys; sys.path.insert(0, 'tests/studies')\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background jobs ignore it
         "from test_side_by_side import program\n"
         "from tf_bigan.studies.side_by_side import run_side_by_side\n"
         f"folder = pathlib.Path({str(tmp_path)!r})\n"
