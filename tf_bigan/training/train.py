@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import gc
 import math
 import pathlib
 import sys
@@ -83,6 +84,13 @@ def train(experiment: Experiment, workdir, data_dir=None, say=print, initial=Non
         # The frames hold a thread pool, which prints an error if it is only freed as Python ends (tensorflow#50487).
         traceback.clear_frames(error.__traceback__)
         raise WorkerLost("another worker is gone; start all again to resume from the last checkpoint") from None
+    except (InputError, Terminated) as error:
+        traceback.clear_frames(error.__traceback__)  # they hold what is freed below
+        raise
+    finally:
+        # Batches come from a thread that runs Python. An iterator that is freed only as Python ends waits for ever for
+        # that thread, which waits for the interpreter.
+        gc.collect()
 
 
 def _train(experiment, run, initial, strategy, data_dir, say):
