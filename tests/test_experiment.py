@@ -52,6 +52,7 @@ CHANGED = Experiment(
     denoising_feature_matching=0.03,
     denoiser_layers=2,
     denoiser_width=64,
+    feature_matching=0.5,
     batch_size=64,
     constant_epochs=3,
     decay_epochs=0,
@@ -272,7 +273,7 @@ def test_what_untrained_networks_follow_from(name):
     alike = changed.fresh_digest() == tiny(image_size=64).fresh_digest()
     of_training = ("rate", "epochs", "beta", "epsilon", "l2", "strategy", "precision", "xla", "deterministic", "_every")
     of_training += ("objective", "reconstruction_", "penalty", "denoise", "denoising", "likelihood", "labelled")
-    of_training += ("train_embedding",)
+    of_training += ("train_embedding", "feature_matching")
     of_machine = ("latent_weight", "logical_cpus", "threads", "keep_checkpoints")
     same_as_before = getattr(CHANGED, name) == getattr(tiny(image_size=64), name)
     assert alike == (same_as_before or any(part in name for part in of_training + of_machine))
@@ -342,7 +343,7 @@ def test_terms_are_turned_on_by_their_weights():
     found = {place.partition(":")[2]: weight for place, weight in CHANGED.terms()}
     assert found == {
         **{"ReconstructionX": 0.125, "ReconstructionZ": 1e-3, "R1": 10.0, "R2": 0.2},
-        **{"DenoisingFeatureMatching": 0.03, "Labels": 0.5},
+        **{"DenoisingFeatureMatching": 0.03, "FeatureMatching": 0.5, "Labels": 0.5},
     }
 
 

@@ -79,6 +79,9 @@ def _last_norms(convolutions):
 FAMILIES = {
     "mlp": Family("tf_bigan.networks.mlp", width=1024, latent_dim=50, unused=_DONAHUE),
     "conv": Family("tf_bigan.networks.conv", width=64, latent_dim=200, unused=_DONAHUE),
+    "dcgan": Family(
+        "tf_bigan.networks.dcgan", width=64, latent_dim=100, unused=("init_stddev", "dropout", "generator_skip")
+    ),
     "ali_cifar10": Family("tf_bigan.networks.ali", width=0, latent_dim=64, unused=_DUMOULIN, probed=_last_norms(6)),
     "ali_svhn": Family("tf_bigan.networks.ali", width=0, latent_dim=256, unused=_DUMOULIN, probed=_last_norms(6)),
     "ali_celeba": Family("tf_bigan.networks.ali", width=0, latent_dim=256, unused=_DUMOULIN, probed=_last_norms(5)),

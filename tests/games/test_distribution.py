@@ -8,6 +8,7 @@ from helpers import batches, fit, images, norms_of, scalar, tiny_game
 
 from tf_bigan.errors import InputError
 from tf_bigan.games import Adam, BiGAN, Game
+from tf_bigan.games.terms import FeatureMatching
 from tf_bigan.priors import Uniform
 
 
@@ -16,7 +17,7 @@ def dense(units, name, dtype="float32", seed=0):
     return keras.layers.Dense(units, use_bias=False, kernel_initializer=initializer, name=name, dtype=dtype)
 
 
-def plain_bigan():
+def plain_bigan(*terms):
     """A BiGAN without batch norm, so that splitting a batch changes only rounding."""
     x, z = keras.Input((8, 8, 1)), keras.Input((4,))
     encoder = keras.Model(
@@ -27,7 +28,7 @@ def plain_bigan():
     hidden = dense(8, "d1", seed=5)(keras.ops.reshape(x, (-1, 64))) + dense(8, "d1_z", seed=6)(z)
     discriminator = keras.Model([x, z], dense(1, "d2", seed=7)(keras.ops.tanh(hidden)))
     networks = {"encoder": encoder, "generator": generator, "discriminator": discriminator}
-    return BiGAN(networks, Uniform(4), seed=3)
+    return BiGAN(networks, Uniform(4), terms=terms, seed=3)
 
 
 @pytest.mark.parametrize("optimizer", [Adam, lambda: keras.optimizers.SGD(0.5)], ids=["Adam", "SGD"])
@@ -47,6 +48,20 @@ def test_two_replicas_with_half_the_batch_each_take_the_same_steps(mirrored, opt
     assert two.steps_done == 3
     for name in losses[0]:
         np.testing.assert_allclose(losses[0][name], losses[1][name], atol=1e-6)
+
+
+def test_features_are_matched_over_the_batches_of_all_replicas(mirrored):
+    one = plain_bigan(FeatureMatching(5.0))
+    one.compile(keras.optimizers.SGD(0.5))
+    with mirrored.scope():
+        two, without = plain_bigan(FeatureMatching(5.0)), plain_bigan()
+        for each in (two, without):
+            each.compile(keras.optimizers.SGD(0.5))
+    for each in (one, two, without):
+        fit(each, images(48), 16)
+    ends = [np.concatenate([np.array(v).ravel() for v in each.trainable_variables]) for each in (one, two, without)]
+    np.testing.assert_allclose(ends[1], ends[0], atol=1e-6)
+    assert np.abs(ends[2] - ends[0]).max() > 1e-4
 
 
 class Counting:

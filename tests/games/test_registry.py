@@ -12,9 +12,17 @@ from tf_bigan import registry
 from tf_bigan.errors import InputError
 from tf_bigan.games import Game, make_game
 
-IMAGES = {"mlp": 8, "conv": 16, "ali_cifar10": 32, "ali_svhn": 32, "ali_celeba": 64, "ali_tiny_imagenet": 64}
+IMAGES = {
+    "mlp": 8,
+    "conv": 16,
+    "dcgan": 16,
+    "ali_cifar10": 32,
+    "ali_svhn": 32,
+    "ali_celeba": 64,
+    "ali_tiny_imagenet": 64,
+}
 WIDTHS = {"mlp": 8, "conv": 4, "mixture": 8}
-USED = ("mlp", "conv", "ali_cifar10", "mixture")  # ALI's families have one file; one of them stands for it
+USED = ("mlp", "conv", "dcgan", "ali_cifar10", "mixture")  # ALI's families have one file; one of them stands for it
 POINTS = {"dataset": "mixture", "dimensions": 2, "image_size": 0, "channels": 0}
 
 

@@ -10,7 +10,7 @@ from tf_bigan.draws import Draws
 from tf_bigan.errors import InputError
 from tf_bigan.games import ALI, GAN, BiGAN, make_game, objectives
 from tf_bigan.games.inspection import feature_model, penultimate
-from tf_bigan.games.terms import R1, R2, DenoisingFeatureMatching, ReconstructionX, ReconstructionZ
+from tf_bigan.games.terms import R1, R2, DenoisingFeatureMatching, FeatureMatching, ReconstructionX, ReconstructionZ
 from tf_bigan.networks import MLPDiscriminator, MLPEncoder, MLPGenerator
 from tf_bigan.networks.denoiser import Denoiser
 from tf_bigan.networks.noise import Dropout
@@ -74,7 +74,9 @@ X, Z = tf.constant(images(12)), tf.constant(np.random.default_rng(2).uniform(-1,
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
-@pytest.mark.parametrize("make", [lambda w: DenoisingFeatureMatching(w, denoiser()), R1, R2], ids=["dfm", "r1", "r2"])
+@pytest.mark.parametrize(
+    "make", [lambda w: DenoisingFeatureMatching(w, denoiser()), FeatureMatching, R1, R2], ids=["dfm", "fm", "r1", "r2"]
+)
 def test_weight_0_is_the_game_without_the_term_to_the_bit(system, make):
     plain, with_term = game(system), game(system, make(0.0))
     for each in (plain, with_term):
@@ -260,6 +262,63 @@ def test_the_denoisers_statistics_are_of_real_features():
     np.testing.assert_allclose(norm.mean, np.mean(expected, 0), atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"system": "conditional_ali", "attributes": 3, "networks": "ali_cifar10", "image_size": 32, "channels": 3},
+        {"system": "bigan", "label_weight": 1.0, "classes": 3},
+        {"system": "gan", "label_weight": 1.0, "classes": 3},
+    ],
+    ids=["conditional", "K+1 bigan", "K+1 gan"],
+)
+def test_denoising_feature_matching_of_ds_with_conditions_or_classes(changes):
+    settings = {"posterior": "gaussian", "prior": "normal"} if changes["system"] == "conditional_ali" else {}
+    width = {"width": 8} if "networks" in changes else {}
+    made = make_game(tiny(**settings, **changes, **width, **DFM))
+    shape = made.example_shape
+    x = tf.constant(images(6, shape=shape))
+    batch = {"x": x, "label": tf.constant([0, 1, 2, -1, 0, 1]), "attributes": tf.one_hot([0, 1, 2, 0, 1, 2], 3)}
+    if made.embedding is None:
+        del batch["attributes"]
+    draws = Draws(3, 0, 6)
+    with draws.active():
+        losses, added, _, tensors = made._play(batch, draws.codes(made.prior), draws)
+        generated = tf.reshape(tensors["generated_features"], (6, -1))
+        distance = np.square(generated - made.denoiser(generated, training=True)).sum(1).mean()
+    (opponent,) = made.owners(("generator",))
+    assert losses["denoiser"] > 0
+    np.testing.assert_allclose(added[opponent], [0.03 / generated.shape[1] * distance], rtol=1e-4)
+
+
+# -- feature matching
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_feature_matching_by_hand(system):
+    plain, _ = step_of(game(system), X, Z)
+    with_term = game(system, FeatureMatching(2.0))
+    losses, tensors = step_of(with_term, X, Z)
+    opponent = "generator" if system == "gan" else "encoder_generator"
+    real, generated = (np.array(tensors[f"{kind}_features"], np.float64) for kind in ("real", "generated"))
+    expected = 2.0 * np.square(real.mean(0) - generated.mean(0)).sum()
+    np.testing.assert_allclose(losses[opponent] - plain[opponent], expected, rtol=1e-3)
+    np.testing.assert_allclose(losses["discriminator"], plain["discriminator"], rtol=1e-6)
+
+
+def test_feature_matching_moves_g_alone():
+    """The features of real pairs depend on E, but are constants."""
+    with_term = game("bigan", FeatureMatching(1.0))
+    draws = Draws(3, 0, 12)
+
+    def loss():
+        (found,) = with_term.terms[0].losses(with_term, with_term.forward({"x": X}, Z, draws), {"x": X}, draws).values()
+        return found
+
+    with draws.active():
+        moved = gradients_by_role(with_term, loss)
+    assert moved["generator"] and not moved["encoder"]
+
+
 # -- the flags, and what does not go
 
 
@@ -288,6 +347,7 @@ def ones_and_twos(shape, dtype=None):
 
 def test_an_experiments_flags_turn_terms_on():
     settings = {"reconstruction_x": 0.1, "reconstruction_z": 0.2, "r1_penalty": 0.3, "r2_penalty": 0.4, **DFM}
+    settings["feature_matching"] = 0.5
     made = make_game(tiny(**settings, reconstruction_error="l1", penalty_interval=5))
     found = {term.name: term.weight for term in made.terms}
     assert found == {
@@ -296,13 +356,14 @@ def test_an_experiments_flags_turn_terms_on():
         "r1_penalty": 0.3,
         "r2_penalty": 0.4,
         "denoising_feature_matching": 0.03,
+        "feature_matching": 0.5,
     }
     assert made.terms[0].error is objectives.reconstruction_l1 and made.terms[2].interval == 5
     assert len([layer for layer in made.denoiser.layers if layer.name.endswith("_linear")]) == 2
     assert not make_game(tiny()).terms
     made.compile()
     history = fit(made, images(32), 16).history
-    assert {"denoiser_loss", "r1_penalty_loss", "reconstruction_x_loss"} <= history.keys()
+    assert {"denoiser_loss", "feature_matching_loss", "r1_penalty_loss", "reconstruction_x_loss"} <= history.keys()
 
 
 @pytest.mark.parametrize("setting", ["reconstruction_x", "reconstruction_z"])

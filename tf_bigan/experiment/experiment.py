@@ -21,7 +21,7 @@ _OF_TRAINING = (
     *("inter_op_threads", "intra_op_threads", "checkpoint_every", "keep_checkpoints", "images_every"),
     *("objective", "reconstruction_x", "reconstruction_z", "reconstruction_error", "r1_penalty", "r2_penalty"),
     *("likelihood_stddev", "penalty_interval", "denoising_feature_matching", "denoiser_layers", "denoiser_width"),
-    *("labelled", "train_embedding"),
+    *("feature_matching", "labelled", "train_embedding"),
 )
 # Settings that determine the shapes of the networks' weights.
 _OF_NETWORKS = (

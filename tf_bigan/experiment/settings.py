@@ -85,8 +85,8 @@ class Settings:
     width: int = _FIRST(
         0,
         "units of each hidden layer of mlp and mixture (mixture's D has half as many), or channels of the first layer "
-        "of conv's D and of ali_*'s E, with which all their layers scale; 0 = the paper's: 1024 for mlp; 400 for "
-        "mixture; 64 for conv, ali_celeba, ali_tiny_imagenet; 32 for ali_cifar10, ali_svhn",
+        "of the D of conv and dcgan and of the E of ali_*, with which all their layers scale; 0 = the paper's: 1024 "
+        "for mlp; 400 for mixture; 64 for conv, dcgan, ali_celeba, ali_tiny_imagenet; 32 for ali_cifar10, ali_svhn",
         "units or channels",
         _PAPER,
         minimum=0,
@@ -177,6 +177,14 @@ class Settings:
     )
     denoiser_layers: int = setting(10, "hidden layers of the denoiser", "layers", _DFM, minimum=1)
     denoiser_width: int = setting(2048, "units in each hidden layer of the denoiser", "units", _DFM, minimum=1)
+    feature_matching: float = setting(
+        0.0,
+        "weight of feature matching in G's loss: the squared distance between the means of D's features of real and of "
+        "generated pairs; 0 = no such term",
+        source=_SALIMANS,
+        minimum=0.0,
+        term=_TERMS + "feature_matching:FeatureMatching",
+    )
     label_weight: float = setting(
         0.0,
         "weight of the labels' cross-entropy in D's loss; D then has an output for each class, and the log of the sum "

@@ -5,6 +5,7 @@ Each family of networks has one file, whose `make` returns functions that make t
 
 from tf_bigan.networks.ali import ALIDiscriminator, ALIEmbedding, ALIEncoder, ALIGenerator
 from tf_bigan.networks.conv import AlexNetDiscriminator, ConvDiscriminator, ConvEncoder, ConvGenerator
+from tf_bigan.networks.dcgan import DCGANDiscriminator, DCGANEncoder, DCGANGenerator
 from tf_bigan.networks.mixture import MixtureDiscriminator, MixtureEncoder, MixtureGenerator
 from tf_bigan.networks.mlp import MLPDiscriminator, MLPEncoder, MLPGenerator
 
@@ -17,6 +18,9 @@ __all__ = [
     "ConvDiscriminator",
     "ConvEncoder",
     "ConvGenerator",
+    "DCGANDiscriminator",
+    "DCGANEncoder",
+    "DCGANGenerator",
     "MLPDiscriminator",
     "MLPEncoder",
     "MLPGenerator",

@@ -4,7 +4,8 @@ import keras
 from keras import layers, ops
 
 from tf_bigan.errors import InputError
-from tf_bigan.networks.conv import ALEXNET, SLOPE, STDDEV, WIDTH
+from tf_bigan.networks.bias_free import SLOPE, STDDEV
+from tf_bigan.networks.conv import ALEXNET, WIDTH
 from tf_bigan.networks.kernels import Convolution
 from tf_bigan.networks.layers import Network, layer_seed, normal_initializer
 

@@ -10,11 +10,9 @@ import keras
 from keras import layers, ops
 
 from tf_bigan.errors import InputError
-from tf_bigan.networks.kernels import Convolution, TransposedConvolution
-from tf_bigan.networks.layers import BatchNorm, Network, normal_initializer, outputs_of, settings_of
+from tf_bigan.networks.bias_free import Builder, kernels_as_images
+from tf_bigan.networks.layers import Network, outputs_of, settings_of
 
-SLOPE = 0.2  # of the leaky rectifiers in D and E
-STDDEV = 0.02  # of the initial weights; those that add z to hidden layers have STDDEV times the kernel's area
 KERNEL = 5  # edge of G's and D's kernels
 WIDTH = 64  # the paper's; other widths scale every layer
 
@@ -61,15 +59,14 @@ class ConvEncoder(Network):
         dtype=None,
         name="encoder",
     ):
-        policy = keras.dtype_policies.get(dtype)
-        images, h = _alexnet(image_shape, width, sync_batch_norm, seed, policy, name)
-        outputs = _linear(latent_dim, "outputs", name, seed, policy, zero=zero_output)(h)
-        super().__init__(images, outputs)
+        build = Builder(name, sync_batch_norm, seed, dtype)
+        images, h = _alexnet(build, image_shape, width)
+        super().__init__(images, build.dense(h, latent_dim, "outputs", zero=zero_output))
         self.penultimate = "conv5"
 
     def image_filters(self):
         """The first layer's weights as images: float32 [96 * width / 64, 11, 11, C]."""
-        return _kernels(self.get_layer("conv1_linear"))
+        return kernels_as_images(self.get_layer("conv1_linear"))
 
 
 @keras.saving.register_keras_serializable("tf_bigan")
@@ -94,14 +91,14 @@ class AlexNetDiscriminator(Network):
         dtype=None,
         name="discriminator",
     ):
-        policy = keras.dtype_policies.get(dtype)
-        images, h = _alexnet(image_shape, width, sync_batch_norm, seed, policy, name)
-        super().__init__(images, _logits(h, outputs))
+        build = Builder(name, sync_batch_norm, seed, dtype)
+        images, h = _alexnet(build, image_shape, width)
+        super().__init__(images, build.logits(h, outputs))
         self.penultimate = "conv5"
 
     def image_filters(self):
         """The first layer's weights as images: float32 [96 * width / 64, 11, 11, C]."""
-        return _kernels(self.get_layer("conv1_linear"))
+        return kernels_as_images(self.get_layer("conv1_linear"))
 
 
 @keras.saving.register_keras_serializable("tf_bigan")
@@ -131,22 +128,16 @@ class ConvGenerator(Network):
         dtype=None,
         name="generator",
     ):
-        policy = keras.dtype_policies.get(dtype)
-        edge = _edge(image_shape) // 16
+        build = Builder(name, sync_batch_norm, seed, dtype)
         z = keras.Input((latent_dim,), name="z")
-        h = _linear(edge * edge * 8 * width, "fc_linear", name, seed, policy)(z)
-        # As in the authors' code, the norm precedes the reshaping, so that each unit has statistics of its own.
-        h = BatchNorm(affine=True, synchronized=sync_batch_norm, name="fc_norm", dtype=policy)(h)
-        h = layers.ReLU(name="fc", dtype=policy)(h)
-        h = layers.Reshape((edge, edge, 8 * width), name="fc_map", dtype=policy)(h)
+        h = build.first_map(z, _edge(image_shape) // 16, 8 * width)
         for n, channels in enumerate((4 * width, 2 * width, width), start=1):
-            h = _deconvolution(h, channels, f"deconv{n}", name, seed, policy)
+            h = build.deconvolution(h, channels, KERNEL, f"deconv{n}")
             if skip:
-                h = _add_code(h, z, f"deconv{n}", name, seed, policy)
-            h = BatchNorm(affine=True, synchronized=sync_batch_norm, name=f"deconv{n}_norm", dtype=policy)(h)
-            h = layers.ReLU(name=f"deconv{n}", dtype=policy)(h)
-        h = _deconvolution(h, image_shape[-1], "outputs", name, seed, policy)
-        images = layers.Activation("sigmoid", name="images", dtype=policy)(h)
+                h = build.add_code(h, z, KERNEL, f"deconv{n}")
+            h = build.rectifier(build.norm(h, f"deconv{n}"), f"deconv{n}")
+        h = build.deconvolution(h, image_shape[-1], KERNEL, "outputs")
+        images = layers.Activation("sigmoid", name="images", dtype=build.policy)(h)
         super().__init__(z, images)
 
     def image_filters(self):
@@ -179,25 +170,24 @@ class ConvDiscriminator(Network):
         dtype=None,
         name="discriminator",
     ):
-        policy = keras.dtype_policies.get(dtype)
+        build = Builder(name, sync_batch_norm, seed, dtype)
         _edge(image_shape)
         images = keras.Input(image_shape, name="images")
         z = keras.Input((latent_dim,), name="z") if latent_dim else None
-        h = layers.Rescaling(2.0, -1.0, name="centred", dtype=policy)(images)
+        h = build.centred(images)
         for n, channels in enumerate((width, 2 * width, 4 * width, 8 * width), start=1):
-            h = _convolution(h, channels, KERNEL, 2, 2, 1, f"conv{n}", name, seed, policy)
+            h = build.convolution(h, channels, KERNEL, 2, f"conv{n}")
             if n > 1:
                 if latent_dim:
-                    h = _add_code(h, z, f"conv{n}", name, seed, policy)
-                h = BatchNorm(affine=True, synchronized=sync_batch_norm, name=f"conv{n}_norm", dtype=policy)(h)
-            h = layers.LeakyReLU(SLOPE, name=f"conv{n}", dtype=policy)(h)
-        h = layers.Flatten(name="flat", dtype=policy)(h)
-        super().__init__([images, z] if latent_dim else images, _logits(h, outputs))
+                    h = build.add_code(h, z, KERNEL, f"conv{n}")
+                h = build.norm(h, f"conv{n}")
+            h = build.leaky_rectifier(h, f"conv{n}")
+        super().__init__([images, z] if latent_dim else images, build.logits(build.flat(h), outputs))
         self.penultimate = "conv4"
 
     def image_filters(self):
         """The first layer's weights as images: float32 [width, 5, 5, C]."""
-        return _kernels(self.get_layer("conv1_linear"))
+        return kernels_as_images(self.get_layer("conv1_linear"))
 
 
 @keras.saving.register_keras_serializable("tf_bigan")
@@ -212,7 +202,7 @@ class PaddedMaxPool(layers.Layer):
         return ops.max_pool(ops.pad(x, padding, constant_values=float("-inf")), 3, 2, padding="valid")
 
 
-def _alexnet(image_shape, width, sync_batch_norm, seed, policy, network):
+def _alexnet(build, image_shape, width):
     """Returns (the input images, the flattened output of conv5)."""
     if min(image_shape[:2]) < 16:
         raise InputError(
@@ -221,15 +211,15 @@ def _alexnet(image_shape, width, sync_batch_norm, seed, policy, network):
     if width % 4:
         raise InputError(f"width must be a multiple of 4 for the convolutional networks, found {width}")
     images = keras.Input(image_shape, name="images")
-    h = layers.Rescaling(2.0, -1.0, name="centred", dtype=policy)(images)
+    h = build.centred(images)
     for name, channels, kernel, stride, padding, groups in ALEXNET:
-        h = _convolution(h, channels * width // WIDTH, kernel, stride, padding, groups, name, network, seed, policy)
+        h = build.convolution(h, channels * width // WIDTH, kernel, stride, name, padding, groups)
         if name != "conv1":
-            h = BatchNorm(affine=True, synchronized=sync_batch_norm, name=f"{name}_norm", dtype=policy)(h)
-        h = layers.LeakyReLU(SLOPE, name=name, dtype=policy)(h)
+            h = build.norm(h, name)
+        h = build.leaky_rectifier(h, name)
         if name in POOLED:
-            h = PaddedMaxPool(name=name.replace("conv", "pool"), dtype=policy.name)(h)
-    return images, layers.Flatten(name="flat", dtype=policy)(h)
+            h = PaddedMaxPool(name=name.replace("conv", "pool"), dtype=build.policy.name)(h)
+    return images, build.flat(h)
 
 
 def _edge(image_shape):
@@ -239,59 +229,6 @@ def _edge(image_shape):
             f"the convolutional G and D take square images of a multiple of 16 pixels, not {height}x{width}"
         )
     return height
-
-
-def _convolution(h, channels, kernel, stride, padding, groups, name, network, seed, policy):
-    # The padding is explicit: Keras' "same" pads strided convolutions with one pixel less in front.
-    return Convolution(
-        channels,
-        kernel,
-        stride,
-        pad=padding,
-        groups=groups,
-        use_bias=False,
-        kernel_initializer=normal_initializer(STDDEV, seed, f"{network}/{name}"),
-        name=f"{name}_linear",
-        dtype=policy,
-    )(h)
-
-
-def _deconvolution(h, channels, name, network, seed, policy):
-    """Doubles the edge: the gradient of a 5x5 convolution with stride 2, padded by 2 on every side."""
-    # The trim is explicit: Keras' "same" drops one pixel less in front.
-    return TransposedConvolution(
-        channels,
-        KERNEL,
-        2,
-        trim=(2, 1),
-        use_bias=False,
-        kernel_initializer=normal_initializer(STDDEV, seed, f"{network}/{name}"),
-        name=f"{name}_linear",
-        dtype=policy,
-    )(h)
-
-
-def _add_code(h, z, name, network, seed, policy):
-    """Adds W z to every pixel of `h`."""
-    channels = h.shape[-1]
-    stddev = STDDEV * KERNEL * KERNEL
-    code = _linear(channels, f"{name}_z", network, seed, policy, stddev=stddev)(z)
-    code = layers.Reshape((1, 1, channels), name=f"{name}_z_map", dtype=policy)(code)
-    return layers.Add(name=f"{name}_sum", dtype=policy)([h, code])
-
-
-def _linear(units, name, network, seed, policy, zero=False, stddev=STDDEV):
-    initializer = "zeros" if zero else normal_initializer(stddev, seed, f"{network}/{name}")
-    return layers.Dense(units, use_bias=False, kernel_initializer=initializer, name=name, dtype=policy)
-
-
-def _logits(h, outputs):
-    return layers.Dense(outputs, use_bias=False, kernel_initializer="zeros", name="outputs", dtype="float32")(h)
-
-
-def _kernels(layer):
-    """A convolution's weights as images: float32 [channels out, height, width, channels in]."""
-    return layer.kernel.numpy().transpose(3, 0, 1, 2)
 
 
 def make(experiment, dtype, system) -> dict:

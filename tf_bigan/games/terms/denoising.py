@@ -5,7 +5,7 @@ import math
 import tensorflow as tf
 
 from tf_bigan.games.inspection import penultimate
-from tf_bigan.games.terms.term import Term
+from tf_bigan.games.terms.term import Term, rows
 from tf_bigan.networks.denoiser import Denoiser
 
 CORRUPTION = 1.0  # standard deviation of the noise on real features (section 3)
@@ -47,25 +47,20 @@ class DenoisingFeatureMatching(Term):
         return cls(weight, denoiser)
 
     def losses(self, game, tensors, batch, draws):
-        real = tf.stop_gradient(_flat(tensors["real_features"]))
-        generated = _flat(tensors["generated_features"])
-        target = tf.stop_gradient(_flat(game.denoiser(generated, training=True)))
+        real = tf.stop_gradient(rows(tensors["real_features"]))
+        generated = rows(tensors["generated_features"])
+        target = tf.stop_gradient(rows(game.denoiser(generated, training=True)))
         return {
             ("denoiser",): _distance(real, self._denoised(game, real, draws)),
             ("generator",): self.weight / generated.shape[1] * _distance(generated, target),
         }
 
     def run_for_statistics(self, game, tensors, draws):
-        self._denoised(game, _flat(tensors["real_features"]), draws)
+        self._denoised(game, rows(tensors["real_features"]), draws)
 
     def _denoised(self, game, real, draws):
         noise = CORRUPTION * draws.normal("denoiser/corruption", (real.shape[1],))
-        return _flat(game.denoiser(real + noise, training=True))
-
-
-def _flat(features):
-    """Features as float32 rows [N, n_h]."""
-    return tf.reshape(tf.cast(features, tf.float32), (tf.shape(features)[0], math.prod(features.shape[1:])))
+        return rows(game.denoiser(real + noise, training=True))
 
 
 def _distance(first, second):

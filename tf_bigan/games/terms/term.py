@@ -1,8 +1,10 @@
 """The base class of terms."""
 
+import math
 from collections.abc import Mapping
 
 import keras
+import tensorflow as tf
 
 from tf_bigan.errors import InputError
 
@@ -78,3 +80,8 @@ class Term:
           tensors: the named tensors that the game's `run_for_statistics` returned.
         """
         del game, tensors, draws  # AutoGraph warns of a function whose body is only a docstring
+
+
+def rows(features):
+    """Features, float [N, ...], as float32 rows [N, n]."""
+    return tf.reshape(tf.cast(features, tf.float32), (tf.shape(features)[0], math.prod(features.shape[1:])))
