@@ -136,6 +136,34 @@ def test_svhn_has_the_split_extra_and_is_judged_on_its_test_images(tmp_path):
     assert default_query_split("svhn_cropped", folder) == "test"
 
 
+def test_stl10s_images_without_labels_are_halved(tmp_path):
+    pictures = [{"image": smooth(96, 96, i), "label": -1} for i in range(3)]
+    labelled = [{"image": smooth(96, 96, i), "label": i % 10} for i in range(3, 5)]
+    folder = prepared_as("stl10", tmp_path, {"train": labelled, "test": labelled, "unlabelled": pictures})
+    experiment = Experiment.from_flagfile(ROOT / "zoo" / "dfm_stl10" / "train.flags")
+    data = open_images("stl10", experiment.split, data_dir=folder, like=experiment.preparation)
+    assert (data.count, len(data.class_names), data.labelled()) == (3, 10, False)
+    found, labels = data.arrays()
+    assert found.shape == (3, 48, 48, 3) and labels.tolist() == [-1, -1, -1]
+    stored = stored_images("stl10", "unlabelled", folder)
+    expected = [np.asarray(Image.fromarray(image).resize((48, 48), Image.Resampling.LANCZOS)) for image in stored]
+    # Pillow rounds the filter's weights and the rows between its two passes.
+    np.testing.assert_allclose(found, np.stack(expected) / 255.0, atol=1.01 / 255)
+    (record,) = data.training_batches(2, seed=0).take(1)
+    assert record["x"].shape == (2, 48, 48, 3) and record["label"].numpy().tolist() == [-1, -1]
+    assert default_query_split("stl10", folder) == "test"
+
+
+def test_imagenet_at_32_pixels_is_its_central_crop(tmp_path):
+    pictures = [{"image": smooth(80, 120, i), "label": i, "file_name": f"{i}.JPEG"} for i in range(3)]
+    folder = prepared_as("imagenet2012", tmp_path, {"train": pictures})
+    experiment = Experiment.from_flagfile(ROOT / "zoo" / "dfm_imagenet32" / "train.flags")
+    data = open_images("imagenet2012", experiment.split, data_dir=folder, like=experiment.preparation)
+    stored = stored_images("imagenet2012", "train", folder)
+    small = [np.asarray(Image.fromarray(image).resize((48, 32), Image.Resampling.LANCZOS)) for image in stored]
+    np.testing.assert_allclose(data.arrays()[0], np.stack(small)[:, :, 8:40] / 255.0, atol=1.01 / 255)
+
+
 def test_downsampled_imagenet_has_images_alone(tmp_path):
     pictures = [{"image": smooth(64, 64, i)} for i in range(4)]
     name = "downsampled_imagenet/64x64"
