@@ -1,10 +1,11 @@
-"""The training step of a BiGAN or ALI in PyTorch, with which this project is compared.
+"""The training step of a BiGAN, ALI or GAN in PyTorch, with which this project is compared.
 
 python benchmarks/torch_bigan.py --model=imagenet --precision=mixed_bfloat16 --channels_last
 
 Needs torch (2.13 was used) and nothing of this project but timing.py. Prints one JSON object.
 
-The networks are in torch_networks.py, and those of ALI in torch_ali_networks.py. A BiGAN calls D once on real and once
+The networks are in torch_networks.py, those of ALI in torch_ali_networks.py, and those of a GAN in torch_dcgan.py. A
+BiGAN and a GAN call D once on real and once
 on generated pairs; ALI calls D once on all pairs. D and (E, G) take their gradients from one forward pass. Then Adam
 updates all of them at once. For a BiGAN, the gradients include L2, except those of gains and biases.
 """
@@ -17,6 +18,7 @@ from collections.abc import Callable
 
 import torch
 import torch_ali_networks as ali
+import torch_dcgan as dcgan
 import torch_networks
 from timing import calls_per_second
 from torch.nn import functional as F
@@ -66,6 +68,7 @@ MODELS = {
     "imagenet": Model(torch_networks.conv, (3, 64, 64), 128, 3, uniform_codes(200), bigan_losses, l2=2.5e-5),
     "ali_cifar10": Model(ali.cifar10, (3, 32, 32), 100, 3, ali.cifar10_draws, ali.image_losses),
     "ali_svhn": Model(ali.svhn, (3, 32, 32), 100, 3, ali.svhn_draws, ali.image_losses),
+    "gan_cifar10": Model(dcgan.networks, (3, 32, 32), 128, 3, uniform_codes(100), dcgan.losses),
     "mixture": Model(ali.mixture, (2,), 100, 20, ali.mixture_draws, ali.mixture_losses),
 }
 

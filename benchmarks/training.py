@@ -1,4 +1,4 @@
-"""Training throughput of a BiGAN or ALI on the CPU: this project, PyTorch, the input alone, and the machine's limit.
+"""Training throughput of a BiGAN, ALI or GAN on the CPU: this project, PyTorch, the input, and the machine's limit.
 
 python benchmarks/training.py --model=imagenet --torch_python=/path/to/bin/python --json=imagenet.json
 
@@ -7,7 +7,8 @@ machine's speed affect all of them:
 
 train.py        tools/train.py as a user runs it, from TFDS data to callbacks: the images_per_second of its own
                 metrics.jsonl, without the first epoch; and its resident memory, measured from outside
-step            only its train step, compiled as train.py compiles it, on one batch in memory
+step            only its train step, compiled as train.py compiles it, on one batch in memory; step-without is that
+                of the same networks without the term that the model is about
 pipeline        only its input: read, decode, resize, crop, flip and batch; and the process' resident memory.
                 "pipeline-one-core" may use only one core
 products        only the matrix products of a step, for fully connected networks: its CPU time is compared with step's
@@ -48,7 +49,8 @@ MKL_SHIM = "int mkl_serv_intel_cpu_true(void) { return 1; }"
 def contenders_of(model):
     """The names of a model's contenders, in the order in which they run."""
     products = ["products"] if model.products else []
-    return ["train.py", "step", *products, *PIPELINES, *model.torch, "limit"]
+    without = ["step-without"] if model.without else []
+    return ["train.py", "step", *without, *products, *PIPELINES, *model.torch, "limit"]
 
 
 # -- what starts those processes
@@ -93,6 +95,8 @@ def run_contender(name, precision, options, flags, shim):
         return run_json(
             [options.torch_python, script, *arguments, *variant], **({"LD_PRELOAD": shim} if shimmed else {})
         )
+    if name == "step-without":
+        name, flags = "step", [*model.without, *flags]
     return run_json([sys.executable, __file__, f"--measure={name}", *arguments, *flags])
 
 
@@ -122,7 +126,7 @@ def ratios(model, rounds):
     torches = [name for name in model.torch if name in rounds]
     peers = dict.fromkeys([fastest([name for name in torches if not model.torch[name][1]]), fastest(torches), "limit"])
     pairs = [(name, other) for other in peers for name in ("train.py", "step")]
-    pairs += [("train.py", "step"), ("pipeline", "train.py")]
+    pairs += [("train.py", "step"), ("step-without", "step"), ("pipeline", "train.py")]
     return {f"{upper} / {lower}": quotients(upper, lower) for upper, lower in pairs if {upper, lower} <= rounds.keys()}
 
 

@@ -15,6 +15,7 @@ class Model:
       layers: the model's layers, from `work`.
       torch: contender -> (arguments of torch_bigan.py, whether it runs under MKL_SHIM).
       warmup: steps before the measurement.
+      without: flags that turn off a term, for the contender step-without; () = there is no such contender.
       plain: flags that turn off what the zoo's model has beyond the game that is compared, or that name other data.
       short: flags of train.py that shorten an epoch to seconds.
       shape: flags that give the examples' shape, which train.py reads from the data.
@@ -27,6 +28,7 @@ class Model:
     layers: list
     torch: dict
     warmup: int
+    without: tuple = ()
     plain: tuple = ()
     short: tuple = ()
     shape: tuple = ()
@@ -34,7 +36,7 @@ class Model:
     products: bool = False
 
 
-ALI_TORCH = {
+TORCH_OF_MAPS = {
     "torch-eager": ([], False),
     "torch-channels-last": (["--channels_last"], False),
     "torch-compiled": (["--compile"], False),
@@ -69,7 +71,7 @@ MODELS = {
         "ali_cifar10",
         100,
         work.ali_cifar10(),
-        ALI_TORCH,
+        TORCH_OF_MAPS,
         warmup=3,
         short=("--split=train[:1000]",),
     ),
@@ -77,18 +79,35 @@ MODELS = {
         "ali_svhn",
         100,
         work.ali_svhn(),
-        ALI_TORCH,
+        TORCH_OF_MAPS,
         warmup=3,
         # Images of the same shape from a smaller download. SVHN's, too, are decoded before the first step and held.
         plain=("--dataset=cifar10", "--split=train"),
         short=("--split=train[:1000]",),
+    ),
+    "gan_cifar10": Model(
+        "gan_cifar10",
+        128,
+        work.gan_cifar10(),
+        TORCH_OF_MAPS,
+        warmup=3,
+        short=("--split=train[:2560]",),
+    ),
+    "dfm_cifar10": Model(
+        "dfm_cifar10",
+        128,
+        work.dfm_cifar10(),
+        {},
+        warmup=3,
+        without=("--denoising_feature_matching=0",),
+        short=("--split=train[:2560]",),
     ),
     "mixture": Model(
         "ali_mixture",
         100,
         work.mixture(),
         # There are no maps, so there is no channels-last layout.
-        {name: variant for name, variant in ALI_TORCH.items() if "channels-last" not in name},
+        {name: variant for name, variant in TORCH_OF_MAPS.items() if "channels-last" not in name},
         warmup=20,
         plain=("--objective=paper", "--reconstruction_x=0", "--r1_penalty=0", "--r2_penalty=0"),
         short=("--split=train[:10000]",),
