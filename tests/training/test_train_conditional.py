@@ -36,7 +36,7 @@ def experiment(classes, **changes):
 
 def test_a_conditional_run_resumes_to_the_bit_and_is_drawn(classes, tmp_path):
     two = {"logical_cpus": 2, "strategy": "mirrored", "checkpoint_every": 2, "precision": "float32"}
-    settings = experiment(classes, constant_epochs=30, **two)
+    settings = experiment(classes, constant_epochs=10, **two)
     assert interrupt(settings, tmp_path / "broken") == 143
     for workdir in ("broken", "whole"):
         status, _, stderr = train(settings, tmp_path / workdir)
