@@ -8,9 +8,10 @@ from helpers import ROOT, run_tool, tiny, tiny_game
 
 from tf_bigan import zoo
 from tf_bigan.errors import InputError
-from tf_bigan.evaluation.paper_tables import TABLES, covers
+from tf_bigan.evaluation.paper_tables import TABLES
 from tf_bigan.evaluation.report import rows
 from tf_bigan.evaluation.report_files import read_report, write_report
+from tf_bigan.evaluation.table_layout import covers
 from tf_bigan.registry import FAMILIES
 from tf_bigan.reproducing import reproduce
 from tf_bigan.training.run_directory import FLAGFILE, RunDirectory
@@ -353,3 +354,35 @@ def test_the_training_seeds_of_the_repository():
     lines = lines_of(ROOT / "benchmarks" / "training_seeds", "--table=imagenet_linear", "--seeds=42,43,44")
     heads = {(words[0], *words[-2:]) for line in lines if len(words := line.split()) > 6 and "tiny_imagenet_80" in line}
     assert {("BiGAN,", "6+3", "3"), ("D,", "20", "3")} <= heads
+
+
+def test_the_table_of_denoising_feature_matching_has_the_numbers_of_samples(tmp_path, monkeypatch):
+    for name in TABLES["dfm"].runs:
+        (tmp_path / "zoo" / name).mkdir(parents=True)
+        shutil.copyfile(zoo.zoo_path() / name / FLAGFILE, tmp_path / "zoo" / name / FLAGFILE)
+    monkeypatch.setattr(zoo, "zoo_path", lambda: tmp_path / "zoo")
+    values = {"fid": {"fid": 20.0}, "kid": {"kid": 0.01}, "class_score": {"score": 5.0}}
+    values["precision_recall"] = {"precision": 0.5, "recall": 0.25, "density": 0.75, "coverage": 0.125}
+    for seed, more in ((142, 0.0), (143, 2.0)):
+        run = finished_run(tmp_path / f"gan_cifar10-seed{seed}", seed)
+        report = linear_report(run, seed, 30.0)
+        for name in ("linear", "knn"):
+            report["results"][name] = [
+                row | {"layer": "penultimate"} for row in report["results"][name] if row["layer"] == "conv5"
+            ]
+        for metric, numbers in values.items():
+            samples = {name: value + (more if metric == "fid" else 0) for name, value in numbers.items()}
+            real = {name: value / 2 for name, value in numbers.items()}
+            report["results"][metric] = [{"encoder": "trained", **samples}, {"encoder": "queries", **real}]
+        write_report(run.path / zoo.REPORT, report)
+        assert covers(report, TABLES["dfm"])
+        without = {**report, "results": {**report["results"], "kid": []}}
+        assert not covers(without, TABLES["dfm"])
+    lines = [" ".join(line.split()) for line in reproduce("dfm", [142, 143], tmp_path).splitlines()]
+    heads = "FID KID x 1000 precision, % recall, % density, % coverage, % score epochs seeds"
+    assert lines[0] == f"in classifier_cifar10 {heads}"
+    same = " ".join(f"{value} ± 0.00" for value in ("10.00", "50.00", "25.00", "75.00", "12.50", "5.00"))
+    assert lines[1] == f"GAN, photos 21.00 ± 1.41 {same} 2 2"
+    assert lines[2].startswith("GAN with --") and "GAN + DFM not run" in lines and "ALI not run" in lines
+    assert "real test images, photos 10.00 5.00 25.00 12.50 37.50 6.25 2.50" in lines
+    assert "GAN, photos 30.00 ± 0.00 2 2" in lines

@@ -6,8 +6,9 @@ import pathlib
 
 from tf_bigan import zoo
 from tf_bigan.errors import InputError, did_you_mean
-from tf_bigan.evaluation.paper_tables import TABLES, Run, covers, layout
+from tf_bigan.evaluation.paper_tables import TABLES
 from tf_bigan.evaluation.report_files import read_report
+from tf_bigan.evaluation.table_layout import Run, covers, layout
 from tf_bigan.training.run_directory import FLAGFILE, RunDirectory
 
 _SVM = "--metrics=svm"
