@@ -34,11 +34,11 @@ def quick(monkeypatch):
     monkeypatch.setattr(watch, "PAIRS", 100)
 
 
-def looked(game, data, folder, times=1):
+def looked(game, data, folder, times=1, batch_size=50):
     """(the numbers without their prefix, the warnings in the log, the lines said) of looks at `game`."""
     run, lines = RunDirectory(folder), []
     run.append_log({"epoch": 0, "step": 0})
-    watching = Watch(game, run, data, 50, lines.append)
+    watching = Watch(game, run, data, batch_size, lines.append)
     for _ in range(times):
         watching.look(3)
     (record,) = [json.loads(line, parse_constant=pytest.fail) for line in run.log.read_text().splitlines()]
@@ -88,13 +88,19 @@ def test_a_conditional_game_gets_the_conditions_of_its_examples(digits_dir, tmp_
     assert set(numbers) == SAMPLES | JUDGED | CODES | ALWAYS and "failed" not in warnings, lines
 
 
+@pytest.mark.parametrize("batch_size", [7, 150, 500])
+def test_batches_of_any_size_are_judged(batch_size, digits, tmp_path):
+    numbers, warnings, _ = looked(awake_game(), digits, tmp_path, batch_size=batch_size)
+    assert not warnings and 0.0 < numbers["real_accuracy"] + numbers["generated_accuracy"] < 2.0
+
+
 # -- warnings, on made-up games
 
 
 def test_a_healthy_game_gives_no_warning(digits, tmp_path):
     numbers, warnings, lines = looked(awake_game(), digits, tmp_path)
     assert not warnings and not lines
-    assert numbers["near_duplicates"] < 0.1 and numbers["effective_rank"] > 1.5
+    assert numbers["near_duplicates"] < 0.5 and numbers["effective_rank"] > 1.5
 
 
 def test_a_generator_that_ignores_z_is_warned_of_once(digits, tmp_path):
@@ -124,8 +130,7 @@ def test_an_encoder_that_ignores_x_is_warned_of(digits, tmp_path):
 def test_a_stochastic_encoder_that_ignores_x_is_seen_by_its_means(digits, tmp_path):
     game = awake_game(prior="normal", posterior="gaussian")
     output = game.encoder.get_layer("outputs")
-    output.kernel.assign(keras.ops.zeros_like(output.kernel))
-    output.bias.assign(keras.ops.zeros_like(output.bias))  # means 0, standard deviations 1: the prior
+    output.kernel.assign(keras.ops.zeros_like(output.kernel))  # means 0, standard deviations 1: the prior
     numbers, warnings, _ = looked(game, digits, tmp_path)
     assert numbers["code_dependence"] == 0.0 and "encoder" in warnings
     assert abs(numbers["prior_distance"]) < 0.02 and numbers["code_stddev"] == pytest.approx(1.0, abs=0.15)
@@ -161,7 +166,7 @@ def test_whatever_fails_is_a_line_and_not_the_end_of_training(digits, tmp_path, 
 
     monkeypatch.setattr(Watch, "_logits", fail)
     numbers, warnings, lines = looked(awake_game(), digits, tmp_path)
-    assert SAMPLES <= set(numbers)
+    assert set(numbers) >= SAMPLES
     assert lines == ["warning: epoch 3: the watch could not measure everything: RuntimeError: no memory"]
     assert list(warnings) == ["failed"]
 
@@ -260,7 +265,7 @@ def test_a_resumed_run_has_the_numbers_of_an_uninterrupted_one(tmp_path, digits_
     class Stop(Exception):
         pass
 
-    experiment = tiny(images_every=1, checkpoint_every=4, constant_epochs=2)
+    experiment = tiny(images_every=1, checkpoint_every=5, constant_epochs=2)
     train(experiment, tmp_path / "whole", digits_dir, say=lambda line: None)
     with monkeypatch.context() as patch, pytest.raises(Stop):
         append = RunDirectory.append_log
@@ -276,7 +281,9 @@ def test_a_resumed_run_has_the_numbers_of_an_uninterrupted_one(tmp_path, digits_
     whole, broken = (read_records(tmp_path / run / "metrics.jsonl") for run in ("whole", "broken"))
     for ours, theirs in zip(whole, broken, strict=True):
         names = [name for name in ours if name.startswith("watch/") and name not in ("watch/seconds", watch.WARNINGS)]
-        assert len(names) == len(SAMPLES | JUDGED | CODES) + 1 and ours.get(watch.WARNINGS) == theirs.get(watch.WARNINGS)
+        assert len(names) == len(SAMPLES | JUDGED | CODES) + 1 and ours.get(watch.WARNINGS) == theirs.get(
+            watch.WARNINGS
+        )
         for name in names:
             assert theirs[name] == pytest.approx(ours[name], rel=1e-3, abs=0.02), name
 

@@ -7,7 +7,7 @@ import textwrap
 import numpy as np
 
 from tf_bigan.errors import InputError
-from tf_bigan.panels import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, RED, Figure, Plot
+from tf_bigan.panels import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, Figure, Plot
 
 _COLOURS = (BLUE, ORANGE, GREEN, PURPLE, RED, GREY)
 _SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # ticks of a panel of shares

@@ -195,7 +195,7 @@ class RunDirectory:
             raise InputError(f"cannot write {self.log}: {error.strerror}") from None
 
     def extend_log(self, step: int, entries: dict):
-        """Adds entries to the record of `step` in metrics.jsonl, if there is one. Raises InputError like `append_log`."""
+        """Adds entries to the record of `step` in metrics.jsonl. Raises InputError if it cannot be written."""
         records = [record | entries if record["step"] == step else record for record in self.read_log()]
         self._write_log(records)
 

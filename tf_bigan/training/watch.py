@@ -27,8 +27,8 @@ effective_rank
     Healthy: a tenth of the prior's dimensions or more, and not falling. About 1: codes lie on a line.
 code_dependence
     The variance of E(x) over examples, summed over dimensions, in units of the prior's. For a stochastic E, the means
-    of the posterior are compared, so it tells how much of a code x decides. Healthy: it rises to 0.3 to 1.4. Below 0.01, the codes
-    do not depend on x.
+    of the posterior are compared, so it tells how much of a code x decides. Healthy: it rises to 0.3 to 1.4. Below
+    0.01, the codes do not depend on x.
 prior_distance
     The energy distance between codes (sampled ones, if E is stochastic) and draws of the prior, from 0 to 1; see
     `evaluation.collapse.energy_distance`. 0 means equal distributions; as the estimate has no bias, it may be a little
@@ -74,7 +74,7 @@ PAIRS = 500  # samples and examples of which all pairs are compared, and which D
 NEAR = 0.1
 # A mean distance of a tenth of the data's is a hundredth of its variance: an image and small changes of it.
 COLLAPSED_DISTANCE = 0.1
-# Most samples have a twin, whereas hardly any example has: the generator knows fewer kinds of samples than are looked at.
+# Most samples have a twin, whereas hardly any example has one: G has few kinds of samples.
 COLLAPSED_DUPLICATES = 0.5
 # D's loss has a gradient of 1 - p at a pair that it judges correctly with probability p.
 CERTAIN = 0.99
@@ -207,7 +207,8 @@ class Watch:
         """D's logits of real and generated pairs in training mode, as D judges them in a step: float32 [2, N]."""
         game, examples = self._game, self._examples
         size = min(self._batch_size, len(examples["x"]))
-        z = game.noise(PAIRS, 0, GENERATION)
+        batches = max(1, min(PAIRS, len(examples["x"])) // size)
+        z = game.noise(batches * size, 0, GENERATION)
 
         def judge(batch, z, number):
             draws = Draws(game.seed, number, size, "watch")
@@ -216,7 +217,7 @@ class Watch:
             return [tf.reshape(tf.cast(tensors[kind], tf.float32), [-1]) for kind in ("real", "generated")]
 
         found = []
-        for number in range(max(1, min(PAIRS, len(examples["x"])) // size)):
+        for number in range(batches):
             rows = slice(number * size, (number + 1) * size)
             batch = {name: tf.constant(value[rows]) for name, value in examples.items()}
             inputs = batch, z[rows], tf.constant(number, tf.int64)
