@@ -8,16 +8,15 @@ step    the time of a training step: the contender "step" of training.py, in a p
 look    the time of a look at a game in training, from the data to the log and TensorBoard: the first look of a process,
         which also reads the examples and traces functions, and the median of later ones
 
-A run has as many looks as pictures, and its process one first look. Both quotients are printed: that of a later look
+A run has as many looks as pictures, and its process one first look. Two quotients are printed: that of a later look
 and the steps between two pictures, and that of all looks and all steps of a run that is not interrupted. Wanted: 2 % at
-most. Rounds alternate between the two measurements, so that changes in the machine's speed affect both.
+most. Both are quotients of wall-clock times and of the CPU times of all threads, which other programs on the machine
+change less. Rounds alternate between the two measurements, so that changes in the machine's speed affect both.
 """
 
 import argparse
-import dataclasses
 import json
 import math
-import pathlib
 import statistics
 import sys
 import tempfile
@@ -31,7 +30,7 @@ LOOKS = 5  # of a process
 
 
 def measure_looks(name, precision):
-    """Seconds of the looks of one process, and how many steps and pictures a run has."""
+    """Times of the looks of one process in seconds, and how many steps and pictures a run has."""
     from tf_bigan.data import open_data
     from tf_bigan.games import Adam, make_game
     from tf_bigan.training.run_directory import RunDirectory
@@ -42,19 +41,26 @@ def measure_looks(name, precision):
     game = make_game(e, precision)
     game.compile(Adam())
     with tempfile.TemporaryDirectory() as folder:
-        run, seconds = RunDirectory(folder), []
+        run, times = RunDirectory(folder), {"wall": [], "cpu": []}
         run.append_log({"epoch": 0, "step": 0})
         watch = Watch(game, run, data, e.batch_size, lambda line: None)
         game.estimate_statistics(data.training_batches(e.batch_size, e.seed), 1)  # pictures do this before
         for _ in range(LOOKS):
-            start = time.perf_counter()
+            wall, cpu = time.perf_counter(), time.process_time()
             watch.look(0)
-            seconds.append(time.perf_counter() - start)
+            times["wall"].append(time.perf_counter() - wall)
+            times["cpu"].append(time.process_time() - cpu)
         entries = run.read_log()[0]
     if missing := [key for key, value in entries.items() if value is None] or "failed" in str(entries):
         sys.exit(f"the watch did not measure everything: {missing}")
     steps = math.ceil(data.count / e.batch_size)
-    return {"seconds": seconds, "steps": steps, "every": e.images_every, "pictures": e.epochs // e.images_every}
+    return {"looks": times, "steps": steps, "every": e.images_every, "pictures": e.epochs // e.images_every}
+
+
+def quotients(looks, step, steps, every, pictures):
+    """(A later look / the steps between two pictures, all looks / all steps of a run), from seconds."""
+    later, between = statistics.median(looks[1:]), every * steps * step
+    return later / between, (looks[0] + (pictures - 1) * later) / (pictures * between)
 
 
 def main():
@@ -68,7 +74,7 @@ def main():
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:
-        print(json.dumps(dataclasses.asdict(_Looks(**measure_looks(options.measure, options.precision)))))
+        print(json.dumps(measure_looks(options.measure, options.precision)))
         return
     results = {}
     for name in options.models.split(","):
@@ -76,39 +82,35 @@ def main():
             parser.error(f"unknown model {name}; there are {', '.join(MODELS)}")
         results[name] = []
         for count in range(options.rounds):
-            precision = f"--precision={options.precision}"
-            training = pathlib.Path(ROOT, "benchmarks", "training.py")
-            measured = ["--measure=step", f"--model={name}", precision, f"--seconds={options.seconds}"]
-            rate = run_json([sys.executable, training, *measured])["images_per_second"]
-            looks = _Looks(**run_json([sys.executable, __file__, f"--measure={name}", precision]))
-            step = MODELS[name].batch / rate
-            results[name].append({"step": step, **dataclasses.asdict(looks), **looks.quotients(step)})
+            results[name].append(measure_round(name, options.precision, options.seconds))
             note(f"{name}, round {count + 1}: {json.dumps(results[name][-1])}")
-        rows = results[name]
-        seconds = {
-            "step": [row["step"] for row in rows],
-            "first look": [row["seconds"][0] for row in rows],
-            "later look": [statistics.median(row["seconds"][1:]) for row in rows],
-        }
-        print_table(f"{name}, {options.precision}", "seconds", seconds, digits=4)
-        shares = {key: [100 * row[key] for row in rows] for key in ("a look", "all looks")}
-        print_table(f"{name}, of the time of the steps", "%", shares, digits=3)
+        for clock in ("cpu", "wall"):
+            rows = [(row["looks"][clock], row["step"][clock], row) for row in results[name]]
+            shares = [quotients(looks, step, row["steps"], row["every"], row["pictures"]) for looks, step, row in rows]
+            print_table(f"{name}, {clock} time", "seconds", seconds_of(rows), digits=4)
+            both = zip(("a look", "all looks"), zip(*shares, strict=True), strict=True)
+            print_table(
+                f"{name}, {clock}", "% of the steps", {k: [100 * v for v in each] for k, each in both}, digits=3
+            )
     write_json(options.json, results)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Looks:
-    seconds: list
-    steps: int  # of an epoch
-    every: int  # epochs between pictures
-    pictures: int  # of a run
+def measure_round(name, precision, seconds):
+    """The times of a step and of looks, each from a fresh process: {"step": {clock: seconds}, "looks": ..., ...}."""
+    flag = f"--precision={precision}"
+    training = ROOT / "benchmarks" / "training.py"
+    found = run_json([sys.executable, training, "--measure=step", f"--model={name}", flag, f"--seconds={seconds}"])
+    step = {"wall": MODELS[name].batch / found["images_per_second"], "cpu": found["cpu_milliseconds"] / 1e3}
+    return {"step": step, **run_json([sys.executable, __file__, f"--measure={name}", flag])}
 
-    def quotients(self, step):
-        """The quotients of the times of looks and steps of `step` seconds."""
-        later = statistics.median(self.seconds[1:])
-        between = self.every * self.steps * step
-        whole = self.seconds[0] + (self.pictures - 1) * later
-        return {"a look": later / between, "all looks": whole / (self.pictures * between)}
+
+def seconds_of(rows):
+    """The rows of a table: {what: its seconds in each round}."""
+    return {
+        "step": [step for _, step, _ in rows],
+        "first look": [looks[0] for looks, _, _ in rows],
+        "later look": [statistics.median(looks[1:]) for looks, _, _ in rows],
+    }
 
 
 if __name__ == "__main__":
