@@ -73,6 +73,7 @@ CHANGED = Experiment(
     checkpoint_every=5,
     keep_checkpoints=1,
     images_every=0,
+    watch=False,
 )
 POINTS = Experiment(dataset="mixture", networks="mixture", dimensions=3)
 
@@ -243,7 +244,8 @@ def test_damaged_flagfiles_are_refused(content, message, tmp_path):
 def test_difference_names_the_fields_that_decide_the_result():
     assert Experiment().difference(Experiment()) == []
     assert Experiment().difference(dataclasses.replace(Experiment(), width=3, seed=1)) == ["width", "seed"]
-    operational = {"inter_op_threads", "intra_op_threads", "checkpoint_every", "keep_checkpoints", "images_every"}
+    operational = {"inter_op_threads", "intra_op_threads", "checkpoint_every", "keep_checkpoints"}
+    operational |= {"images_every", "watch"}
     names = {field.name for field in dataclasses.fields(Experiment)}
     assert set(CHANGED.difference(Experiment())) == names - operational - {"dimensions"}
     assert POINTS.difference(dataclasses.replace(POINTS, dimensions=2)) == ["dimensions"]

@@ -265,7 +265,7 @@ def test_a_resumed_run_has_the_numbers_of_an_uninterrupted_one(tmp_path, digits_
     class Stop(Exception):
         pass
 
-    experiment = tiny(images_every=1, checkpoint_every=5, constant_epochs=2)
+    experiment = tiny(images_every=1, constant_epochs=2)  # checkpoints are those of the pictures
     train(experiment, tmp_path / "whole", digits_dir, say=lambda line: None)
     with monkeypatch.context() as patch, pytest.raises(Stop):
         append = RunDirectory.append_log
