@@ -103,7 +103,7 @@ def test_each_epoch_has_a_record(finished):
             "discriminator_loss",
             "encoder_generator_loss",
         }
-        assert all(math.isfinite(value) for value in r.values())
+        assert all(math.isfinite(value) for name, value in r.items() if name != "watch/warnings")
         assert abs(r["discriminator_loss"] - math.log(2)) < 0.05
     assert records[0]["seconds"] < records[1]["seconds"] < records[2]["seconds"]
 
