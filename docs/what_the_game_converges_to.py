@@ -12,7 +12,6 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))  # a checko
 import keras
 import numpy as np
 import tensorflow as tf
-from panels import BLUE, GREEN, GREY, ORANGE, Figure, Plot, heat_map
 from scipy.special import ndtri
 from small_games import (
     finite_game,
@@ -37,6 +36,7 @@ from small_games import (
 
 from tf_bigan.figures import save_png
 from tf_bigan.games import ALI, Adam, BiGAN
+from tf_bigan.panels import BLUE, GREEN, GREY, ORANGE, Figure, Plot, heat_map
 from tf_bigan.priors import Normal
 
 HERE = pathlib.Path(__file__).resolve().parent

@@ -74,6 +74,7 @@ CHANGED = Experiment(
     checkpoint_every=5,
     keep_checkpoints=1,
     images_every=0,
+    watch=False,
 )
 POINTS = Experiment(dataset="mixture", networks="mixture", dimensions=3)
 
@@ -244,7 +245,8 @@ def test_damaged_flagfiles_are_refused(content, message, tmp_path):
 def test_difference_names_the_fields_that_decide_the_result():
     assert Experiment().difference(Experiment()) == []
     assert Experiment().difference(dataclasses.replace(Experiment(), width=3, seed=1)) == ["width", "seed"]
-    operational = {"inter_op_threads", "intra_op_threads", "checkpoint_every", "keep_checkpoints", "images_every"}
+    operational = {"inter_op_threads", "intra_op_threads", "checkpoint_every", "keep_checkpoints"}
+    operational |= {"images_every", "watch"}
     names = {field.name for field in dataclasses.fields(Experiment)}
     assert set(CHANGED.difference(Experiment())) == names - operational - {"dimensions"}
     assert POINTS.difference(dataclasses.replace(POINTS, dimensions=2)) == ["dimensions"]
@@ -273,7 +275,7 @@ def test_what_untrained_networks_follow_from(name):
     alike = changed.fresh_digest() == tiny(image_size=64).fresh_digest()
     of_training = ("rate", "epochs", "beta", "epsilon", "l2", "strategy", "precision", "xla", "deterministic", "_every")
     of_training += ("objective", "reconstruction_", "penalty", "denoise", "denoising", "likelihood", "labelled")
-    of_training += ("train_embedding", "feature_matching")
+    of_training += ("train_embedding", "feature_matching", "watch")
     of_machine = ("latent_weight", "logical_cpus", "threads", "keep_checkpoints")
     same_as_before = getattr(CHANGED, name) == getattr(tiny(image_size=64), name)
     assert alike == (same_as_before or any(part in name for part in of_training + of_machine))

@@ -1,6 +1,9 @@
 """Draws pictures of a model: samples, reconstructions, interpolations, attributes, filters, nearest neighbours.
 
 python tools/visualize.py --model=bigan_mnist --output=/tmp/pictures
+python tools/visualize.py --run=/tmp/bigan_mnist
+
+The second command draws the curves of a run, finished or not: losses, rates, and what the collapse watch measured.
 """
 
 import pathlib
@@ -10,8 +13,9 @@ from absl import flags
 
 _FIGURES = ("samples", "reconstructions", "interpolations", "attributes", "filters", "neighbours")
 
-_MODEL = flags.DEFINE_string("model", None, "a zoo model's name, or a run directory; required")
-_OUTPUT = flags.DEFINE_string("output", None, "the folder for the PNG files; required")
+_MODEL = flags.DEFINE_string("model", None, "a zoo model's name, or a run directory")
+_RUN = flags.DEFINE_string("run", None, "a run directory whose curves are drawn, instead of the pictures of a model")
+_OUTPUT = flags.DEFINE_string("output", None, "the folder for the PNG files; required with --model; default: --run")
 _WANTED = flags.DEFINE_list("figures", None, f"which: {', '.join(_FIGURES)}; default: all that the model allows")
 _LAYER = flags.DEFINE_string("layer", "penultimate", "feature space of the neighbours")
 _METRIC = flags.DEFINE_string("metric", "cosine", "distance of the neighbours: cosine, as in the paper, or euclidean")
@@ -30,6 +34,9 @@ _DATA_DIR = flags.DEFINE_string("data_dir", None, "the TFDS directory; default T
 
 def main():
     """Draws the pictures and prints their paths."""
+    if _RUN.value is not None:
+        draw_curves(common.require(_RUN))
+        return
     name, output = common.require(_MODEL), pathlib.Path(common.require(_OUTPUT))
     common.import_tensorflow()
     import tf_bigan
@@ -102,6 +109,25 @@ def main():
     for figure, sheet in sheets.items():
         figures.save_png(output / f"{figure}.png", sheet)
         print(output / f"{figure}.png")
+
+
+def draw_curves(folder):
+    """Draws curves.png of the run in `folder`, and prints its path. Raises InputError for a folder without a run."""
+    common.import_tensorflow()
+    from tf_bigan.errors import InputError
+    from tf_bigan.figures import save_png
+    from tf_bigan.training.curves import page
+    from tf_bigan.training.run_directory import RunDirectory
+
+    if _MODEL.value is not None:
+        raise InputError("give --model for pictures of a model or --run for the curves of a run, not both")
+    run = RunDirectory(folder)
+    experiment = run.experiment()
+    if not run.log.exists():
+        raise InputError(f"{run.path} has no {run.log.name}, so it has no curves to draw")
+    path = pathlib.Path(_OUTPUT.value or run.path) / "curves.png"
+    save_png(path, page(run.read_log(), f"{experiment.system} on {experiment.dataset}"))
+    print(path)
 
 
 def _impossible(model):

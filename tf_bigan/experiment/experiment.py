@@ -18,7 +18,7 @@ from tf_bigan.registry import FAMILIES, UNUSED
 _OF_TRAINING = (
     *("latent_weight", "constant_epochs", "decay_epochs", "learning_rate", "final_learning_rate"),
     *("beta_1", "beta_2", "epsilon", "l2", "strategy", "precision", "xla", "deterministic", "logical_cpus"),
-    *("inter_op_threads", "intra_op_threads", "checkpoint_every", "keep_checkpoints", "images_every"),
+    *("inter_op_threads", "intra_op_threads", "checkpoint_every", "keep_checkpoints", "images_every", "watch"),
     *("objective", "reconstruction_x", "reconstruction_z", "reconstruction_error", "r1_penalty", "r2_penalty"),
     *("likelihood_stddev", "penalty_interval", "denoising_feature_matching", "denoiser_layers", "denoiser_width"),
     *("feature_matching", "labelled", "train_embedding"),

@@ -262,6 +262,9 @@ class Settings:
     images_every: int = _FIRST(
         25, "epochs between sample and reconstruction grids; 0 = none", "epochs", minimum=0, operational=True
     )
+    watch: bool = setting(
+        True, "with each grid, measure whether the run collapses, log the numbers and warn", operational=True
+    )
 
     def __post_init__(self):
         for field in dataclasses.fields(self):

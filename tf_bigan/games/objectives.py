@@ -105,11 +105,14 @@ class Objective:
         [N, 1] each.
       ratio: function of the same logits. It returns two float32 [N, 1], for the real and the generated logits: the
         derivative of `deceive` with respect to each logit, divided by that of `discriminate`.
+      margins: function of the same logits, as arrays. It returns by how much D is right about the real and about the
+        generated pairs, in logits: a margin above 0 is a pair that D judges correctly.
     """
 
     discriminate: Callable
     deceive: Callable
     ratio: Callable
+    margins: Callable = lambda real, generated: (real, -generated)
 
 
 def _logistic_ratio(real, generated):
@@ -133,7 +136,10 @@ def _exp(x):
 HALVED = Objective(discriminate, deceive, _logistic_ratio)  # BiGAN
 SUMMED = Objective(discriminate_summed, deceive_summed, _logistic_ratio)  # ALI
 PLAIN = Objective(discriminate, lambda real, generated: deceive_generated(generated), _generated_ratio)  # GAN
-RELATIVISTIC = Objective(discriminate_relativistic, deceive_relativistic, _relativistic_ratio)
+RELATIVISTIC = Objective(
+    *(discriminate_relativistic, deceive_relativistic, _relativistic_ratio),
+    margins=lambda real, generated: (real - generated, real - generated),
+)
 
 
 def _float(x):

@@ -116,13 +116,14 @@ class Pictures(keras.callbacks.Callback):
       every: epochs between pictures.
       checkpoint: the `Checkpoint`. It saves before the weights are written, as a run that has weights but no
         checkpoint cannot be resumed.
+      watch: the run's `Watch`, which looks at each picture, or None. The epoch's record must be in the log before.
     """
 
-    def __init__(self, game, run, dataset, examples, every, checkpoint):
+    def __init__(self, game, run, dataset, examples, every, checkpoint, watch=None):
         super().__init__()
         self._game, self._run, self._dataset, self._images, self._every = game, run, dataset, examples["x"], every
         self._pictured = conditioned(game, examples)
-        self._checkpoint = checkpoint
+        self._checkpoint, self._watch = checkpoint, watch
 
     def on_epoch_end(self, epoch, logs=None):
         if (epoch + 1) % self._every or self._game.stop_training:
@@ -140,6 +141,8 @@ class Pictures(keras.callbacks.Callback):
             with writer.as_default(step=game.steps_done):
                 tf.summary.image(name, sheet[None])
         writer.close()
+        if self._watch is not None:
+            self._watch.look(epochs)
         self._checkpoint.save()
         self._run.save_weights(game.networks, epochs, statistics_steps)
 

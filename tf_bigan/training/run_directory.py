@@ -194,6 +194,11 @@ class RunDirectory:
         except OSError as error:
             raise InputError(f"cannot write {self.log}: {error.strerror}") from None
 
+    def extend_log(self, step: int, entries: dict):
+        """Adds entries to the record of `step` in metrics.jsonl. Raises InputError if it cannot be written."""
+        records = [record | entries if record["step"] == step else record for record in self.read_log()]
+        self._write_log(records)
+
     def read_log(self) -> list[dict]:
         """The records of metrics.jsonl; lines that a crash cut short are left out."""
         records = []
@@ -207,7 +212,10 @@ class RunDirectory:
         """Drops the records after `step`, which a resumed run will write again."""
         kept = [record for record in self.read_log() if record["step"] <= step]
         if self.log.exists():
-            write_text(self.log, "".join(json.dumps(record) + "\n" for record in kept))
+            self._write_log(kept)
+
+    def _write_log(self, records):
+        write_text(self.log, "".join(json.dumps(record) + "\n" for record in records))
 
     def save_weights(self, networks: dict, epochs: int, statistics_steps: int, trainer: dict | None = None):
         """Writes each network's weights, float32, and weights.json, and their checksums.

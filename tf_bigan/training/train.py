@@ -23,6 +23,7 @@ from tf_bigan.training.initial_weights import begin
 from tf_bigan.training.labels import with_used_labels
 from tf_bigan.training.run_directory import RunDirectory
 from tf_bigan.training.shapes import shape_settings
+from tf_bigan.training.watch import Watch
 
 _STEPS_PER_EXECUTION = 10  # at most: more steps gain nothing measurable and delay the reaction to SIGTERM
 _PREPARED = 500  # examples from which initial weights may be computed, as in ALI's code
@@ -178,7 +179,7 @@ def _train(experiment, run, initial, strategy, data_dir, say):
         if chief:
             run.rewind_log(game.steps_done)
         with data.naming_damage():
-            _fit(game, experiment, data, run, checkpoints, schedule, chief)
+            _fit(game, experiment, data, run, checkpoints, schedule, say if chief else None)
             _finish(game, experiment, data, run, chief, say)
         say(f"finished: {total_steps} steps; weights in {pathlib.Path(run.path)}")
 
@@ -208,7 +209,9 @@ def _usable(data, experiment, run, strategy, say):
     return (usable.load() if load else usable), left_out
 
 
-def _fit(game, experiment, data, run, checkpoints, schedule, chief):
+def _fit(game, experiment, data, run, checkpoints, schedule, say):
+    """Trains to the end. `say` is called with warnings; None = this worker is not the chief."""
+    chief = say is not None
     steps_per_epoch = schedule.steps_per_epoch
     total_steps = steps_per_epoch * experiment.epochs
     progress = Progress(game, experiment, steps_per_epoch, chief)
@@ -220,7 +223,10 @@ def _fit(game, experiment, data, run, checkpoints, schedule, chief):
     if chief and experiment.images_every:
         batches = _batches(experiment, data)
         examples = data.records(limit=figures.POINTS if data.domain.name == "points" else _PICTURED)
-        callbacks.append(Pictures(game, run, batches, examples, experiment.images_every, checkpoint))
+        # The batches of one replica have the size that its batch norms see in training.
+        replica = experiment.batch_size // game.distribute_strategy.num_replicas_in_sync
+        watch = Watch(game, run, data, replica, say) if experiment.watch else None
+        callbacks.append(Pictures(game, run, batches, examples, experiment.images_every, checkpoint, watch))
 
     # `fit` begins only at whole epochs, so the rest of an interrupted epoch takes a call of its own.
     with checkpoint.on_signals():

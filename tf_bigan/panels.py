@@ -5,6 +5,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 INK, GREY, PALE = (30, 30, 30), (120, 120, 120), (225, 225, 225)
 BLUE, ORANGE, GREEN = (31, 105, 180), (222, 120, 20), (40, 140, 70)
+PURPLE, RED = (125, 80, 165), (200, 45, 45)
 FINE = 2  # everything is drawn this many times larger, then reduced, so that lines are smooth
 
 
@@ -24,6 +25,15 @@ class Figure:
         """Draws a line through places, a sequence of (x, y)."""
         points = [(FINE * float(x), FINE * float(y)) for x, y in places]
         self.pen.line(points, fill=colour, width=round(FINE * width), joint="curve")
+
+    def dot(self, place, colour=INK, radius=2.5):
+        """Draws a filled circle."""
+        x, y = (FINE * float(each) for each in place)
+        self.pen.ellipse([x - FINE * radius, y - FINE * radius, x + FINE * radius, y + FINE * radius], fill=colour)
+
+    def width(self, words, size=13) -> float:
+        """How wide a line of text is, in pixels."""
+        return self.pen.textlength(words, ImageFont.load_default(size * FINE)) / FINE
 
     def box(self, left, top, right, bottom, fill, outline=None):
         """Draws a filled rectangle."""
@@ -46,7 +56,7 @@ class Plot:
     """
 
     def __init__(self, figure, frame, x_ticks, y_ticks, title, x_label):
-        self.figure, self.frame = figure, frame
+        self.figure, self.frame, self.title = figure, frame, title
         self.ranges = (x_ticks[0], x_ticks[-1]), (y_ticks[0], y_ticks[-1])
         left, top, right, bottom = frame
         for x in x_ticks:
@@ -71,6 +81,15 @@ class Plot:
         """Draws a curve; values beyond the range of y are drawn at its border."""
         self.figure.line([self.place(a, np.clip(b, *self.ranges[1])) for a, b in zip(x, y, strict=True)], colour, width)
 
+    def series(self, x, y, colour, width=2.0):
+        """Draws a curve through the points whose y is not NaN, in order of x. Up to 60 of them have dots."""
+        known = [(a, b) for a, b in zip(x, y, strict=True) if not np.isnan(b)]
+        if len(known) > 1:
+            self.curve(*zip(*known, strict=True), colour, width)
+        if len(known) <= 60:
+            for a, b in known:
+                self.figure.dot(self.place(a, np.clip(b, *self.ranges[1])), colour)
+
     def level(self, y, words):
         """Draws a dashed horizontal line, with words above its right end."""
         left, _, right, _ = self.frame
@@ -78,6 +97,22 @@ class Plot:
         for start in np.arange(left, right - 4, 9):
             self.figure.line([(start, place), (start + 5, place)], INK)
         self.figure.text((right, place + 10), words, "rm", 12)
+
+    def legend_above(self, entries):
+        """Names curves by their colours, (words, colour) each, in a row above the plot's right border.
+
+        Beside the title if there is room for it, otherwise within the plot, one below the other.
+        """
+        left, top, right, _ = self.frame
+        widths = [self.figure.width(words, 12) + 36 for words, _ in entries]
+        if sum(widths) + self.figure.width(self.title, 15) > right - left:
+            self.legend(entries, 10, round(max(widths)))
+            return
+        x = right - sum(widths)
+        for (words, colour), width in zip(entries, widths, strict=True):
+            self.figure.line([(x + 10, top - 20), (x + 28, top - 20)], colour, 2.5)
+            self.figure.text((x + 33, top - 20), words, size=12)
+            x += width
 
     def legend(self, entries, top, width=262):
         """Names curves by their colours: (words, colour) each.
