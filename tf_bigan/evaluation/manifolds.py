@@ -4,9 +4,7 @@ import numpy as np
 
 from tf_bigan.errors import InputError
 from tf_bigan.evaluation.neighbours import nearest
-from tf_bigan.evaluation.sample_statistics import checked_pair
-
-NEIGHBOURS = {"precision": 3, "recall": 3, "density": 5, "coverage": 5}  # the papers' k
+from tf_bigan.evaluation.sample_statistics import NEIGHBOURS, checked_pair
 
 _SAMPLES = 1024  # a chunk of squared distances is _SAMPLES x _REFERENCE floats, 32 MiB
 _REFERENCE = 8192
@@ -57,7 +55,7 @@ def precision_recall(features, reference, neighbours=NEIGHBOURS) -> dict:
     return {
         "precision": float(precise.mean()),
         "recall": float(recalled.mean()),
-        "density": dense / (neighbours["density"] * len(features)),
+        "density": float(dense / (neighbours["density"] * len(features))),
         "coverage": float(covered.mean()),
     }
 

@@ -12,6 +12,7 @@ from tf_bigan.errors import InputError
 SUBSETS = 100  # of the kernel distance
 SUBSET_SIZE = 1000
 GROUPS = 10  # of the classifier's score
+NEIGHBOURS = {"precision": 3, "recall": 3, "density": 5, "coverage": 5}  # the papers' k; see `manifolds`
 
 _ROWS = 1024  # rows that are converted to float64 at a time
 
@@ -127,7 +128,7 @@ def frechet_distance(a: Moments, b: Moments) -> float:
 
 
 def kernel_distance(features, reference, subsets=SUBSETS, subset_size=SUBSET_SIZE, seed=0) -> tuple[float, float]:
-    """The squared maximum mean discrepancy of two sets of features by a cubic kernel (Bińkowski et al. 2018, section 4).
+    """The squared maximum mean discrepancy of features by a cubic kernel (Bińkowski et al. 2018, section 4).
 
     k(x, y) = (x . y / d + 1)^3. Each of the `subsets` is drawn from both sets without replacement, and gives an
     unbiased estimate, which can be negative. The order of the draws is that of torch-fidelity, so the same features and
@@ -164,7 +165,7 @@ def kernel_distance(features, reference, subsets=SUBSETS, subset_size=SUBSET_SIZ
 
 
 def class_score(probabilities, groups=GROUPS) -> tuple[float, float]:
-    """exp of the mean KL divergence of p(y|x) from its mean p(y) (Salimans et al. 2016, section 4).
+    """The exponential of the mean KL divergence of p(y|x) from its mean p(y) (Salimans et al. 2016, section 4).
 
     It is computed for each of `groups` contiguous groups of (nearly) equal size, with the p(y) of the group, as by the
     authors' code. It lies between 1 and the number of classes. It grows with the size of the groups, so only scores of
