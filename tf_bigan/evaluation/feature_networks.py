@@ -135,7 +135,10 @@ def inception(path=INCEPTION_HANDLE) -> FeatureNetwork:
     )
 
     def function(images):
-        found = module(images * 2.0 - 1.0)
+        try:
+            found = module(images * 2.0 - 1.0)
+        except (TypeError, ValueError):  # it takes other images
+            found = None
         if not isinstance(found, collections.abc.Mapping):
             found = {}
         flat = {name: tf.reshape(found[name], (len(images), -1)) for name in _INCEPTION_OUTPUTS if name in found}

@@ -155,12 +155,14 @@ def kernel_distance(features, reference, subsets=SUBSETS, subset_size=SUBSET_SIZ
             f"many real examples, found {least:,}"
         )
     random = np.random.RandomState(seed)  # NumPy guarantees this generator's stream
+    kernels = np.empty((2, subset_size, subset_size))  # allocated once, as new memory costs as much as the sums
     found = np.empty(subsets)
     for each in range(subsets):
-        x = features[random.choice(len(features), subset_size, replace=False)].astype(np.float64)
-        y = reference[random.choice(len(reference), subset_size, replace=False)].astype(np.float64)
-        within = _kernel_sum(x, x, without_diagonal=True) + _kernel_sum(y, y, without_diagonal=True)
-        found[each] = within / (subset_size * (subset_size - 1)) - 2.0 * _kernel_sum(x, y) / subset_size**2
+        x = _with_ones(features[random.choice(len(features), subset_size, replace=False)])
+        y = _with_ones(reference[random.choice(len(reference), subset_size, replace=False)])
+        within = sum(_sum_of_cubes(rows, rows, kernels) - _own_cubes(rows) for rows in (x, y))
+        between = _sum_of_cubes(x, y, kernels)
+        found[each] = within / (subset_size * (subset_size - 1)) - 2.0 * between / subset_size**2
     return float(found.mean()), float(found.std())
 
 
@@ -237,11 +239,21 @@ def _matrix(features, what="features"):
     return features
 
 
-def _kernel_sum(x, y, without_diagonal=False):
-    """The sum of k(x_i, y_j) over all i and j; `without_diagonal` leaves out i = j."""
-    inner = x @ y.T  # BLAS computes half of it if y is x
-    inner /= x.shape[1]
-    inner += 1.0
-    cubes = inner * inner
-    cubes *= inner
-    return cubes.sum() - (np.trace(cubes) if without_diagonal else 0.0)
+def _with_ones(rows):
+    """Rows whose inner products are x . y / d + 1."""
+    found = np.ones((len(rows), rows.shape[1] + 1))
+    np.divide(rows, np.sqrt(rows.shape[1]), out=found[:, 1:])
+    return found
+
+
+def _sum_of_cubes(x, y, buffers):
+    """The sum of (x_i . y_j)^3 over all i and j."""
+    inner, squares = buffers
+    np.matmul(x, y.T, out=inner)  # BLAS computes half of it if y is x
+    np.multiply(inner, inner, out=squares)
+    return np.vdot(squares, inner)
+
+
+def _own_cubes(x):
+    """The sum of (x_i . x_i)^3."""
+    return (np.einsum("ij,ij->i", x, x) ** 3).sum()

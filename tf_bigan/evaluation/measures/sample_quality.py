@@ -145,7 +145,7 @@ class KID(_SampleQuality):
     least = SUBSET_SIZE
 
     def numbers(self, found, gallery, seed):
-        mean, deviation = kernel_distance(found.features, gallery.features, seed=seed)
+        mean, deviation = kernel_distance(found.features, gallery.features, SUBSETS, SUBSET_SIZE, seed)
         return {"kid": mean, "deviation": deviation}
 
     def heading(self, network):
