@@ -101,6 +101,14 @@ def test_a_network_of_keras_applications():
         networks.keras_application("MobileNet", weights="no such file")
 
 
+def test_every_network_of_keras_applications_has_its_preprocessing():
+    models = [name for name, made in vars(keras.applications).items() if name[0].isupper() and callable(made)]
+    assert {"MobileNetV3Small", "ResNet50", "EfficientNetV2S"} < set(models)
+    for name in models:
+        found = networks._preprocessing(name)(np.full((1, 2, 2, 3), 255.0))
+        assert found.shape == (1, 2, 2, 3)
+
+
 def test_an_exported_module_gives_what_the_model_gives(tmp_path):
     game = awake_game()
     network = networks.module(export(game, tmp_path / "module"))

@@ -131,8 +131,8 @@ def test_what_the_tools_refuse(tool, runs, tmp_path):
         (
             "evaluate.py",
             "conditional",
-            ["--metrics=fid", "--feature_network=keras:ResNet5"],
-            "keras.applications has no 'ResNet5'. Did you mean 'ResNet50'",
+            ["--metrics=fid", f"--feature_network={runs / 'conditional'}:code"],
+            f"layer 'code' of {runs / 'conditional'} depends on attributes, and features are of images alone",
         ),
         ("evaluate.py", "conditional", ["--metrics=fid"], "fid needs a feature network; give --feature_network"),
     ):

@@ -174,18 +174,11 @@ def keras_application(name, weights="imagenet") -> FeatureNetwork:
     Raises:
       InputError: an unknown name, or weights that cannot be had.
     """
-    applications = {
-        model: module
-        for module in vars(keras.applications).values()
-        if hasattr(module, "preprocess_input")
-        for model, made in vars(module).items()
-        if model[0].isupper() and callable(made)
-    }
-    if name not in applications:
-        raise InputError(f"keras.applications has no {name!r}.{did_you_mean(name, applications)}")
-    module = applications[name]
+    models = {each: made for each, made in vars(keras.applications).items() if each[0].isupper() and callable(made)}
+    if name not in models:
+        raise InputError(f"keras.applications has no {name!r}.{did_you_mean(name, models)}")
     try:
-        network = getattr(module, name)(weights=weights)
+        network = models[name](weights=weights)
     except Exception as error:  # Keras raises Exception itself for a failed download
         raise InputError(f"keras.applications.{name}: {str(error).splitlines()[0]}") from None
     pools = [layer for layer in network.layers if isinstance(layer, keras.layers.GlobalAveragePooling2D)]
@@ -193,7 +186,7 @@ def keras_application(name, weights="imagenet") -> FeatureNetwork:
     both = keras.Model(network.inputs, [layer.output, network.outputs[0]])
 
     def outputs(images):
-        features, classes = both(module.preprocess_input(images * 255.0), training=False)
+        features, classes = both(_preprocessing(name)(images * 255.0), training=False)
         return [tf.cast(features, tf.float32), tf.cast(classes, tf.float32)]
 
     shape = tuple(network.inputs[0].shape[1:])
@@ -299,6 +292,12 @@ def as_feature_network(found) -> FeatureNetwork:
     if domain_of(shape).name != Images.name:
         raise InputError(f"{found.name} classifies points; measures of samples take features of images")
     return FeatureNetwork(found.name, found.digest, shape, both, _lanczos, _LANCZOS, classifies=True)
+
+
+def _preprocessing(name):
+    """The `preprocess_input` of a network of `keras.applications`, of images in 0 ... 255."""
+    place = getattr(keras.applications, name).__module__.rpartition(".")[2]
+    return getattr(keras.applications, place).preprocess_input
 
 
 def _lanczos(images, size):
