@@ -10,9 +10,10 @@ fid products    both covariances as one matrix product each, the eigenvalues and
 kid             the kernel distance, 100 subsets of 1,000
 kid products    its three matrix products for each subset, in float64 from features that are float64 already
 
-All run in one process, in rounds. The memory that fid takes beyond its features is measured in separate processes, as
-the growth of the peak resident size. With --torch_python, or TF_BIGAN_TORCH_PYTHON in the environment, a Python with
-torch-fidelity judges the same smaller sets of features.
+All run in one process, in rounds. Beside seconds, the CPU time of all threads is measured, as other programs change it
+less; with OPENBLAS_NUM_THREADS=1, threads do not wait for each other in it. The memory that fid takes beyond its
+features is measured in a separate process, as the growth of the peak resident size. With --torch_python, or
+TF_BIGAN_TORCH_PYTHON in the environment, a Python with torch-fidelity judges the same smaller sets of features.
 """
 
 import argparse
@@ -22,8 +23,11 @@ import pathlib
 import resource
 import sys
 import tempfile
+import time
 
 from timing import best_seconds, note, print_table, run_json, write_json
+
+_JUDGED = ("fid", "kid")
 
 _TORCH = """
 import json, sys
@@ -56,7 +60,7 @@ def make_features(count, dimensions, seed):
 
 
 def measure_seconds(options):
-    """Seconds of each contender in each round."""
+    """Seconds and CPU seconds of each contender in each round: {"seconds" or "CPU seconds": {contender: list}}."""
     import numpy as np
     from scipy.linalg import eigh
 
@@ -81,11 +85,14 @@ def measure_seconds(options):
         "kid": lambda: kernel_distance(made, real),
         "kid products": kid_products,
     }
-    rounds = []
+    found = {"seconds": {name: [] for name in contenders}, "CPU seconds": {name: [] for name in contenders}}
     for each in range(options.rounds):
-        rounds.append({name: best_seconds(contender, repeats=1) for name, contender in contenders.items()})
-        note(f"round {each + 1}: {rounds[-1]}")
-    return {name: [seconds[name] for seconds in rounds] for name in contenders}
+        for name, contender in contenders.items():
+            begun = time.process_time()
+            found["seconds"][name].append(best_seconds(contender, repeats=1))
+            found["CPU seconds"][name].append(time.process_time() - begun)
+        note(f"round {each + 1}: { ({unit: {n: v[-1] for n, v in of.items()} for unit, of in found.items()}) }")
+    return found
 
 
 def measure_memory(options):
@@ -170,12 +177,10 @@ def main():
         memory = run_json([sys.executable, __file__, "--measure=memory", *sizes])["mebibytes"]
         note("memory measured")
         seconds = run_json([sys.executable, __file__, "--measure=seconds", *sizes])
-        ratios = {
-            f"{name} / its products": [a / b for a, b in zip(seconds[name], seconds[f"{name} products"], strict=True)]
-            for name in ("fid", "kid")
-        }
-        print_table("distance", "seconds", seconds, digits=2)
-        print_table("ratio", "quotient", ratios, digits=2)
+        for unit, of in seconds.items():
+            ratios = {name: [a / b for a, b in zip(of[name], of[f"{name} products"], strict=True)] for name in _JUDGED}
+            print_table("distance", unit, of, digits=2)
+            print_table(f"to its products, in {unit}", "quotient", ratios, digits=2)
         square = options.dimensions**2 * 8 / 2**20
         print(f"\nfid: {memory:.0f} MiB beyond the features, {memory / square:.2f} d^2 doubles")
         record |= {"sizes": sizes, "seconds": seconds, "mebibytes": memory}
