@@ -1,12 +1,18 @@
 """Feature networks are found by what the flag --feature_network names."""
 
+import json
+
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from helpers import awake_game, images, tiny
 
+from tf_bigan import zoo
 from tf_bigan.errors import InputError
 from tf_bigan.evaluation import feature_networks
+from tf_bigan.evaluation.classifiers import ABOUT, FEATURES, NETWORK, ImageClassifier
+from tf_bigan.files import sha256
 from tf_bigan.training.run_directory import RunDirectory
 from tf_bigan.zoo import find_feature_network
 
@@ -46,6 +52,24 @@ def test_a_module_in_a_folder(tmp_path):
     tf.saved_model.save(module, str(tmp_path), signatures=module.__call__.get_concrete_function())
     x = images(3)
     np.testing.assert_allclose(find_feature_network(str(tmp_path)).features(x), x.mean(axis=(1, 2)), atol=1e-6)
+
+
+def test_a_classifier_in_a_folder_and_in_the_zoo(tmp_path, monkeypatch):
+    folder = tmp_path / "my_classifier"
+    folder.mkdir()
+    image = keras.Input((8, 8, 1))
+    h = keras.layers.Dense(5, name=FEATURES)(keras.layers.Flatten()(image))
+    keras.Model(image, keras.layers.Dense(3)(h)).save(folder / NETWORK)
+    digest = sha256(folder / NETWORK)
+    (folder / ABOUT).write_text(json.dumps({"class_names": ["a", "b", "c"], "sha256": digest}))
+    monkeypatch.setattr(zoo.feature_networks, "zoo_path", lambda: tmp_path)
+    x = images(3)
+    expected = ImageClassifier.load(folder).outputs(x)
+    for spec in (str(folder), "my_classifier"):
+        network = find_feature_network(spec)
+        assert (network.name, network.digest, network.classifies) == ("my_classifier", digest, True)
+        for found, values in zip(network.outputs(x), expected, strict=True):
+            np.testing.assert_array_equal(found, values)
 
 
 def test_inception_and_keras(monkeypatch):

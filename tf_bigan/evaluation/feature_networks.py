@@ -268,7 +268,8 @@ def as_feature_network(found) -> FeatureNetwork:
     Args:
       found: a `FeatureNetwork`, or an object with `name`, `digest` (SHA-256 of its weights), `example_shape` (height,
         width, channels), `features(images)` -> float [N, ...] and `class_probabilities(images)` -> float [N, classes],
-        which takes images in [0, 1]. Images of other sizes are resized by Lanczos' filter with antialiasing.
+        which takes images in [0, 1]. If it has `outputs(images)` -> (features, probabilities), as `ImageClassifier`
+        has, that is called instead. Images of other sizes are resized by Lanczos' filter with antialiasing.
 
     Raises:
       InputError: another object, or one with a `value_range` that is not (0, 1).
@@ -286,6 +287,8 @@ def as_feature_network(found) -> FeatureNetwork:
 
     def both(images):
         images = images.numpy()
+        if hasattr(found, "outputs"):
+            return found.outputs(images)
         return found.features(images), found.class_probabilities(images)
 
     shape = tuple(found.example_shape)
