@@ -15,6 +15,7 @@ GROUPS = 10  # of the classifier's score
 NEIGHBOURS = {"precision": 3, "recall": 3, "density": 5, "coverage": 5}  # the papers' k; see `manifolds`
 
 _ROWS = 1024  # rows that are converted to float64 at a time
+_COLUMNS = 128  # columns of a product that are replaced at a time
 
 
 class Moments:
@@ -155,11 +156,13 @@ def kernel_distance(features, reference, subsets=SUBSETS, subset_size=SUBSET_SIZ
             f"many real examples, found {least:,}"
         )
     random = np.random.RandomState(seed)  # NumPy guarantees this generator's stream
-    kernels = np.empty((2, subset_size, subset_size))  # allocated once, as new memory costs as much as the sums
+    # Allocated once, as new memory costs as much as the sums.
+    x, y = np.empty((2, subset_size, features.shape[1] + 1))
+    kernels = np.empty((2, subset_size, subset_size))
     found = np.empty(subsets)
     for each in range(subsets):
-        x = _with_ones(features[random.choice(len(features), subset_size, replace=False)])
-        y = _with_ones(reference[random.choice(len(reference), subset_size, replace=False)])
+        _fill_with_ones(x, features[random.choice(len(features), subset_size, replace=False)])
+        _fill_with_ones(y, reference[random.choice(len(reference), subset_size, replace=False)])
         within = sum(_sum_of_cubes(rows, rows, kernels) - _own_cubes(rows) for rows in (x, y))
         between = _sum_of_cubes(x, y, kernels)
         found[each] = within / (subset_size * (subset_size - 1)) - 2.0 * between / subset_size**2
@@ -226,8 +229,8 @@ def _eigenvalues_between(factor, moments):
     if not rank:
         return np.zeros(0)
     product = blas.dsymm(1.0 / (moments.count - 1), moments._scatter, factor)
-    for start in range(0, rank, _ROWS):  # F^T takes the place of C F, a few columns at a time
-        columns = slice(start, start + _ROWS)
+    for start in range(0, rank, _COLUMNS):  # F^T C F takes the place of C F, a few columns at a time
+        columns = slice(start, start + _COLUMNS)
         product[:rank, columns] = factor.T @ product[:, columns]
     return eigh(product[:rank], overwrite_a=True, driver="evr", check_finite=False, eigvals_only=True)
 
@@ -239,11 +242,10 @@ def _matrix(features, what="features"):
     return features
 
 
-def _with_ones(rows):
-    """Rows whose inner products are x . y / d + 1."""
-    found = np.ones((len(rows), rows.shape[1] + 1))
-    np.divide(rows, np.sqrt(rows.shape[1]), out=found[:, 1:])
-    return found
+def _fill_with_ones(target, rows):
+    """Fills `target` with rows whose inner products are x . y / d + 1."""
+    target[:, 0] = 1.0
+    np.multiply(rows, 1.0 / np.sqrt(rows.shape[1]), out=target[:, 1:], dtype=np.float64)
 
 
 def _sum_of_cubes(x, y, buffers):
