@@ -3,6 +3,7 @@
   python tools/evaluate.py --model=bigan_mnist --metrics=knn,reconstruction
   python tools/evaluate.py --model=bigan_imagenet --metrics=knn,linear --layers=conv1,conv2,conv3,conv4,conv5 --pool=4
   python tools/evaluate.py --model=ali_cifar10 --metrics=svm
+  python tools/evaluate.py --model=ali_cifar10 --metrics=fid,kid,precision_recall --feature_network=inception
   python tools/evaluate.py --model=bigan_imagenet --metrics=frozen_prefix,fine_tuning,voc2007 --json=/tmp/transfer.json
 
 The metrics of the last line train classifiers, which can take hours. Each result is written at once. Results that the
@@ -25,6 +26,9 @@ from tf_bigan.evaluation.settings import (
     VOCSettings,
 )
 from tf_bigan.registry import INHERITED, MEASURES
+from tf_bigan.zoo.feature_networks import KINDS as FEATURE_NETWORKS
+
+_OF_SAMPLES = ("fid", "kid", "precision_recall", "class_score")
 
 _MODEL = flags.DEFINE_string("model", None, "a zoo model's name, or a run directory; required")
 _METRICS = flags.DEFINE_list(
@@ -64,6 +68,13 @@ _SVM_LABELS = flags.DEFINE_integer("svm_labels", 1000, "labels that an SVM learn
 _SVM_DRAWS = flags.DEFINE_integer("svm_draws", 100, "SVMs, each with labels drawn anew, that are averaged")
 _CLASSIFIER = flags.DEFINE_string(
     "classifier", None, "for agreement, a zoo model's name or a run directory: a model that was trained to classify"
+)
+_FEATURE_NETWORK = flags.DEFINE_string("feature_network", None, f"for {', '.join(_OF_SAMPLES)}: {FEATURE_NETWORKS}")
+_SAMPLES = flags.DEFINE_integer("samples", 50_000, f"for {', '.join(_OF_SAMPLES)}, the number of samples")
+_STATISTICS = flags.DEFINE_string(
+    "statistics",
+    "~/.cache/tf_bigan",
+    f"for {', '.join(_OF_SAMPLES)}, the folder that keeps the features of real images; empty = do not keep them",
 )
 # Transfer to classifiers.
 _EDGE = flags.DEFINE_integer(
@@ -143,9 +154,15 @@ def _measures():
     from tf_bigan.evaluation.measure import find_measure
 
     measures = [find_measure(each) for each in common.require(_METRICS)]
-    for flag, metric in ((_SVM_LABELS, "svm"), (_SVM_DRAWS, "svm"), (_CLASSIFIER, "agreement")):
-        if flag.present and not any(measure.name == metric for measure in measures):
-            raise InputError(f"--{flag.name} is for --metrics={metric}; other metrics do not use it")
+    users = {
+        ("svm",): (_SVM_LABELS, _SVM_DRAWS),
+        ("agreement",): (_CLASSIFIER,),
+        _OF_SAMPLES: (_FEATURE_NETWORK, _SAMPLES, _STATISTICS),
+    }
+    for metrics, given in users.items():
+        for flag in given:
+            if flag.present and not any(measure.name in metrics for measure in measures):
+                raise InputError(f"--{flag.name} is for --metrics={','.join(metrics)}; other metrics do not use it")
     return measures
 
 
@@ -157,6 +174,9 @@ def _settings(trains_classifiers):
         seed=_SEED.value,
         svm=SVMSettings(_SVM_LABELS.value, _SVM_DRAWS.value),
         classifier=_classifier(),
+        feature_network=_feature_network(),
+        samples=_SAMPLES.value,
+        statistics=_STATISTICS.value or None,
     )
     if not trains_classifiers:
         return settings
@@ -180,6 +200,15 @@ def _classifier():
     return Classifier(_CLASSIFIER.value, digest, model)
 
 
+def _feature_network():
+    """The `FeatureNetwork` of --feature_network; None without that flag."""
+    if not _FEATURE_NETWORK.value:
+        return None
+    from tf_bigan import zoo
+
+    return zoo.find_feature_network(_FEATURE_NETWORK.value)
+
+
 def _earlier(target, about, header):
     """The part of the report at `target` that is on these weights and data; None if there is none.
 
@@ -200,7 +229,7 @@ def _earlier(target, about, header):
 def _command(measures):
     """The command-line flags that decide results and are not at their defaults, as text."""
     of_svm = (_SVM_LABELS, _SVM_DRAWS) if any(measure.name == "svm" for measure in measures) else ()
-    of_features = (_LAYERS, _POOL, _UNTRAINED, _SEED, *of_svm, _CLASSIFIER)
+    of_features = (_LAYERS, _POOL, _UNTRAINED, _SEED, *of_svm, _CLASSIFIER, _FEATURE_NETWORK, _SAMPLES)
     measured = (*of_features, _EDGE, _EPOCHS, _RATE, _UNITS, _PRECISION, _VOC_STEPS)
     data = (_DATASET, _QUERY_DATASET, _GALLERY_SPLIT, _QUERY_SPLIT, _BAD_IMAGES)
     given = [flag for flag in (*measured, *data) if flag.value != flag.default]

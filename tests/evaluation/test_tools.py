@@ -8,6 +8,7 @@ from PIL import Image
 
 from tf_bigan.evaluation.report_files import read_report
 from tf_bigan.experiment import Experiment
+from tf_bigan.training.run_directory import RunDirectory
 from tf_bigan.training.train import train
 
 
@@ -65,6 +66,39 @@ def test_svms_and_agreement_of_a_conditional_run(tool, runs):
     assert all(flag in command for flag in (judge, *few))
 
 
+def test_sample_quality_of_a_conditional_run_in_the_features_of_a_classifier(tool, runs, tmp_path):
+    flags = [f"--feature_network={runs / 'supervised'}:h1", f"--statistics={tmp_path}", "--samples=1000", "--seed=3"]
+    splits = "--gallery_split=train[:1000]", "--query_split=test[:50]"
+    metrics = "--metrics=fid,kid,precision_recall,class_score"
+    status, stdout, stderr = tool("evaluate.py", "conditional", metrics, *flags, *splits, f"--json={tmp_path / 'r'}")
+    assert status == 0, stderr
+    digest = RunDirectory(runs / "supervised").weights_digest()
+    network = f"{runs / 'supervised'}:h1 ({digest[:16]})"
+    for line in (
+        f"FID in {network}",
+        f"KID in {network} ± deviation over subsets",
+        f"classifier score of {network} ± deviation over groups",
+    ):
+        assert f"\n{line}\n" in f"\n{stdout}"
+    assert "kid: 50 queries are left out, as it wants at least 1,000" in stderr
+    report = read_report(tmp_path / "r")
+    assert {name: len(rows) for name, rows in report["results"].items()} == {
+        "fid": 2,
+        "kid": 1,
+        "precision_recall": 2,
+        "class_score": 3,
+    }
+    (command,) = report["commands"]["fid"]
+    assert flags[0] in command and "--samples=1000" in command and "--statistics" not in command
+    assert len(list(tmp_path.glob("features-*.npz"))) == 2
+    # Nothing is measured again, and no features are computed again.
+    again = tool("evaluate.py", "conditional", metrics, *flags, *splits, f"--json={tmp_path / 'r'}")
+    assert again[0] == 0 and again[1] == stdout and "features of" not in again[2]
+    empty = ("--metrics=fid", f"--json={tmp_path / 'e'}", "--samples=100", "--statistics=", flags[0], *splits)
+    status, _, stderr = tool("evaluate.py", "conditional", *empty)
+    assert status == 0 and "features of 1,000 images of the gallery" in stderr
+
+
 def test_what_the_tools_refuse(tool, runs, tmp_path):
     output = f"--output={tmp_path / 'p'}"
     for name, model, arguments, message in (
@@ -88,6 +122,19 @@ def test_what_the_tools_refuse(tool, runs, tmp_path):
             ["--metrics=knn", "--svm_draws=2"],
             "--svm_draws is for --metrics=svm; other metrics do not use it",
         ),
+        (
+            "evaluate.py",
+            "conditional",
+            ["--metrics=knn", "--samples=10"],
+            "--samples is for --metrics=fid,kid,precision_recall,class_score; other metrics do not use it",
+        ),
+        (
+            "evaluate.py",
+            "conditional",
+            ["--metrics=fid", f"--feature_network={runs / 'conditional'}:code"],
+            f"layer 'code' of {runs / 'conditional'} depends on attributes, and features are of images alone",
+        ),
+        ("evaluate.py", "conditional", ["--metrics=fid"], "fid needs a feature network; give --feature_network"),
     ):
         status, _, stderr = tool(name, model, *arguments)
         assert status == 2 and stderr.strip().endswith(message) and len(stderr.splitlines()) == 1, stderr

@@ -10,6 +10,7 @@ import tensorflow as tf
 from tf_bigan.errors import InputError
 from tf_bigan.evaluation.data import open_transfer_data
 from tf_bigan.evaluation.features import FeatureStore, check_memory
+from tf_bigan.evaluation.samples import SampleFeatures
 from tf_bigan.games import make_game
 from tf_bigan.games.conditioned import conditioned
 
@@ -96,6 +97,12 @@ class Context:
     def conditioned_model(self):
         """The model. If it is conditional, it has the conditions of the queries: see `games.conditioned`."""
         return conditioned(self.model, self.queries) if self.model.conditions else self.model
+
+    @functools.cached_property
+    def sample_features(self):
+        """The `SampleFeatures` of the settings' feature network, which all measures of samples share."""
+        queries = self.queries if self.model.conditions else None
+        return SampleFeatures(self.model, queries, self.data, self.settings, self.say)
 
     @functools.cached_property
     def transfer_data(self):

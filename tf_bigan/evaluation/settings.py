@@ -6,6 +6,9 @@ from tf_bigan.errors import InputError
 
 PRECISIONS = ("float32", "mixed_bfloat16")
 
+# The name of the Inception graph of 2015-12-05. Only numbers in its features are called FID, KID and Inception score.
+INCEPTION = "inception"
+
 
 @dataclasses.dataclass(frozen=True)
 class TransferSettings:
@@ -102,6 +105,10 @@ class EvaluationSettings:
       voc: settings of the classifiers of voc2007; None = the authors' settings with the seed of `transfer`.
       transfer_size: edge in pixels of the classifiers' input images; 0 = the encoder's.
       classifier: the `Classifier` of agreement; None = there is none.
+      feature_network: what fid, kid, precision_recall and class_score compare images by: a `FeatureNetwork`, or a
+        classifier as `feature_networks.as_feature_network` takes it; None = there is none.
+      samples: number of samples that they take.
+      statistics: the folder in which they keep the features of real images; None = they keep none.
       data_dir: the TFDS directory in which VOC2007 is looked for; None = TFDS's own.
     """
 
@@ -114,7 +121,14 @@ class EvaluationSettings:
     voc: VOCSettings | None = None
     transfer_size: int = 0
     classifier: Classifier | None = None
+    feature_network: object | None = None
+    samples: int = 50_000
+    statistics: str | None = None
     data_dir: str | None = None
+
+    def __post_init__(self):
+        if self.samples < 1:
+            raise InputError(f"samples must be at least 1, found {self.samples}")
 
     def layers_or(self, default) -> list[str]:
         """The requested layers without repetitions; `default` if none were requested."""

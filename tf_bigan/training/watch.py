@@ -291,8 +291,8 @@ def warnings_of(numbers, latent_dim) -> dict[str, str]:
     lines = {}
     if of("sample_distance") < COLLAPSED_DISTANCE or of("near_duplicates") > COLLAPSED_DUPLICATES:
         lines["samples"] = (
-            f"the samples collapse, or have not spread yet: their mean distance is {of('sample_distance'):.2g} times that of examples, and "
-            f"{of('near_duplicates'):.0%} have a near-duplicate"
+            "the samples collapse, or have not spread yet: their mean distance is "
+            f"{of('sample_distance'):.2g} times that of examples, and {of('near_duplicates'):.0%} have a near-duplicate"
         )
     if min(of("real_saturation"), of("generated_saturation")) >= SATURATED:
         lines["discriminator"] = (

@@ -1,0 +1,62 @@
+"""Finds feature networks by what names them."""
+
+import pathlib
+
+from tf_bigan.errors import InputError
+from tf_bigan.evaluation.settings import INCEPTION
+from tf_bigan.zoo.finding import list_models, run_path, zoo_path
+from tf_bigan.zoo.loading import load_with_digest
+
+KINDS = (
+    "inception, inception:FOLDER, keras:NAME, the folder of an exported module, a classifier of the zoo or its folder, "
+    "or a zoo model's name or a run directory, with :LAYER or without"
+)
+
+_KERAS = "keras:"
+
+
+def find_feature_network(spec):
+    """Opens a feature network. This is the only place that knows how they are named.
+
+    Args:
+      spec: "inception" = the graph of 2015-12-05 from TF-Hub; "inception:FOLDER" = the same from a folder;
+        "keras:ResNet50" = a network of `keras.applications` with its weights of ImageNet; the folder of a module that
+        `tf_bigan.export` wrote, or of an image feature vector of TF-Hub; a classifier of the zoo, or the folder of
+        one that `tools/train_classifier.py` wrote; or a zoo model's name or a run directory, whose layer before the
+        output is used, or that which ":LAYER" names.
+
+    Returns:
+      A `tf_bigan.evaluation.feature_networks.FeatureNetwork`.
+
+    Raises:
+      InputError: there is no such network, or it cannot be used for images.
+    """
+    from tf_bigan.evaluation import feature_networks as networks
+    from tf_bigan.evaluation.classifiers import ImageClassifier, is_classifier
+
+    kind, _, given = spec.partition(":")
+    if kind == INCEPTION:
+        return networks.inception(given) if given else networks.inception()
+    if spec.startswith(_KERAS):
+        return networks.keras_application(spec.removeprefix(_KERAS))
+    folder = pathlib.Path(spec).expanduser()
+    if (folder / "saved_model.pb").is_file():
+        return networks.module(spec)
+    for place in (folder, zoo_path() / spec):
+        if is_classifier(place):
+            return networks.as_feature_network(ImageClassifier.load(place))
+    name, layer = _model_and_layer(spec)
+    model, digest = load_with_digest(name)
+    return networks.layer_of(model, digest, name, layer)
+
+
+def _model_and_layer(spec):
+    """(name of a model, name of its layer) that a specification means."""
+    name, _, layer = spec.rpartition(":")
+    if not name or spec in list_models() or pathlib.Path(spec).expanduser().is_dir():
+        name, layer = spec, "penultimate"
+    try:
+        run_path(name)
+    except InputError as error:
+        raise InputError(f"{error}\nA feature network is {KINDS}") from None
+    return name, layer
