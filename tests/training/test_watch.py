@@ -110,7 +110,9 @@ def test_a_generator_that_ignores_z_is_warned_of_once(digits, tmp_path):
     numbers, warnings, lines = looked(game, digits, tmp_path, times=2)
     assert numbers["sample_distance"] < 1e-6 and numbers["near_duplicates"] == 1.0
     assert list(warnings) == ["samples"] and len(lines) == 1
-    assert lines[0].startswith("warning: epoch 3: the samples collapse, or have not spread yet:  ")
+    assert lines[0].startswith(
+        "warning: epoch 3: the samples collapse, or have not spread yet: their mean distance is "
+    )
     assert "100% have a near-duplicate" in lines[0] and warnings["samples"] in lines[0]
     # A resumed run does not warn again: what was told is in the log.
     again = []
