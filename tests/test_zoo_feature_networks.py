@@ -62,7 +62,7 @@ def test_a_classifier_in_a_folder_and_in_the_zoo(tmp_path, monkeypatch):
     keras.Model(image, keras.layers.Dense(3)(h)).save(folder / NETWORK)
     digest = sha256(folder / NETWORK)
     (folder / ABOUT).write_text(json.dumps({"class_names": ["a", "b", "c"], "sha256": digest}))
-    monkeypatch.setattr(zoo.feature_networks, "zoo_path", lambda: tmp_path)
+    monkeypatch.setattr(zoo.classifiers, "zoo_path", lambda: tmp_path)
     x = images(3)
     expected = ImageClassifier.load(folder).outputs(x)
     for spec in (str(folder), "my_classifier"):

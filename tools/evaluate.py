@@ -19,7 +19,6 @@ from absl import flags
 
 from tf_bigan.evaluation.settings import (
     PRECISIONS,
-    Classifier,
     EvaluationSettings,
     SVMSettings,
     TransferSettings,
@@ -67,7 +66,10 @@ _JSON = flags.DEFINE_string(
 _SVM_LABELS = flags.DEFINE_integer("svm_labels", 1000, "labels that an SVM learns, equally many of each class")
 _SVM_DRAWS = flags.DEFINE_integer("svm_draws", 100, "SVMs, each with labels drawn anew, that are averaged")
 _CLASSIFIER = flags.DEFINE_string(
-    "classifier", None, "for agreement, a zoo model's name or a run directory: a model that was trained to classify"
+    "classifier",
+    None,
+    "for agreement, a classifier of the zoo, the folder of one, or a zoo model's name or run directory whose D was "
+    "trained to classify",
 )
 _FEATURE_NETWORK = flags.DEFINE_string("feature_network", None, f"for {', '.join(_OF_SAMPLES)}: {FEATURE_NETWORKS}")
 _SAMPLES = flags.DEFINE_integer("samples", 50_000, f"for {', '.join(_OF_SAMPLES)}, the number of samples")
@@ -196,8 +198,7 @@ def _classifier():
         return None
     from tf_bigan import zoo
 
-    model, digest = zoo.load_with_digest(_CLASSIFIER.value)
-    return Classifier(_CLASSIFIER.value, digest, model)
+    return zoo.find_classifier(_CLASSIFIER.value)
 
 
 def _feature_network():

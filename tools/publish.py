@@ -2,9 +2,10 @@
 
 python tools/publish.py --run=/tmp/bigan_mnist --name=bigan_mnist --terms="MNIST: CC BY-SA 3.0."
 python tools/publish.py --add=/tmp/more.json --name=bigan_mnist
+python tools/publish.py --run=/tmp/classifier_cifar10 --name=classifier_cifar10 --terms="CIFAR-10: no licence named."
 
 The second command adds results to an existing entry: those of tools/evaluate.py --model=bigan_mnist
---json=/tmp/more.json.
+--json=/tmp/more.json. The third publishes a classifier that tools/train_classifier.py trained.
 """
 
 import pathlib
@@ -12,7 +13,7 @@ import pathlib
 import common
 from absl import flags
 
-_RUN = flags.DEFINE_string("run", None, "the run directory; required without --add")
+_RUN = flags.DEFINE_string("run", None, "the run directory, or the folder of a classifier; required without --add")
 _ADD = flags.DEFINE_string("add", None, "an evaluation of the entry, to add to its metrics and its card")
 _NAME = flags.DEFINE_string("name", None, "the zoo entry's name; an existing one is replaced; required")
 _TERMS = flags.DEFINE_string("terms", None, "the terms of the training data, for the card; required with --run")
@@ -34,7 +35,12 @@ def main():
     from tf_bigan import zoo
 
     folder = pathlib.Path(_ZOO.value) if _ZOO.value else None
-    if _ADD.value:
+    classifier = run and zoo.classifier_path(run)
+    if classifier and (_INTERIM.value or not _WEIGHTS.value):
+        raise InputError("a classifier is published whole: --interim and --noweights do not go with it")
+    if classifier:
+        path = zoo.publish_classifier(classifier, name, terms, folder, _notes() or "")
+    elif _ADD.value:
         path = zoo.publish_metrics(_ADD.value, name, folder, _notes())
     else:
         path = zoo.publish(run, name, terms, _WEIGHTS.value, folder, _notes() or "", _INTERIM.value)

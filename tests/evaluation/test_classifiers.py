@@ -56,7 +56,7 @@ def test_it_learns_and_tells_its_accuracy_on_the_test_images(trained, digits):
     about = json.loads((folder / ABOUT).read_text())
     assert about["accuracy"] == pytest.approx(right) == pytest.approx(classifier.about["accuracy"])
     assert right > 25  # of 10 classes
-    assert (about["queries"], about["test"], about["settings"]["epochs"]) == (360, "digits test", 6)
+    assert (about["queries"], about["test_split"], about["settings"]["epochs"]) == (360, "test", 6)
     assert classifier.class_names == [str(n) for n in range(10)] and classifier.name == "digits_classifier"
 
 

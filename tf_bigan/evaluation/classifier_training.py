@@ -113,9 +113,11 @@ def train_classifier(training, test, settings, workdir, note=print) -> ImageClas
     workdir = pathlib.Path(workdir)
     _check_data(training, test)
     about = {
-        "dataset": training.origin,
+        "dataset": training.name,
+        "split": training.split,
         "examples": training.count,
-        "test": test.origin,
+        "test_dataset": test.name,
+        "test_split": test.split,
         "queries": test.count,
         "image_shape": list(training.image_shape),
         "class_names": list(training.class_names),

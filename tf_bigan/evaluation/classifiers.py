@@ -35,8 +35,9 @@ class ImageClassifier:
       network: the Keras model: float32 [N, height, width, channels] in [0, 1] -> logits, float32 [N, classes]. Its
         layer "features" gives the features.
       class_names: the classes, in the order of the logits.
-      about: what `classifier.json` says: the "dataset" and its number of "examples", the "test" images and their number
-        of "queries", the "accuracy" on these in percent, "image_shape", "class_names" and "settings".
+      about: what `classifier.json` says: the "dataset", its "split" and number of "examples", the "test_dataset", its
+        "test_split" and number of "queries", the "accuracy" on these in percent, "image_shape", "class_names" and
+        "settings".
     """
 
     name: str

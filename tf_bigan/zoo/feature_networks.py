@@ -4,7 +4,8 @@ import pathlib
 
 from tf_bigan.errors import InputError
 from tf_bigan.evaluation.settings import INCEPTION
-from tf_bigan.zoo.finding import list_models, run_path, zoo_path
+from tf_bigan.zoo.classifiers import classifier_path
+from tf_bigan.zoo.finding import list_models, run_path
 from tf_bigan.zoo.loading import load_with_digest
 
 KINDS = (
@@ -32,7 +33,7 @@ def find_feature_network(spec):
       InputError: there is no such network, or it cannot be used for images.
     """
     from tf_bigan.evaluation import feature_networks as networks
-    from tf_bigan.evaluation.classifiers import ImageClassifier, is_classifier
+    from tf_bigan.evaluation.classifiers import ImageClassifier
 
     kind, _, given = spec.partition(":")
     if kind == INCEPTION:
@@ -42,9 +43,8 @@ def find_feature_network(spec):
     folder = pathlib.Path(spec).expanduser()
     if (folder / "saved_model.pb").is_file():
         return networks.module(spec)
-    for place in (folder, zoo_path() / spec):
-        if is_classifier(place):
-            return networks.as_feature_network(ImageClassifier.load(place))
+    if place := classifier_path(spec):
+        return networks.as_feature_network(ImageClassifier.load(place))
     name, layer = _model_and_layer(spec)
     model, digest = load_with_digest(name)
     return networks.layer_of(model, digest, name, layer)
