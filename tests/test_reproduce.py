@@ -356,33 +356,65 @@ def test_the_training_seeds_of_the_repository():
     assert {("BiGAN,", "6+3", "3"), ("D,", "20", "3")} <= heads
 
 
-def test_the_table_of_denoising_feature_matching_has_the_numbers_of_samples(tmp_path, monkeypatch):
+@pytest.fixture
+def samples_measured(tmp_path, monkeypatch):
+    """Two runs of a GAN with samples measured in classifier_cifar10, and a zoo without weights; the runs' reports."""
     for name in TABLES["dfm"].runs:
         (tmp_path / "zoo" / name).mkdir(parents=True)
         shutil.copyfile(zoo.zoo_path() / name / FLAGFILE, tmp_path / "zoo" / name / FLAGFILE)
     monkeypatch.setattr(zoo, "zoo_path", lambda: tmp_path / "zoo")
     values = {"fid": {"fid": 20.0}, "kid": {"kid": 0.01}, "class_score": {"score": 5.0}}
     values["precision_recall"] = {"precision": 0.5, "recall": 0.25, "density": 0.75, "coverage": 0.125}
+    told = {"settings": {"feature_network": "classifier_cifar10", "weights": "ab" * 32, "samples": 50000}}
+    reports = {}
     for seed, more in ((142, 0.0), (143, 2.0)):
-        run = finished_run(tmp_path / f"gan_cifar10-seed{seed}", seed)
+        run = finished_run(tmp_path / f"gan_cifar10-seed{seed}", seed, constant_epochs=15)
         report = linear_report(run, seed, 30.0)
         for name in ("linear", "knn"):
-            report["results"][name] = [
-                row | {"layer": "penultimate"} for row in report["results"][name] if row["layer"] == "conv5"
-            ]
+            kept = [row for row in report["results"][name] if row["layer"] == "conv5"]
+            report["results"][name] = [row | {"layer": "penultimate"} for row in kept]
         for metric, numbers in values.items():
             samples = {name: value + (more if metric == "fid" else 0) for name, value in numbers.items()}
             real = {name: value / 2 for name, value in numbers.items()}
-            report["results"][metric] = [{"encoder": "trained", **samples}, {"encoder": "queries", **real}]
+            rows_ = {"trained": samples, "queries": real, "gallery": {n: 2 * v for n, v in numbers.items()}}
+            report["results"][metric] = [{"encoder": encoder, **row, **told} for encoder, row in rows_.items()]
         write_report(run.path / zoo.REPORT, report)
-        assert covers(report, TABLES["dfm"])
-        without = {**report, "results": {**report["results"], "kid": []}}
-        assert not covers(without, TABLES["dfm"])
-    lines = [" ".join(line.split()) for line in reproduce("dfm", [142, 143], tmp_path).splitlines()]
-    heads = "FID KID x 1000 precision, % recall, % density, % coverage, % score epochs seeds"
-    assert lines[0] == f"in classifier_cifar10 {heads}"
-    same = " ".join(f"{value} ± 0.00" for value in ("10.00", "50.00", "25.00", "75.00", "12.50", "5.00"))
+        reports[run.path / zoo.REPORT] = report
+    return reports
+
+
+def dfm_lines(runs):
+    return [" ".join(line.split()) for line in reproduce("dfm", [142, 143], runs).splitlines()]
+
+
+def test_the_table_of_denoising_feature_matching_has_the_numbers_of_samples(samples_measured, tmp_path):
+    lines = dfm_lines(tmp_path)
+    heads = "Fréchet kernel x 1000 precision, % recall, % density coverage, % score epochs seeds"
+    assert lines[0] == f"samples {heads}"
+    same = " ".join(f"{value} ± 0.00" for value in ("10.00", "50.00", "25.00", "0.75", "12.50", "5.00"))
     assert lines[1] == f"GAN, photos 21.00 ± 1.41 {same} 2 2"
     assert lines[2].startswith("GAN with --") and "GAN + DFM not run" in lines and "ALI not run" in lines
-    assert "real test images, photos 10.00 5.00 25.00 12.50 37.50 6.25 2.50" in lines
+    # The score of the real images is that of the gallery, which has as many images in a group as the samples.
+    assert "real images, photos 10.00 5.00 25.00 12.50 0.38 6.25 10.00" in lines
+    assert "in classifier_cifar10 (abababababababab), of 50,000 samples" in lines
     assert "GAN, photos 30.00 ± 0.00 2 2" in lines
+
+
+def test_numbers_in_several_feature_networks_are_not_mixed(samples_measured, tmp_path):
+    for path, report in samples_measured.items():
+        assert covers(report, TABLES["dfm"])
+        for metric, found in report["results"].items():
+            if metric not in ("linear", "knn"):
+                told = {"feature_network": "inception", "weights": "cd" * 32, "samples": 50000}
+                found += [{**row, "settings": told, metric: 100.0} for row in list(found)]
+        write_report(path, report)
+        # Those of inception are the newest, so the table's own network must be evaluated.
+        assert not covers(report, TABLES["dfm"])
+    assert "GAN not run" in dfm_lines(tmp_path)
+
+
+def test_a_feature_network_that_does_not_exist_is_found_before_runs_are_trained(samples_measured, tmp_path):
+    made = []
+    with pytest.raises(InputError, match="^there is no feature network 'classifier_cifar10'. tools/train_classifier"):
+        reproduce("dfm", [142], tmp_path, run_tool=lambda *call: made.append(call))
+    assert not made

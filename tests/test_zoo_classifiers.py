@@ -9,8 +9,9 @@ from helpers import images, run_tool
 
 from tf_bigan import zoo
 from tf_bigan.errors import InputError
+from tf_bigan.evaluation.classifier_files import ABOUT, NETWORK
 from tf_bigan.evaluation.classifier_training import ClassifierSettings
-from tf_bigan.evaluation.classifiers import ABOUT, FEATURES, NETWORK
+from tf_bigan.evaluation.classifiers import FEATURES
 from tf_bigan.files import sha256, verify_checksums
 
 
@@ -39,8 +40,8 @@ def test_a_classifier_is_published_with_a_card_and_found(folder, tmp_path, monke
     verify_checksums(entry)
     card = (entry / "README.md").read_text()
     assert "**91.25 %** of the 360 images of\ndigits test rightly" in card and "Digits: CC BY 4.0." in card
-    command = "--dataset=digits --split=train --input_size=64 --epochs=7 --flip=false --workdir=DIR"
-    assert f"python tools/train_classifier.py {command}" in card
+    command = "--dataset=digits --split=train --test_dataset=digits --test_split=test --image_size=8 --input_size=64"
+    assert f"python tools/train_classifier.py {command} --epochs=7 --flip=false --workdir=DIR" in card
     monkeypatch.setattr(zoo.classifiers, "zoo_path", lambda: tmp_path / "zoo")
     assert zoo.list_classifiers() == ["classifier_digits"]
     found, again = zoo.find_classifier("classifier_digits"), zoo.find_classifier(str(folder))
@@ -65,6 +66,8 @@ def test_names_that_are_no_classifiers(folder):
         zoo.find_classifier("bigan_mnst")
     with pytest.raises(InputError, match="lower-case letters, digits and _ only, found 'My classifier'"):
         zoo.publish_classifier(folder, "My classifier", "none")
+    with pytest.raises(InputError, match="^classifier is a classifier of the zoo; give another name"):
+        zoo.publish(zoo.run_path("bigan_digits"), "classifier", "none", zoo=folder.parent)
     with pytest.raises(InputError, match="bigan_mnist is an entry of a model; give another name"):
         zoo.publish_classifier(folder, "bigan_mnist", "none")
     status, _, errors = run_tool("publish.py", f"--run={folder}", "--name=c", "--terms=none", "--interim")

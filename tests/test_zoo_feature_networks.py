@@ -11,7 +11,8 @@ from helpers import awake_game, images, tiny
 from tf_bigan import zoo
 from tf_bigan.errors import InputError
 from tf_bigan.evaluation import feature_networks
-from tf_bigan.evaluation.classifiers import ABOUT, FEATURES, NETWORK, ImageClassifier
+from tf_bigan.evaluation.classifier_files import ABOUT, NETWORK
+from tf_bigan.evaluation.classifiers import FEATURES, ImageClassifier
 from tf_bigan.files import sha256
 from tf_bigan.training.run_directory import RunDirectory
 from tf_bigan.zoo import find_feature_network

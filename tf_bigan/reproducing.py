@@ -12,6 +12,7 @@ from tf_bigan.evaluation.table_layout import Run, covers, layout
 from tf_bigan.training.run_directory import FLAGFILE, RunDirectory
 
 _SVM = "--metrics=svm"
+_NETWORK = "--feature_network="
 
 
 def reproduce(name, seeds=(42,), runs="runs", train_flags=(), evaluate_flags=(), run_tool=None) -> str:
@@ -42,7 +43,14 @@ def reproduce(name, seeds=(42,), runs="runs", train_flags=(), evaluate_flags=(),
         raise InputError(f"{of_svm[0]} is for tables with SVMs, and {name} has none")
     requests = [
         [
-            _Request(part, pathlib.Path(runs), tuple(train_flags), _flags_of(part, evaluate_flags), run_tool, value)
+            _Request(
+                part,
+                pathlib.Path(runs),
+                (*part.train, *train_flags),
+                _flags_of(part, evaluate_flags),
+                run_tool,
+                value,
+            )
             for value in part.values or (None,)
         ]
         for part in parts
@@ -52,7 +60,22 @@ def reproduce(name, seeds=(42,), runs="runs", train_flags=(), evaluate_flags=(),
             asked = RunDirectory(zoo.zoo_path() / model).experiment().changed_by(request.changes()[0])
             if run_tool:
                 asked.check_effects()
+    if run_tool:
+        for part in parts:
+            _check_feature_network((*part.flags, *evaluate_flags))
     return layout(TABLES[name], [_found(of_table, seeds) for of_table in requests])
+
+
+def _check_feature_network(flags):
+    """Raises InputError for a feature network that does not exist, before runs are trained to be compared in it."""
+    for name in [flag.removeprefix(_NETWORK) for flag in flags if flag.startswith(_NETWORK)][-1:]:
+        known = [*zoo.list_classifiers(), *zoo.list_models(), "inception"]
+        if name.partition(":")[0] in [*known, "keras"] or pathlib.Path(name).expanduser().exists():
+            continue
+        raise InputError(
+            f"there is no feature network {name!r}. tools/train_classifier.py trains one; name its folder as in "
+            "--evaluate=--feature_network=DIR"
+        )
 
 
 def _flags_of(part, evaluate_flags):

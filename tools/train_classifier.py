@@ -17,6 +17,9 @@ _TEST_SPLIT = flags.DEFINE_string("test_split", None, "TFDS split of the test im
 _TEST_DATASET = flags.DEFINE_string("test_dataset", None, "data set of the test images; default: the same")
 _IMAGE_SIZE = flags.DEFINE_integer("image_size", 0, "edge of the images; 0 = as stored [pixels]", lower_bound=0)
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "the TFDS directory; default TFDS_DATA_DIR or TFDS's own")
+_BAD_IMAGES = flags.DEFINE_enum(
+    "bad_images", "refuse", ["refuse", "skip"], "what to do with images that cannot be decoded: refuse, or leave out"
+)
 _WORKDIR = flags.DEFINE_string("workdir", None, "where to write the classifier; required")
 _ARCHITECTURE = flags.DEFINE_string("architecture", "MobileNetV2", "a network of keras.applications")
 _INPUT_SIZE = flags.DEFINE_integer(
@@ -57,8 +60,8 @@ def main():
     )
     other = _TEST_DATASET.value or dataset
     split = _TEST_SPLIT.value or default_query_split(other, _DATA_DIR.value)
-    training = open_images(dataset, _SPLIT.value, _IMAGE_SIZE.value, data_dir=_DATA_DIR.value)
-    test = open_images(other, split, _IMAGE_SIZE.value, data_dir=_DATA_DIR.value)
+    options = {"image_size": _IMAGE_SIZE.value, "data_dir": _DATA_DIR.value, "bad_images": _BAD_IMAGES.value}
+    training, test = open_images(dataset, _SPLIT.value, **options), open_images(other, split, **options)
     classifier = train_classifier(training, test, settings, workdir, common.note)
     print(
         f"{classifier.about['accuracy']:.2f} % of {test.count:,} images of {test.origin} right; "

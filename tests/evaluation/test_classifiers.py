@@ -11,8 +11,9 @@ from helpers import images, run_tool
 from tf_bigan.data import open_images
 from tf_bigan.errors import InputError
 from tf_bigan.evaluation import classifier_training
+from tf_bigan.evaluation.classifier_files import ABOUT, NETWORK
 from tf_bigan.evaluation.classifier_training import ClassifierSettings, architectures, make_network, train_classifier
-from tf_bigan.evaluation.classifiers import ABOUT, NETWORK, ImageClassifier
+from tf_bigan.evaluation.classifiers import ImageClassifier
 
 FAST = {"architecture": "MobileNet", "input_size": 32, "epochs": 2, "learning_rate": 0.05, "shift": 0, "flip": False}
 
@@ -70,23 +71,35 @@ def test_features_are_the_layer_below_the_probabilities(trained):
     assert classifier.features(images(0)).shape == (0, 16) and classifier.example_shape == (8, 8, 1)
 
 
-def test_an_interrupted_training_goes_on_to_the_same_network(small, digits, tmp_path, monkeypatch):
-    settings = ClassifierSettings(**FAST | {"shift": 1, "flip": True})
+def test_an_interrupted_training_goes_on_to_the_same_network(small, digits, tmp_path):
+    settings = ClassifierSettings(**FAST | {"shift": 1, "flip": True, "epochs": 3})
     whole = train_classifier(*digits, settings, tmp_path / "whole", lambda line: None)
 
-    def after_first_epoch(path, text):
-        monkeypatch.undo()
-        classifier_training.write_text(path, text)
-        raise KeyboardInterrupt
+    def stop(line):
+        if line.startswith("epoch 2/3"):
+            raise KeyboardInterrupt
 
-    monkeypatch.setattr(classifier_training, "write_text", after_first_epoch)
     with pytest.raises(KeyboardInterrupt):
-        train_classifier(*digits, settings, tmp_path / "parts", lambda line: None)
+        train_classifier(*digits, settings, tmp_path / "parts", stop)
     lines = []
     parts = train_classifier(*digits, settings, tmp_path / "parts", lines.append)
-    assert len(lines) == 1 and lines[0].startswith("epoch 2/2")
+    assert [line.partition(":")[0] for line in lines] == ["epoch 2/3", "epoch 3/3"]
     for one, other in zip(whole.network.get_weights(), parts.network.get_weights(), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+def test_a_finished_training_is_not_written_again(trained, digits):
+    classifier, folder = trained
+    lines = []
+    again = train_classifier(*digits, ClassifierSettings(**FAST | {"epochs": 6}), folder, lines.append)
+    assert (again.digest, lines) == (classifier.digest, [])
+
+
+def test_the_learning_rate_rises_to_its_peak_and_falls_to_0(small, digits):
+    rate = classifier_training._compiled(digits[0], ClassifierSettings(**FAST)).optimizer._learning_rate
+    found = [float(rate(step)) for step in range(25)]  # 24 steps, of which 2 are the warm-up
+    np.testing.assert_allclose(found[:3], [0.025, 0.0375, 0.05], rtol=1e-5)
+    assert np.all(np.diff(found[2:]) < 0) and found[24] == pytest.approx(0.0, abs=1e-8)
 
 
 def test_the_batches_of_a_step_follow_from_the_seed_and_are_shifted_and_mirrored(digits):
@@ -132,6 +145,8 @@ def test_kernels_alone_decay_in_a_resumed_training_too(small, digits, tmp_path):
         ({"epochs": 0}, "epochs must be at least 1, found 0"),
         ({"learning_rate": float("nan")}, "learning_rate must be positive, found nan"),
         ({"label_smoothing": 1.0}, "label_smoothing must be from 0 to below 1, found 1.0"),
+        ({"weight_decay": float("inf")}, "weight_decay must be finite, found inf"),
+        ({"seed": 2**32}, "seed must be at most 4294967295, found 4294967296"),
         ({"precision": "float8"}, "precision must be float32 or mixed_bfloat16, found 'float8'"),
     ],
 )
@@ -142,7 +157,7 @@ def test_settings_that_cannot_work_are_refused(changes, message):
 
 def test_every_architecture_makes_a_network_of_logits():
     assert {"DenseNet121", "MobileNetV2", "ResNet50V2", "VGG16"} <= set(architectures())
-    assert not any(name.startswith("EfficientNetB") for name in architectures())
+    assert not any(name.startswith(("EfficientNet", "ConvNeXt")) for name in architectures())
     network = make_network(ClassifierSettings("MobileNetV3Small", input_size=32), (8, 8, 1), 3)
     assert network.output_shape == (None, 3) and network.get_layer("features").output.shape == (None, 576)
     assert not [layer for layer in network._flatten_layers() if layer.name == "rescaling"]  # its own preprocessing
@@ -154,9 +169,43 @@ def test_images_that_are_too_small_are_refused(small, digits, tmp_path):
 
 
 def test_data_that_cannot_be_learned_is_refused(small, digits, tmp_path):
-    training, _ = digits
-    with pytest.raises(InputError, match="images of digits train are among those of digits train; test on others"):
-        train_classifier(training, training, ClassifierSettings(**FAST), tmp_path)
+    training, test = digits
+    settings = ClassifierSettings(**FAST)
+    with pytest.raises(InputError, match="images of digits train are among those of digits train; give others with"):
+        train_classifier(training, training, settings, tmp_path)
+    one = [open_images("digits", split, max_labels=1) for split in ("train", "test")]
+    with pytest.raises(InputError, match=r"a classifier takes at least 2 classes, found \['0'\] in digits train"):
+        train_classifier(*one, settings, tmp_path)
+    with pytest.raises(InputError, match="have other classes; they must be the same"):
+        train_classifier(training, one[1], settings, tmp_path)
+    with pytest.raises(InputError, match=r"images of \(8, 8, 1\) cannot be shifted by 9 pixels"):
+        train_classifier(*digits, ClassifierSettings(**FAST | {"shift": 9}), tmp_path)
+
+
+def test_folders_that_hold_something_else_are_refused(small, digits, tmp_path):
+    settings = ClassifierSettings(**FAST)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "train.flags").touch()
+    (tmp_path / "file").touch()
+    for name, message in (("run", "run is the directory of a run; give another"), ("file", "file is no folder")):
+        with pytest.raises(InputError, match=message):
+            train_classifier(*digits, settings, tmp_path / name)
+
+
+def test_a_damaged_training_is_refused(trained, digits, tmp_path):
+    _, folder = trained
+    for file in folder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    settings = ClassifierSettings(**FAST | {"epochs": 6})
+    (tmp_path / "training.keras").write_bytes(b"PK")
+    with pytest.raises(InputError, match="training.keras is damaged; give another folder to train anew"):
+        train_classifier(*digits, settings, tmp_path)
+    (tmp_path / "training.json").write_text("{}")
+    with pytest.raises(InputError, match="training.json is damaged; give another folder to train anew"):
+        train_classifier(*digits, settings, tmp_path)
+    (tmp_path / "training.json").unlink()
+    with pytest.raises(InputError, match="holds a classifier whose training cannot go on; give another folder"):
+        train_classifier(*digits, settings, tmp_path)
 
 
 def test_a_folder_with_another_training_is_refused(trained, digits):

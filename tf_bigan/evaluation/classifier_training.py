@@ -3,20 +3,25 @@
 import dataclasses
 import inspect
 import json
+import math
 import pathlib
+import zipfile
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from tf_bigan.errors import InputError, did_you_mean
-from tf_bigan.evaluation.classifiers import ABOUT, FEATURES, NETWORK, ImageClassifier, is_classifier
+from tf_bigan.evaluation.classifier_files import ABOUT, NETWORK, is_classifier
+from tf_bigan.evaluation.classifiers import FEATURES, ImageClassifier
 from tf_bigan.evaluation.measure import Diverged
 from tf_bigan.evaluation.settings import PRECISIONS
 from tf_bigan.files import replacing, sha256, write_text
 
 _STATE = "training.keras"  # the model in training, with its optimizer's state
-_PROGRESS = "training.json"  # settings and epochs done
+_BEGUN = "training.json"  # data and settings of the training
+_RUN = "train.flags"  # of the run directory of a game
+_JUDGED = 500  # test images at a time
 _MOMENTUM = 0.9
 _DECAYING = ("kernel", "depthwise_kernel", "pointwise_kernel")
 _WARMUP = 0.1  # share of the steps in which the learning rate rises
@@ -63,20 +68,18 @@ class ClassifierSettings:
             raise InputError(
                 f"unknown architecture {self.architecture!r}.{did_you_mean(self.architecture, architectures())}"
             )
-        for name, least in (
-            ("input_size", 0),
-            ("epochs", 1),
-            ("batch_size", 2),
-            ("weight_decay", 0),
-            ("shift", 0),
-            ("seed", 0),
-        ):
+        if self.seed > 2**32 - 1:  # what Keras takes
+            raise InputError(f"seed must be at most {2**32 - 1}, found {self.seed}")
+        least_of = {"input_size": 0, "epochs": 1, "batch_size": 2, "weight_decay": 0, "shift": 0, "seed": 0}
+        for name, least in least_of.items():
             if getattr(self, name) < least:
                 raise InputError(f"{name} must be at least {least}, found {getattr(self, name)}")
         if not 0.0 <= self.label_smoothing < 1.0:
             raise InputError(f"label_smoothing must be from 0 to below 1, found {self.label_smoothing}")
-        if not 0.0 < self.learning_rate < float("inf"):
+        if not 0.0 < self.learning_rate < math.inf:
             raise InputError(f"learning_rate must be positive, found {self.learning_rate}")
+        if not math.isfinite(self.weight_decay):
+            raise InputError(f"weight_decay must be finite, found {self.weight_decay}")
         if self.precision not in PRECISIONS:
             raise InputError(f"precision must be {' or '.join(PRECISIONS)}, found {self.precision!r}")
 
@@ -84,16 +87,18 @@ class ClassifierSettings:
 def architectures() -> list[str]:
     """The networks of `keras.applications` that can be trained here.
 
-    The first EfficientNets are left out, as they cannot do without their own scaling of pixels.
+    EfficientNets and ConvNeXts are left out. They drop units or layers at random, and Keras does not save the state of
+    that noise, so a training could not be resumed exactly.
     """
     functions = {name: made for name, made in vars(keras.applications).items() if name[0].isupper() and callable(made)}
-    return sorted(name for name in functions if not name.startswith("EfficientNetB"))
+    return sorted(name for name in functions if not name.startswith(("EfficientNet", "ConvNeXt")))
 
 
 def train_classifier(training, test, settings, workdir, note=print) -> ImageClassifier:
     """Trains a classifier, judges it on test images, and writes it to a folder.
 
-    If the folder holds a training of the same data and settings, it goes on after that training's last epoch.
+    If the folder holds a training of the same data and settings, it goes on after that training's last epoch. A
+    finished one is read and returned.
 
     Args:
       training, test: labelled `ImageData` of the same image shape and classes.
@@ -106,12 +111,12 @@ def train_classifier(training, test, settings, workdir, note=print) -> ImageClas
       percent, after the last epoch.
 
     Raises:
-      InputError: data without labels or with other classes, images too small for the architecture, or a folder that
-        holds another training.
+      InputError: data without labels, with one class or with other classes, images that cannot be decoded or are too
+        small for the architecture, or a folder that cannot be written or holds something else.
       Diverged: the loss became NaN or infinite.
     """
     workdir = pathlib.Path(workdir)
-    _check_data(training, test)
+    _check_data(training, test, settings)
     about = {
         "dataset": training.name,
         "split": training.split,
@@ -123,19 +128,24 @@ def train_classifier(training, test, settings, workdir, note=print) -> ImageClas
         "class_names": list(training.class_names),
         "settings": dataclasses.asdict(settings),
     }
-    done = _epochs_done(workdir, about)
-    model = _decaying(keras.saving.load_model(workdir / _STATE)) if done else _compiled(training, settings)
     steps = _steps_per_epoch(training, settings)
+    model = _resumed(workdir, about)
+    if model is None:
+        model = _compiled(training, settings)
+        write_text(workdir / _BEGUN, json.dumps(about, indent=1))
+    done = int(model.optimizer.iterations.numpy()) // steps
+    if done == settings.epochs and is_classifier(workdir):
+        return ImageClassifier.load(workdir)
     for epoch in range(done, settings.epochs):
         batches = _batches(training, settings, epoch * steps)
-        logs = model.fit(batches, steps_per_epoch=steps, verbose=0, shuffle=False).history
+        with training.naming_damage():
+            logs = model.fit(batches, steps_per_epoch=steps, verbose=0, shuffle=False).history
         loss, accuracy = logs["loss"][0], logs["accuracy"][0]
         if not np.isfinite(loss):
             raise Diverged(f"the loss is {loss} in epoch {epoch + 1}; lower the learning rate")
         note(f"epoch {epoch + 1}/{settings.epochs}: loss {loss:.3f}, {100 * accuracy:.1f} % of training images right")
         with replacing(workdir / _STATE) as temporary:
             model.save(temporary)
-        write_text(workdir / _PROGRESS, json.dumps({"epochs": epoch + 1, **about}, indent=1))
     return _finished(model, test, settings, about, workdir)
 
 
@@ -174,8 +184,9 @@ def _compiled(training, settings):
     model = make_network(settings, training.image_shape, len(training.class_names), settings.precision)
     steps = settings.epochs * _steps_per_epoch(training, settings)
     warmup = max(1, round(_WARMUP * steps))
+    peak = settings.learning_rate
     rate = keras.optimizers.schedules.CosineDecay(
-        0.0, max(1, steps - warmup), warmup_target=settings.learning_rate, warmup_steps=warmup
+        peak / warmup, max(1, steps - warmup), warmup_target=peak, warmup_steps=warmup
     )
     optimizer = keras.optimizers.SGD(rate, _MOMENTUM, nesterov=True, weight_decay=settings.weight_decay or None)
     loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=settings.label_smoothing)
@@ -222,47 +233,67 @@ def _steps_per_epoch(training, settings):
     return -(-training.count // min(settings.batch_size, training.count))
 
 
-def _check_data(training, test):
+def _check_data(training, test, settings):
     for part in (training, test):
         if not part.labelled():
             raise InputError(f"images of {part.origin} have no labels, which a classifier learns")
+    if len(training.class_names) < 2:
+        raise InputError(f"a classifier takes at least 2 classes, found {training.class_names} in {training.origin}")
     if training.class_names != test.class_names:
         raise InputError(f"{training.origin} and {test.origin} have other classes; they must be the same")
     if training.image_shape != test.image_shape:
         raise InputError(f"{training.origin} has images of {training.image_shape}, {test.origin} {test.image_shape}")
+    if settings.shift > min(training.image_shape[:2]):
+        raise InputError(f"images of {training.image_shape} cannot be shifted by {settings.shift} pixels")
     if training.overlaps(test):
-        raise InputError(f"images of {test.origin} are among those of {training.origin}; test on others")
+        raise InputError(
+            f"images of {test.origin} are among those of {training.origin}; give others with --test_dataset or "
+            "--test_split"
+        )
+    for part in (test, training):
+        part.check()
 
 
-def _epochs_done(workdir, about):
-    """The epochs that a training in the folder has done; 0 = there is none."""
+def _resumed(workdir, about):
+    """The model of the training in the folder, which must be of the same data and settings; None = there is none."""
+    if (workdir / _RUN).exists():
+        raise InputError(f"{workdir} is the directory of a run; give another folder")
     try:
-        found = json.loads((workdir / _PROGRESS).read_text(encoding="utf-8"))
-        done = int(found.pop("epochs"))
+        found = json.loads((workdir / _BEGUN).read_text(encoding="utf-8"))
+        settings = dict(found["settings"])
     except FileNotFoundError:
         if is_classifier(workdir):
             raise InputError(f"{workdir} holds a classifier whose training cannot go on; give another folder") from None
-        return 0
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        raise InputError(f"{workdir / _PROGRESS} is damaged; delete it to train anew") from None
+        return None
+    except NotADirectoryError:
+        raise InputError(f"{workdir} is no folder") from None
+    except (OSError, ValueError, KeyError, TypeError):
+        raise InputError(f"{workdir / _BEGUN} is damaged; give another folder to train anew") from None
     told = json.loads(json.dumps(about))
     if other := [key for key in told if found.get(key) != told[key]]:
         if other == ["settings"]:
-            settings = found.get("settings") or {}
             other = [name for name, value in told["settings"].items() if settings.get(name) != value]
         raise InputError(f"{workdir} holds a training with other {', '.join(other)}; give another folder")
-    return done
+    if not (workdir / _STATE).exists():  # it was stopped within its first epoch
+        return None
+    try:
+        return _decaying(keras.saving.load_model(workdir / _STATE))
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
+        raise InputError(f"{workdir / _STATE} is damaged; give another folder to train anew") from None
 
 
 def _finished(model, test, settings, about, workdir):
-    """Writes the trained network in float32, judges it, and returns it."""
+    """Judges the trained network in float32, writes it, and returns it."""
     network = make_network(settings, about["image_shape"], len(about["class_names"]))
     network.set_weights(model.get_weights())
+    judged = ImageClassifier(workdir.name, "", network, about["class_names"], about)
+    right = 0
+    with test.naming_damage():
+        for images, labels in test.batches(_JUDGED):
+            right += np.sum(judged.class_probabilities(images.numpy()).argmax(axis=1) == labels.numpy())
+    accuracy = float(100 * right / test.count)
     with replacing(workdir / NETWORK) as temporary:
         network.save(temporary)
     digest = sha256(workdir / NETWORK)
-    judged = ImageClassifier(workdir.name, digest, network, about["class_names"], about)
-    images, labels = test.arrays()
-    accuracy = float(100 * np.mean(judged.class_probabilities(images).argmax(axis=1) == labels))
     write_text(workdir / ABOUT, json.dumps({**about, "accuracy": accuracy, "sha256": digest}, indent=1) + "\n")
     return ImageClassifier.load(workdir)

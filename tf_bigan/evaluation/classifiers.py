@@ -15,11 +15,10 @@ import tensorflow as tf
 
 from tf_bigan.domains import Images
 from tf_bigan.errors import InputError
+from tf_bigan.evaluation.classifier_files import ABOUT, NETWORK, is_classifier
 from tf_bigan.files import sha256
 from tf_bigan.games.compiled import traced_once
 
-NETWORK = "classifier.keras"
-ABOUT = "classifier.json"
 FEATURES = "features"  # the layer before the logits
 
 _BATCH = 500
@@ -112,8 +111,3 @@ class ImageClassifier:
             return features, tf.nn.softmax(logits)
 
         return traced_once(outputs, tf.zeros((0, *self.example_shape)), batches=True)
-
-
-def is_classifier(path) -> bool:
-    """Whether a folder has the files of a classifier."""
-    return all((pathlib.Path(path) / name).is_file() for name in (NETWORK, ABOUT))

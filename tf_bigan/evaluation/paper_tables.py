@@ -42,11 +42,25 @@ class NumbersBlock:
 
     Attributes:
       title: heading of the methods' column.
-      columns: (heading, metric, entry of the report's rows, factor) of each column.
+      network: the feature network in which reports must have the numbers, if an evaluation need not be made again. What
+        is shown are the numbers in the network of the newest evaluation.
+      columns: the `Number` of each column.
     """
 
     title: str
+    network: str
     columns: tuple
+
+
+@dataclasses.dataclass(frozen=True)
+class Number:
+    """A column of a `NumbersBlock`."""
+
+    head: str
+    metric: str
+    value: str  # the entry of the report's rows that is shown
+    factor: float = 1  # by which it is multiplied
+    real: str = "queries"  # the real images that are shown beside samples: "queries" or "gallery"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +71,7 @@ class Table:
     flags: tuple  # for tools/evaluate.py
     blocks: tuple
     note: str
+    train: tuple = ()  # flags for tools/train.py, before those that are asked for
     varied: str = ""  # a setting; there is a run of each method for each of its `values`
     values: tuple = ()
     published: bool = False  # if the zoo has an entry's weights, show that run alone, whatever flags are asked for
@@ -197,21 +212,25 @@ TABLES = {
         ),
         (
             NumbersBlock(
-                "in classifier_cifar10",
+                "samples",
+                "classifier_cifar10",
                 (
-                    ("FID", "fid", "fid", 1),
-                    ("KID x 1000", "kid", "kid", 1000),
-                    ("precision, %", "precision_recall", "precision", 100),
-                    ("recall, %", "precision_recall", "recall", 100),
-                    ("density, %", "precision_recall", "density", 100),
-                    ("coverage, %", "precision_recall", "coverage", 100),
-                    ("score", "class_score", "score", 1),
+                    Number("Fréchet", "fid", "fid"),
+                    Number("kernel x 1000", "kid", "kid", 1000),
+                    Number("precision, %", "precision_recall", "precision", 100),
+                    Number("recall, %", "precision_recall", "recall", 100),
+                    Number("density", "precision_recall", "density"),
+                    Number("coverage, %", "precision_recall", "coverage", 100),
+                    Number("score", "class_score", "score", real="gallery"),
                 ),
             ),
             Block("1-NN accuracy, %", "knn", ("penultimate",), {"metric": "euclidean", "k": 1}),
             Block("linear probe, %", "linear", ("penultimate",)),
         ),
-        "Samples in features of classifier_cifar10, a classifier of the zoo: these are not FID and Inception score as "
-        "papers report them. 1-NN and linear probe are of E's last layer before its output, of a GAN of D's.",
+        "Samples are compared with the training images in the features of the network that is named: only those of "
+        "inception are FID, KID and Inception score as papers report them. Real images: the test images, and for the "
+        "score the training images; the Fréchet distance of fewer images is larger. 1-NN and linear probe are of E's "
+        "last layer before its output, of a GAN of D's.",
+        train=("--constant_epochs=15",),
     ),
 }

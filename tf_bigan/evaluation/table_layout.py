@@ -56,7 +56,9 @@ def covers(report, table: Table) -> bool:
     if table.varied:
         return all(block.metric in report["results"] for block in table.blocks)
     numbers = [block for block in table.blocks if isinstance(block, NumbersBlock)]
-    return all(_numbers(report, *column, "trained") for block in numbers for column in block.columns) and all(
+    if any(_network(block, report).get("feature_network") != block.network for block in numbers):
+        return False
+    return all(_numbers(block, report, column, "trained") for block in numbers for column in block.columns) and all(
         _found(block, report, encoder, column)
         for block in table.blocks
         if block not in numbers
@@ -92,31 +94,49 @@ def _lines(block, methods, runs):
 
 def _lines_of_numbers(block, methods, runs):
     row = functools.partial(_row, len(block.columns))
-    yield row(block.title, [head for head, *_ in block.columns], "epochs", "seeds")
-    real = {}
+    yield row(block.title, [column.head for column in block.columns], "epochs", "seeds")
+    networks, real = {}, {}
     for name, method in methods.items():
         alike = {}
         for run in runs[name]:
-            told = describe_epochs(run.report), describe_dataset(run.report), run.flags
+            network = _network(block, run.report)
+            told = describe_epochs(run.report), describe_dataset(run.report), run.flags, _named(network)
             alike.setdefault(told, []).append(run.report)
-            real[describe_dataset(run.report)] = run.report
+            networks[_named(network)] = f"in {_named(network)}, of {network['samples']:,} samples"
+            real[describe_dataset(run.report), _named(network)] = run.report
         if not alike:
             yield row(method, ["not run"])
-        for (epochs, data, flags_), found in sorted(alike.items()):
-            of_runs = [[n for each in found for n in _numbers(each, *column, "trained")] for column in block.columns]
+        for (epochs, data, flags_, network), found in sorted(alike.items()):
+            of_runs = [[n for each in found for n in _numbers(block, each, c, "trained")] for c in block.columns]
             yield row(f"{method}, {data}", [spread(numbers) for numbers in of_runs], epochs, str(len(found)))
             if flags_:
                 yield f"  {method} with {flags_}"
-    for data, report in real.items():
-        numbers = [_numbers(report, *column, "queries") for column in block.columns]
-        yield row(f"real test images, {data}", [spread(each) if each else "" for each in numbers])
+            if len(networks) > 1:
+                yield f"  {method} {networks[network]}"
+    for (data, network), report in real.items():
+        numbers = [_numbers(block, report, column, column.real) for column in block.columns]
+        yield row(f"real images, {data}", [spread(each) if each else "" for each in numbers])
+        if len(networks) > 1:
+            yield f"  {networks[network]}"
+    if len(networks) == 1:
+        yield f"  {next(iter(networks.values()))}"
 
 
-def _numbers(report, head, metric, value, factor, encoder):
-    """The numbers of a column in a report: those of samples ("trained") or of real images ("queries")."""
-    del head
-    found = report["results"].get(metric, [])
-    return [factor * row[value] for row in found if row["encoder"] == encoder]
+def _network(block, report):
+    """The settings of the newest samples of a report: its feature network, their number and so on; {} = none."""
+    of_samples = [row for row in report["results"].get(block.columns[0].metric, []) if row["encoder"] == "trained"]
+    return of_samples[-1]["settings"] if of_samples else {}
+
+
+def _named(network):
+    return f"{network['feature_network']} ({network['weights'][:16]})"
+
+
+def _numbers(block, report, column, encoder):
+    """The numbers of a column: those of the samples ("trained") or of real images, in the network of `_network`."""
+    found, network = report["results"].get(column.metric, []), _network(block, report)
+    of = [row for row in found if row["encoder"] == encoder and row["settings"] == network]
+    return [column.factor * row[column.value] for row in of]
 
 
 def _lines_of_runs(block, table, runs):

@@ -5,6 +5,7 @@ import re
 import shutil
 
 from tf_bigan.errors import InputError, did_you_mean
+from tf_bigan.evaluation.classifier_files import ABOUT, NETWORK, is_classifier
 from tf_bigan.evaluation.settings import Classifier
 from tf_bigan.files import replacing, write_checksums, write_text
 from tf_bigan.training.run_directory import FLAGFILE
@@ -14,13 +15,11 @@ from tf_bigan.zoo.loading import load_with_digest
 
 def list_classifiers() -> list[str]:
     """The names of the zoo's classifiers, sorted."""
-    return sorted(path.parent.name for path in zoo_path().glob("[!.]*/classifier.json"))
+    return sorted(path.parent.name for path in zoo_path().glob(f"[!.]*/{ABOUT}"))
 
 
 def classifier_path(name) -> pathlib.Path | None:
     """The folder of a classifier of the zoo, or `name` itself if it is the folder of one; None if it is neither."""
-    from tf_bigan.evaluation.classifiers import is_classifier
-
     places = (zoo_path() / str(name), pathlib.Path(name).expanduser())
     return next((place for place in places if is_classifier(place)), None)
 
@@ -66,7 +65,7 @@ def publish_classifier(folder, name, terms, zoo=None, notes="") -> pathlib.Path:
     Raises:
       InputError: a folder without a classifier, or a name with other characters than lower-case letters, digits and _.
     """
-    from tf_bigan.evaluation.classifiers import ABOUT, NETWORK, ImageClassifier
+    from tf_bigan.evaluation.classifiers import ImageClassifier
 
     if not re.fullmatch(r"[a-z0-9_]+", name):
         raise InputError(f"a classifier's name has lower-case letters, digits and _ only, found {name!r}")
@@ -91,9 +90,8 @@ def _card(name, classifier, terms, notes):
     size = settings["input_size"]
     fields = ClassifierSettings.__dataclass_fields__
     changed = {name: value for name, value in settings.items() if value != fields[name].default}
-    told = {"dataset": about["dataset"], "split": about["split"], **changed}
-    if about["test_dataset"] != about["dataset"]:
-        told["test_dataset"] = about["test_dataset"]
+    names = ("dataset", "split", "test_dataset", "test_split")
+    told = {**{name: about[name] for name in names if about[name]}, "image_size": height, **changed}
     texts = {name: str(value).lower() if isinstance(value, bool) else value for name, value in told.items()}
     flags = " ".join(f"--{name}={text}" for name, text in texts.items())
     resized = f", which it resizes to {size}x{size}" if size else ""

@@ -5,6 +5,7 @@ import re
 import shutil
 
 from tf_bigan.errors import InputError
+from tf_bigan.evaluation.classifier_files import is_classifier
 from tf_bigan.evaluation.report_files import read_report, write_report
 from tf_bigan.experiment import Experiment
 from tf_bigan.files import CHECKSUMS, replacing, write_checksums, write_text
@@ -38,6 +39,8 @@ def publish(run, name, terms, weights=True, zoo=None, notes="", interim=False):
     run = RunDirectory(run)
     if not re.fullmatch(r"[a-z0-9_]+", name):
         raise InputError(f"a model's name has lower-case letters, digits and _ only, found {name!r}")
+    if is_classifier((zoo or zoo_path()) / name):
+        raise InputError(f"{name} is a classifier of the zoo; give another name")
     experiment = run.experiment()
     if not run.has_weights():
         raise InputError(f"{run.path} has no weights; train it to the end first")

@@ -39,6 +39,10 @@ class Agreement(Measure):
         names, judge = queries.class_names, classifier.model
         # One black image makes known whether the classifier has classes at all, before many are judged.
         _classes(judge, np.zeros((1, *judge.example_shape), np.float32), len(names), classifier.name)
+        if getattr(judge, "class_names", names) != names:
+            raise InputError(
+                f"{classifier.name} knows other classes than {queries.origin}: {', '.join(judge.class_names[:3])}, ..."
+            )
         if "label" not in taken and (known := taken["attributes"].shape[-1]) != len(names):
             raise InputError(
                 f"{context.experiment.system} takes {known} attributes, one for each class, and {queries.origin} has "
