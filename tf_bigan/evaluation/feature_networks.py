@@ -118,8 +118,9 @@ class FeatureNetwork:
 def inception(path=INCEPTION_HANDLE) -> FeatureNetwork:
     """The Inception graph of 2015-12-05, in TF-GAN's form.
 
-    Images are resized to 299x299 as in TF-GAN's examples: bilinear, without antialiasing, between the centres of
-    pixels. They are then scaled to [-1, 1]. Features are the 2,048 of "pool_3". Probabilities are the softmax of
+    Images are resized to 299x299 as in TF-GAN's examples, and as the graph itself does: bilinear interpolation of
+    TensorFlow 1, without antialiasing, where the output's pixel i lies at the input's i * size / 299. In TensorFlow 2,
+    the centres of pixels are at half numbers instead. Images are then scaled to [-1, 1]. Features are the 2,048 of "pool_3". Probabilities are the softmax of
     "logits" over all 1,008 outputs, as in TF-GAN. The code of Salimans et al. (2016) leaves out the last layer's bias
     there and resizes otherwise, so its scores differ a little.
 
@@ -153,8 +154,8 @@ def inception(path=INCEPTION_HANDLE) -> FeatureNetwork:
         _files_digest(folder),
         shape,
         function,
-        functools.partial(tf.image.resize, method="bilinear"),
-        "bilinear interpolation without antialiasing",
+        functools.partial(tf.compat.v1.image.resize, method="bilinear"),
+        "bilinear interpolation without antialiasing or half-pixel centres",
         repeats_grey=True,
         classifies=True,
         batch_size=50,
