@@ -120,9 +120,9 @@ def inception(path=INCEPTION_HANDLE) -> FeatureNetwork:
 
     Images are resized to 299x299 as in TF-GAN's examples, and as the graph itself does: bilinear interpolation of
     TensorFlow 1, without antialiasing, where the output's pixel i lies at the input's i * size / 299. In TensorFlow 2,
-    the centres of pixels are at half numbers instead. Images are then scaled to [-1, 1]. Features are the 2,048 of "pool_3". Probabilities are the softmax of
-    "logits" over all 1,008 outputs, as in TF-GAN. The code of Salimans et al. (2016) leaves out the last layer's bias
-    there and resizes otherwise, so its scores differ a little.
+    the centres of pixels are at half numbers instead. Images are then scaled to [-1, 1]. Features are the 2,048 of
+    "pool_3". Probabilities are the softmax of "logits" over all 1,008 outputs, as in TF-GAN. The code of Salimans et
+    al. (2016) leaves out the last layer's bias there, so its scores differ a little.
 
     Args:
       path: TF-Hub's address of the module, or a folder with it. Its files are not known here by their digest: who gives
