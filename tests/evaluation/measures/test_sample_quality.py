@@ -73,7 +73,9 @@ def rows(report, name):
 
 
 def samples_of(game, count, seed=0):
-    parts = [game.generate(min(500, count - start), seed=seed + start) for start in range(0, count, 500)]
+    sizes = [min(500, count - start) for start in range(0, count, 500)]
+    seeds = [int(np.random.SeedSequence([seed, n]).generate_state(1, np.uint64)[0]) // 8 for n in range(len(sizes))]
+    parts = [game.generate(size, seed=each) for size, each in zip(sizes, seeds, strict=True)]
     return np.round(np.concatenate(parts) * 255) / 255
 
 
@@ -205,6 +207,16 @@ def test_samples_follow_from_the_seed():
     one, same, other = (rows(measured(["fid"], settings(seed=s, samples=600)), "fid") for s in (0, 0, 1))
     assert one == same and one["trained"]["fid"] != other["trained"]["fid"]
     assert one["queries"]["fid"] == other["queries"]["fid"]
+
+
+@pytest.mark.parametrize("other", [1, 500, 2**40, -1])
+def test_samples_of_two_seeds_have_none_in_common(other):
+    def rows_of(seed):
+        sets = SampleFeatures(awake_game(), None, data(), settings(seed=seed, samples=1300), lambda line: None)
+        return {row.tobytes() for row in np.concatenate(list(sets._batches_of_samples(1300))).reshape(1300, -1)}
+
+    first = rows_of(0)
+    assert len(first) > 1290 and not first & rows_of(other)  # nor do batches repeat each other
 
 
 def test_queries_that_are_in_the_gallery_or_too_few_are_left_out():
