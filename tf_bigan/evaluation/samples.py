@@ -120,6 +120,7 @@ class SampleFeatures:
             "count": part.count,
             "preparation": part.preparation.to_json(),
             "shape": list(images.shape[1:]),
+            "files": part.state(),  # those that were replaced may not be among the probed
             "pixels": hashlib.sha256(np.ascontiguousarray(images).data).hexdigest(),
             "kept": kept,
             "network": self.network.name,
