@@ -230,6 +230,7 @@ def test_images_that_do_not_fit_are_refused():
         (2 * x - 1, r"^image values must lie in \[0, 1\], got"),
         (x * np.nan, "^images contain NaN or infinite pixels$"),
         (x.reshape(2, 64), "^judge takes images, found points$"),
+        (x[:0], r"^judge takes at least one image, found shape \[0, 8, 8, 1\]$"),
     ):
         with pytest.raises(InputError, match=message):
             network.features(given)

@@ -82,9 +82,11 @@ class FeatureNetwork:
           (features, float32 [N, d]; probabilities, float32 [N, classes], or None if the network does not classify).
 
         Raises:
-          InputError: images of other values, shapes or channels, or features that are not finite.
+          InputError: no images, images of other values, shapes or channels, or features that are not finite.
         """
         images = np.asarray(images, np.float32)
+        if not images.size:
+            raise InputError(f"{self.name} takes at least one image, found shape {list(images.shape)}")
         self.check(images.shape[1:])
         Images(images.shape[1:]).check(images)
         parts = []
