@@ -385,6 +385,10 @@ def test_visualize_draws_the_curves_of_a_run(runs, tmp_path):
         (["--run={}"], "train.flags is missing or damaged, so {} is no run directory"),
         (["--run="], "--run is required"),
         (["--run={}", "--model=bigan_digits"], "not both"),
+        (
+            ["--run={}", "--figures=samples", "--seed=0", "--data_dir=/data"],
+            "--figures, --seed, --data_dir: for pictures of a --model; --run, which draws curves, takes --output alone",
+        ),
     ],
 )
 def test_a_folder_without_a_run_has_no_curves(flags, message, tmp_path):
