@@ -130,6 +130,22 @@ def test_every_network_of_keras_applications_has_its_preprocessing():
         assert found.shape == (1, 2, 2, 3)
 
 
+@pytest.mark.parametrize(
+    ("name", "seen"),
+    [
+        ("MobileNet", [1.0, 0.0, -0.6]),  # x / 127.5 - 1
+        ("ResNet50", [51.0 - 103.939, 127.5 - 116.779, 255.0 - 123.68]),  # BGR less the means of ImageNet
+        ("VGG16", [51.0 - 103.939, 127.5 - 116.779, 255.0 - 123.68]),
+        ("DenseNet121", [(1.0 - 0.485) / 0.229, (0.5 - 0.456) / 0.224, (0.2 - 0.406) / 0.225]),  # standardised RGB
+        ("EfficientNetB0", [255.0, 127.5, 51.0]),  # the network scales for itself
+        ("ConvNeXtTiny", [255.0, 127.5, 51.0]),
+    ],
+)
+def test_each_kind_of_preprocessing_has_its_values(name, seen):
+    pixel = np.array([255.0, 127.5, 51.0], np.float32)[None, None, None]
+    np.testing.assert_allclose(np.ravel(networks._preprocessing(name)(pixel)), seen, rtol=1e-5, atol=1e-5)
+
+
 def test_an_exported_module_gives_what_the_model_gives(tmp_path):
     game = awake_game()
     network = networks.module(export(game, tmp_path / "module"))
