@@ -48,11 +48,15 @@ def test_a_published_model():
     assert network.name == "bigan_digits:penultimate" and network.features(images(2)).shape == (2, 512)
 
 
-def test_a_module_in_a_folder(tmp_path):
+def test_a_module_in_a_folder(tmp_path, monkeypatch):
     module = Means()
     tf.saved_model.save(module, str(tmp_path), signatures=module.__call__.get_concrete_function())
     x = images(3)
-    np.testing.assert_allclose(find_feature_network(str(tmp_path)).features(x), x.mean(axis=(1, 2)), atol=1e-6)
+    monkeypatch.setenv("HOME", str(tmp_path.parent))
+    for spec in (str(tmp_path), f"~/{tmp_path.name}"):
+        network = find_feature_network(spec)
+        np.testing.assert_allclose(network.features(x), x.mean(axis=(1, 2)), atol=1e-6)
+        assert network.name == str(tmp_path)
 
 
 def test_a_classifier_in_a_folder_and_in_the_zoo(tmp_path, monkeypatch):
@@ -78,6 +82,8 @@ def test_inception_and_keras(monkeypatch):
         monkeypatch.setattr(feature_networks, name, lambda *given, name=name: (name, *given))
     assert find_feature_network("inception") == ("inception",)
     assert find_feature_network("inception:/tmp/graph") == ("inception", "/tmp/graph")
+    monkeypatch.setenv("HOME", "/home/me")
+    assert find_feature_network("inception:~/graph") == ("inception", "/home/me/graph")
     assert find_feature_network("keras:ResNet50") == ("keras_application", "ResNet50")
 
 

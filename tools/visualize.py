@@ -31,6 +31,11 @@ _BAD_IMAGES = flags.DEFINE_enum(
 )
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "the TFDS directory; default TFDS_DATA_DIR or TFDS's own")
 
+_OF_PICTURES = (
+    *(_WANTED, _LAYER, _METRIC, _ROWS, _SEED),
+    *(_DATASET, _QUERY_DATASET, _QUERY_SPLIT, _BAD_IMAGES, _DATA_DIR),
+)
+
 
 def main():
     """Draws the pictures and prints their paths."""
@@ -121,6 +126,10 @@ def draw_curves(folder):
 
     if _MODEL.value is not None:
         raise InputError("give --model for pictures of a model or --run for the curves of a run, not both")
+    if given := [f"--{holder.name}" for holder in _OF_PICTURES if holder.present]:
+        raise InputError(
+            f"{', '.join(given)}: for pictures of a --model; --run, which draws curves, takes --output alone"
+        )
     run = RunDirectory(folder)
     experiment = run.experiment()
     if not run.log.exists():

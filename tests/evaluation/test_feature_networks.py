@@ -45,6 +45,17 @@ def saved(module, path):
     return path
 
 
+def resized_from_corners(x, edge):
+    """Bilinear interpolation of [N, H, W, C] whose pixel i lies at the input's i * size / edge."""
+    for axis in (1, 2):
+        at = np.arange(edge) * x.shape[axis] / edge
+        low = np.floor(at).astype(int)
+        high = np.minimum(low + 1, x.shape[axis] - 1)
+        share = (at - low).reshape((-1, *[1] * (3 - axis)))
+        x = np.take(x, low, axis) * (1 - share) + np.take(x, high, axis) * share
+    return x
+
+
 @pytest.fixture(scope="module")
 def graph(tmp_path_factory):
     return saved(Graph(), tmp_path_factory.mktemp("inception"))
@@ -54,20 +65,30 @@ def test_the_graph_of_2015_sees_images_as_in_tf_gan(graph):
     network = networks.inception(graph)
     assert (network.name, network.classifies, network.shape) == ("inception", True, (299, 299, 3))
     assert network.preparation == (
-        "resized to 299x299 by bilinear interpolation without antialiasing, grey images repeated to three channels"
+        "resized to 299x299 by bilinear interpolation without antialiasing or half-pixel centres, grey images repeated "
+        "to three channels"
     )
     large = images(3, shape=(600, 700, 3))
     features, probabilities = network.outputs(large)
-    seen = 2.0 * tf.image.resize(large, (299, 299), "bilinear", antialias=False).numpy().reshape(3, -1) - 1.0
-    np.testing.assert_allclose(features, seen[:, :2048], atol=1e-5)
+    seen = 2.0 * resized_from_corners(large, 299).reshape(3, -1) - 1.0
+    np.testing.assert_allclose(features, seen[:, :2048], atol=2e-4)  # TensorFlow computes positions in float32
     exponentials = np.exp(seen[:, :1008])
-    np.testing.assert_allclose(probabilities, exponentials / exponentials.sum(1, keepdims=True), rtol=1e-4)
+    np.testing.assert_allclose(probabilities, exponentials / exponentials.sum(1, keepdims=True), rtol=5e-4)
     grey = images(2, shape=(299, 299, 1))
     np.testing.assert_array_equal(network.features(grey), network.features(np.repeat(grey, 3, axis=-1)))
     assert network.features(np.zeros((1, 299, 299, 3), np.float32)).min() == -1.0
     files = ["saved_model.pb", "variables/variables.data-00000-of-00001", "variables/variables.index"]
     told = "\n".join(f"{sha256(graph / file)}  {file.rpartition('/')[2]}" for file in files)
     assert network.digest == hashlib.sha256(told.encode()).hexdigest()
+
+
+def test_the_graph_of_2015_has_the_resizing_of_tensorflow_1(graph):
+    x = np.array([[0.0, 0.4], [0.2, 1.0]], np.float32)[None, :, :, None]
+    # The output's pixels lie at 0, 1/2, 1 and 3/2 of the input's, and the last at its border.
+    expected = [[0.0, 0.2, 0.4, 0.4], [0.1, 0.4, 0.7, 0.7], [0.2, 0.6, 1.0, 1.0], [0.2, 0.6, 1.0, 1.0]]
+    network = networks.inception(graph)
+    np.testing.assert_allclose(network.resized(x, (4, 4))[0, :, :, 0], expected, atol=1e-6)
+    np.testing.assert_allclose(resized_from_corners(x, 4)[0, :, :, 0], expected, atol=1e-6)
 
 
 def test_another_module_is_not_the_graph_of_2015(tmp_path):
@@ -107,6 +128,22 @@ def test_every_network_of_keras_applications_has_its_preprocessing():
     for name in models:
         found = networks._preprocessing(name)(np.full((1, 2, 2, 3), 255.0))
         assert found.shape == (1, 2, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "seen"),
+    [
+        ("MobileNet", [1.0, 0.0, -0.6]),  # x / 127.5 - 1
+        ("ResNet50", [51.0 - 103.939, 127.5 - 116.779, 255.0 - 123.68]),  # BGR less the means of ImageNet
+        ("VGG16", [51.0 - 103.939, 127.5 - 116.779, 255.0 - 123.68]),
+        ("DenseNet121", [(1.0 - 0.485) / 0.229, (0.5 - 0.456) / 0.224, (0.2 - 0.406) / 0.225]),  # standardised RGB
+        ("EfficientNetB0", [255.0, 127.5, 51.0]),  # the network scales for itself
+        ("ConvNeXtTiny", [255.0, 127.5, 51.0]),
+    ],
+)
+def test_each_kind_of_preprocessing_has_its_values(name, seen):
+    pixel = np.array([255.0, 127.5, 51.0], np.float32)[None, None, None]
+    np.testing.assert_allclose(np.ravel(networks._preprocessing(name)(pixel)), seen, rtol=1e-5, atol=1e-5)
 
 
 def test_an_exported_module_gives_what_the_model_gives(tmp_path):
@@ -209,6 +246,7 @@ def test_images_that_do_not_fit_are_refused():
         (2 * x - 1, r"^image values must lie in \[0, 1\], got"),
         (x * np.nan, "^images contain NaN or infinite pixels$"),
         (x.reshape(2, 64), "^judge takes images, found points$"),
+        (x[:0], r"^judge takes at least one image, found shape \[0, 8, 8, 1\]$"),
     ):
         with pytest.raises(InputError, match=message):
             network.features(given)

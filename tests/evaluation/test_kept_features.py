@@ -45,6 +45,22 @@ def test_a_damaged_file_is_told_and_replaced(kept, said):
     np.testing.assert_array_equal(kept.load(KEY)["features"], ARRAYS["features"])
 
 
+@pytest.mark.parametrize("mask", [1, 8, 0x80, 0xFF])
+def test_damage_of_any_byte_never_gives_other_arrays(mask, kept, said):
+    kept.save(KEY, ARRAYS)
+    whole = kept.path(KEY).read_bytes()
+    unused = 0
+    for at in range(len(whole)):
+        kept.path(KEY).write_bytes(whole[:at] + bytes([whole[at] ^ mask]) + whole[at + 1 :])
+        if (found := kept.load(KEY)) is None:
+            unused += 1
+            continue
+        assert found.keys() == ARRAYS.keys(), at  # such as a byte of a date
+        for name, values in ARRAYS.items():
+            np.testing.assert_array_equal(found[name], values)
+    assert unused == len(said) > len(whole) / 2
+
+
 def test_a_file_of_other_data_is_told(kept, said):
     other = {**KEY, "data": "mnist"}
     kept.save(other, ARRAYS)

@@ -52,6 +52,17 @@ def test_equal_sets_are_covered_and_distant_ones_are_not():
     assert set(apart.values()) == {0.0}
 
 
+@pytest.mark.parametrize("dimensions", [3, 64, 2048])
+def test_copies_lie_in_balls_of_radius_0(dimensions):
+    distinct = np.random.default_rng(0).normal(size=(300, dimensions))
+    x = np.repeat(distinct, 10, axis=0)  # the 3 and the 5 nearest others of each row are its copies
+    found = precision_recall(x, x[::-1])
+    assert [found[name] for name in ("precision", "recall", "coverage")] == [1, 1, 1]
+    assert found["density"] == pytest.approx(10 / 5)  # each row lies in the balls of its 10 copies
+    moved = precision_recall(x + 0.01 * distinct.std(), x)  # far beyond rounding
+    assert moved["precision"] < 0.2 and moved["coverage"] < 0.2
+
+
 def test_samples_of_one_mode_are_precise_without_recall():
     rng = np.random.default_rng(0)
     real = np.concatenate([rng.normal(size=(200, 2)), rng.normal(50.0, 1.0, (200, 2))])

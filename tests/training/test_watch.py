@@ -14,7 +14,8 @@ from tf_bigan.priors import Uniform
 from tf_bigan.training import watch
 from tf_bigan.training.run_directory import RunDirectory
 from tf_bigan.training.train import train
-from tf_bigan.training.watch import Watch, judgements, of_codes, own_class_share, warnings_of
+from tf_bigan.training.watch import Watch, judgements, of_codes, own_class_share
+from tf_bigan.training.watch_warnings import warnings_of
 
 SAMPLES = {"sample_distance", "feature_distance", "near_duplicates"}
 JUDGED = {f"{kind}_{what}" for kind in ("real", "generated") for what in ("accuracy", "saturation")}
@@ -173,6 +174,81 @@ def test_whatever_fails_is_a_line_and_not_the_end_of_training(digits, tmp_path, 
     assert list(warnings) == ["failed"]
 
 
+def no_space(*args):
+    raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize("where", ["log", "tensorboard", "both"])
+def test_numbers_that_cannot_be_written_do_not_end_training(where, digits, tmp_path, monkeypatch):
+    if where in ("log", "both"):
+        monkeypatch.setattr(RunDirectory, "_write_log", no_space)
+    if where in ("tensorboard", "both"):
+        monkeypatch.setattr(watch.tf.summary, "scalar", no_space)
+    if where == "log":
+        run, lines = RunDirectory(tmp_path), []
+        run.append_log({"epoch": 0, "step": 0})
+        Watch(awake_game(), run, digits, 50, lines.append).look(3)
+        assert any(run.tensorboard.iterdir())  # one failure does not keep the other from being written
+    else:
+        numbers, _, lines = looked(awake_game(), digits, tmp_path)
+        assert (numbers.keys() >= SAMPLES) == (where == "tensorboard")
+    line = "warning: epoch 3: the watch could not write its numbers: OSError: [Errno 28] No space left on device"
+    assert lines == [line] * (2 if where == "both" else 1)
+
+
+def looks(game, run, data, *numbers):
+    """The kinds of warnings that looks give if they measure the given numbers."""
+    kinds, lines = [], []
+    watching = Watch(game, run, data, 50, lines.append)
+    for found in numbers:
+        step = len(run.read_log()) + 1
+        run.append_log({"epoch": step, "step": step})
+        game.steps_done = step
+        watching._measure = lambda into, found=found: into.update(found) or {}
+        watching.look(step)
+        kinds.append(list(run.read_log()[-1].get(watch.WARNINGS, {})))
+    assert len(lines) == sum(len(each) for each in kinds)
+    return kinds
+
+
+COLLAPSED = {"sample_distance": 0.05, "near_duplicates": 0.0}
+SPREAD = {"sample_distance": 0.9, "near_duplicates": 0.0}
+UNKNOWN = {"sample_distance": None, "near_duplicates": None}
+BORDER = {"sample_distance": 0.09999999999, "near_duplicates": 0.0}  # 0.1 in the log
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+@pytest.mark.parametrize(
+    "numbers, warned",
+    [
+        ([COLLAPSED, COLLAPSED, SPREAD, COLLAPSED, COLLAPSED], [0, 3]),
+        ([COLLAPSED, UNKNOWN, {}, COLLAPSED], [0]),  # what was not measured is not known to have passed
+        ([COLLAPSED, BORDER, COLLAPSED], [0, 2]),
+    ],
+)
+def test_a_warning_that_has_passed_is_given_again(numbers, warned, resumed, tmp_path):
+    class Stub:
+        seed, steps_done, generates, prior = 0, 0, True, Uniform(4)
+
+    run, game = RunDirectory(tmp_path), Stub()
+    if resumed:  # a new Watch for each look knows only the log
+        kinds = [kind for found in numbers for kind in looks(game, run, None, found)]
+    else:
+        kinds = looks(game, run, None, *numbers)
+    assert kinds == [["samples"] if number in warned else [] for number in range(len(numbers))]
+
+
+@pytest.mark.parametrize("system, kinds", [("autoencoder_l2", []), ("autoencoder_l1", []), ("vae", ["samples"])])
+def test_samples_of_autoencoders_give_no_warning(system, kinds, digits, tmp_path):
+    changes = {"prior": "normal", "posterior": "gaussian"} if system == "vae" else {}
+    game = awake_game(system, **changes)
+    output = game.generator.get_layer("outputs")
+    output.kernel.assign(keras.ops.zeros_like(output.kernel))
+    numbers, warnings, _ = looked(game, digits, tmp_path)
+    assert numbers["sample_distance"] < 1e-6
+    assert [kind for kind in warnings if kind == "samples"] == kinds
+
+
 @pytest.mark.parametrize(
     "numbers, kinds",
     [
@@ -309,6 +385,10 @@ def test_visualize_draws_the_curves_of_a_run(runs, tmp_path):
         (["--run={}"], "train.flags is missing or damaged, so {} is no run directory"),
         (["--run="], "--run is required"),
         (["--run={}", "--model=bigan_digits"], "not both"),
+        (
+            ["--run={}", "--figures=samples", "--seed=0", "--data_dir=/data"],
+            "--figures, --seed, --data_dir: for pictures of a --model; --run, which draws curves, takes --output alone",
+        ),
     ],
 )
 def test_a_folder_without_a_run_has_no_curves(flags, message, tmp_path):

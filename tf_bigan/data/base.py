@@ -164,6 +164,10 @@ class Data:
         ours, theirs = (data._source.identities(data._numbers_of(np.arange(data.count))) for data in (self, other))
         return any(np.intersect1d(ours[place], theirs[place]).size for place in ours.keys() & theirs.keys())
 
+    def state(self) -> str:
+        """A text that changes if the files of the examples are replaced; empty unless the data is a folder."""
+        return self._source.state(self._numbers_of(np.arange(self.count)))
+
     def check_batch(self, batch_size: int):
         """Raises InputError if the data set is smaller than a batch."""
         if self.count < batch_size:

@@ -44,3 +44,7 @@ class FirstClasses(Source):
     def identities(self, indices):
         """The other source's identities of the examples."""
         return self._source.identities(self._numbers[np.asarray(indices)])
+
+    def state(self, indices):
+        """The other source's state of the examples."""
+        return self._source.state(self._numbers[np.asarray(indices)])

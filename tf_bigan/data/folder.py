@@ -1,6 +1,7 @@
 """FolderSource: image files under a folder."""
 
 import contextlib
+import hashlib
 import os
 import pathlib
 import struct
@@ -37,6 +38,7 @@ class FolderSource(Source):
         self._labels = np.array([numbers.get(c, NO_LABEL) for c in classes], np.int64)
         self.count = len(self.files)
         self.origin = str(path.resolve())
+        self._path = path
         self.stored_shape = self._shape_of_some(path)
 
     def read(self, indices):
@@ -77,6 +79,16 @@ class FolderSource(Source):
         for i in indices:
             found.setdefault(self.files[i].parent, []).append(self.files[i].name)
         return {os.path.realpath(folder): names for folder, names in found.items()}
+
+    def state(self, indices):
+        """The SHA-256 of the files' names, sizes and times of modification."""
+        digest = hashlib.sha256()
+        for i in indices:
+            file = self.files[i]
+            found = file.stat() if file.exists() else None  # reading will name a file that is missing
+            told = (str(file.relative_to(self._path)), *((found.st_size, found.st_mtime_ns) if found else ()))
+            digest.update(f"{told!r}\n".encode(errors="surrogateescape"))
+        return digest.hexdigest()
 
     def _shape_of_some(self, path):
         """(height, width, channels): the size of the first image in a sample of the folder, and 3 if any has colours.

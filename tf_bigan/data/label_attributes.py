@@ -24,7 +24,7 @@ class LabelAttributes(Source):
         self.count, self.split, self.origin = source.count, source.split, source.origin
         self.stored_shape, self.varies = source.stored_shape, source.varies
         self.read, self.encoded, self.labels = source.read, source.encoded, source.labels
-        self.describe, self.identities = source.describe, source.identities
+        self.describe, self.identities, self.state = source.describe, source.identities, source.state
 
     def decode(self, example, channels: int):
         """The record of an example, with the one-hot vector of its label."""

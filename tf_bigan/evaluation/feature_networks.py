@@ -82,9 +82,11 @@ class FeatureNetwork:
           (features, float32 [N, d]; probabilities, float32 [N, classes], or None if the network does not classify).
 
         Raises:
-          InputError: images of other values, shapes or channels, or features that are not finite.
+          InputError: no images, images of other values, shapes or channels, or features that are not finite.
         """
         images = np.asarray(images, np.float32)
+        if not images.size:
+            raise InputError(f"{self.name} takes at least one image, found shape {list(images.shape)}")
         self.check(images.shape[1:])
         Images(images.shape[1:]).check(images)
         parts = []
@@ -118,10 +120,11 @@ class FeatureNetwork:
 def inception(path=INCEPTION_HANDLE) -> FeatureNetwork:
     """The Inception graph of 2015-12-05, in TF-GAN's form.
 
-    Images are resized to 299x299 as in TF-GAN's examples: bilinear, without antialiasing, between the centres of
-    pixels. They are then scaled to [-1, 1]. Features are the 2,048 of "pool_3". Probabilities are the softmax of
-    "logits" over all 1,008 outputs, as in TF-GAN. The code of Salimans et al. (2016) leaves out the last layer's bias
-    there and resizes otherwise, so its scores differ a little.
+    Images are resized to 299x299 as in TF-GAN's examples, and as the graph itself does: bilinear interpolation of
+    TensorFlow 1, without antialiasing, where the output's pixel i lies at the input's i * size / 299. In TensorFlow 2,
+    the centres of pixels are at half numbers instead. Images are then scaled to [-1, 1]. Features are the 2,048 of
+    "pool_3". Probabilities are the softmax of "logits" over all 1,008 outputs, as in TF-GAN. The code of Salimans et
+    al. (2016) leaves out the last layer's bias there, so its scores differ a little.
 
     Args:
       path: TF-Hub's address of the module, or a folder with it. Its files are not known here by their digest: who gives
@@ -153,8 +156,8 @@ def inception(path=INCEPTION_HANDLE) -> FeatureNetwork:
         _files_digest(folder),
         shape,
         function,
-        functools.partial(tf.image.resize, method="bilinear"),
-        "bilinear interpolation without antialiasing",
+        functools.partial(tf.compat.v1.image.resize, method="bilinear"),
+        "bilinear interpolation without antialiasing or half-pixel centres",
         repeats_grey=True,
         classifies=True,
         batch_size=50,

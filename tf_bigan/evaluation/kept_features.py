@@ -3,7 +3,6 @@
 import hashlib
 import json
 import pathlib
-import zipfile
 
 import numpy as np
 
@@ -42,10 +41,10 @@ class KeptFeatures:
         try:
             with np.load(path) as file:
                 found = {name: file[name] for name in file.files}
-        except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile):
+        except Exception:  # headers of a zip file that are damaged raise errors of many kinds, zlib.error among them
             self._say(f"{path} is damaged and is not used")
             return None
-        if str(found.pop(_KEY, "")) != _text(key):
+        if str(found.pop(_KEY, "")) != _told(key, found):
             self._say(f"{path} holds features of other data or of another network and is not used")
             return None
         return found
@@ -58,9 +57,14 @@ class KeptFeatures:
             return
         try:
             with replacing(self.path(key)) as temporary, open(temporary, "wb") as file:
-                np.savez(file, **{_KEY: np.array(_text(key))}, **arrays)
+                np.savez(file, **{_KEY: np.array(_told(key, arrays))}, **arrays)
         except InputError as error:  # a full disk is no reason to lose the evaluation
             self._say(str(error))
+
+
+def _told(key, arrays):
+    """What a file says of itself, with its arrays' names, as damage can hide some of them."""
+    return _text({"key": key, "arrays": sorted(arrays)})
 
 
 def _text(key):

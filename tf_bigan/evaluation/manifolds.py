@@ -19,7 +19,8 @@ def precision_recall(features, reference, neighbours=NEIGHBOURS) -> dict:
     of real balls that hold a sample (Naeem et al. 2020, equations 4 and 5). Density can exceed 1. Balls include their
     border.
 
-    Distances are float32, and come from matrix products of features that are centred on their mean.
+    Distances are float32, and come from matrix products of features that are centred on their mean. A distance within
+    the rounding of such a product counts as one on the border, as the copy of a row must lie in a ball of radius 0.
 
     Args:
       features: float [N, d], of samples.
@@ -47,7 +48,7 @@ def precision_recall(features, reference, neighbours=NEIGHBOURS) -> dict:
     recalled, covered = np.zeros(len(reference), bool), np.zeros(len(reference), bool)
     for rows in _slices(len(features), _SAMPLES):
         for columns in _slices(len(reference), _REFERENCE):
-            squares = _squared_distances(features[rows], reference[columns])
+            squares = _least_squared_distances(features[rows], reference[columns])
             precise[rows] |= (squares <= real[0][columns]).any(axis=1)
             dense += np.count_nonzero(squares <= real[1][columns])
             covered[columns] |= (squares <= real[2][columns]).any(axis=0)
@@ -67,11 +68,16 @@ def _squared_radii(rows, ks):
     return [np.square(distances[:, k]) for k in ks]
 
 
-def _squared_distances(rows, others):
+def _least_squared_distances(rows, others):
+    """|a - b|^2 = |a|^2 + |b|^2 - 2 a.b less what rounding may have added to it: float32 [N, M], which can be negative.
+
+    The rounding of the product grows about as the square root of the number of its terms.
+    """
+    kept = 1.0 - max(8.0, rows.shape[1] ** 0.5) * float(np.finfo(np.float32).eps)
     squares = rows @ others.T
     squares *= -2.0
-    squares += np.square(rows).sum(axis=1)[:, None]
-    squares += np.square(others).sum(axis=1)
+    squares += np.square(rows).sum(axis=1)[:, None] * kept
+    squares += np.square(others).sum(axis=1) * kept
     return squares
 
 

@@ -107,7 +107,7 @@ def frechet_distance(a: Moments, b: Moments) -> float:
       a, b: `Moments` of at least 2 examples each, of the same d dimensions.
 
     Returns:
-      The distance, in squared units of the features. Rounding can make it as low as about -1e-15 tr C.
+      The distance, in squared units of the features. Rounding can make it as low as about -1e-7 tr C.
 
     Raises:
       InputError: different dimensions, or fewer than 2 examples.

@@ -89,14 +89,13 @@ class SampleFeatures:
         seed = self._settings.seed
         order = None
         if self._model.conditions:  # those of folders are sorted by class
-            order = np.random.RandomState(seed).permutation(len(self._queries["x"]))
-        for start in range(0, count, _BATCH):
+            order = np.random.RandomState(seed % 2**32).permutation(len(self._queries["x"]))
+        for number, start in enumerate(range(0, count, _BATCH)):
             size, model = min(_BATCH, count - start), self._model
             if order is not None:
                 rows = order[np.arange(start, start + size) % len(order)]
                 model = conditioned(model, {name: values[rows] for name, values in self._queries.items()})
-            # Each batch has its own seed, or it would repeat the samples of the others.
-            yield np.round(model.generate(size, seed=seed + start) * 255.0) / 255.0
+            yield np.round(model.generate(size, seed=batch_seed(seed, number)) * 255.0) / 255.0
 
     def _of_real(self, part, what):
         kept = min(part.count, self._settings.samples)
@@ -121,6 +120,7 @@ class SampleFeatures:
             "count": part.count,
             "preparation": part.preparation.to_json(),
             "shape": list(images.shape[1:]),
+            "files": part.state(),  # those that were replaced may not be among the probed
             "pixels": hashlib.sha256(np.ascontiguousarray(images).data).hexdigest(),
             "kept": kept,
             "network": self.network.name,
@@ -153,6 +153,20 @@ class SampleFeatures:
         features, probabilities = (list(column) for column in zip(*parts, strict=True))
         classes = np.concatenate(probabilities) if self.network.classifies else None
         return Features(moments, np.concatenate(features), classes)
+
+
+def batch_seed(seed, number) -> int:
+    """The seed of batch `number` of an evaluation's samples: no batch repeats another, of this evaluation or others.
+
+    Args:
+      seed: the evaluation's seed, any whole number.
+      number: 0, 1, ...
+
+    Returns:
+      0 ... 2^61 - 1, drawn from (seed, number). Codes are drawn from three times a seed, as 64 bits.
+    """
+    drawn = np.random.SeedSequence([seed % 2**64, number]).generate_state(1, np.uint64)
+    return int(drawn[0]) >> 3
 
 
 def _check_memory(dimensions, kept, name):

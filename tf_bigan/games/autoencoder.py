@@ -18,6 +18,7 @@ class AutoencoderL2(Game):
 
     roles = ("encoder", "generator")
     players = {"encoder_generator": ("encoder", "generator")}
+    generates = False
     error = staticmethod(objectives.reconstruction_l2)
 
     def forward(self, batch, z, draws):

@@ -40,6 +40,9 @@ class System(PairModel):
     # Fields of a record, beside the examples, that training needs. The fields that networks take are needed, too.
     needs: tuple[str, ...] = ()
 
+    # Whether training makes samples G(z) resemble examples.
+    generates = True
+
     # Whether D's batch norms compute statistics over real and generated pairs together.
     joint_statistics = False
 

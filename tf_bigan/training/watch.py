@@ -46,9 +46,14 @@ seconds
     What measuring these numbers took, without the pictures.
 
 Autoencoders and supervised systems do not match a prior, so their prior_distance and samples say nothing of their
-training.
+training, and their samples give no warning.
+
+`watch_warnings` has the thresholds of warnings. A warning is given when its kind first occurs, and again if it returns
+after a look without it.
 """
 
+import contextlib
+import functools
 import math
 import time
 
@@ -61,6 +66,7 @@ from tf_bigan.evaluation.neighbours import nearest
 from tf_bigan.games.compiled import traced_once
 from tf_bigan.games.conditioned import conditioned
 from tf_bigan.games.inspection import conditions_of
+from tf_bigan.training.watch_warnings import Told, warnings_of
 
 PREFIX = "watch/"
 WARNINGS = PREFIX + "warnings"  # the entry of a record with new warnings: {kind: line}
@@ -72,19 +78,8 @@ PAIRS = 500  # samples and examples of which all pairs are compared, and which D
 # median over examples. In D dimensions, evenly spread examples are so near with a probability of 1 - 2^-(0.1^D): 0.7 %
 # of points of the plane, and practically no images.
 NEAR = 0.1
-# A mean distance of a tenth of the data's is a hundredth of its variance: an image and small changes of it.
-COLLAPSED_DISTANCE = 0.1
-# Most samples have a twin, whereas hardly any example has one: G has few kinds of samples.
-COLLAPSED_DUPLICATES = 0.5
 # D's loss has a gradient of 1 - p at a pair that it judges correctly with probability p.
 CERTAIN = 0.99
-# D is certain of all but one pair in twenty. A D without error gives its opponents no direction to improve in
-# (Arjovsky and Bottou 2017, Towards principled methods for training generative adversarial networks, theorem 2.4).
-SATURATED = 0.95
-# The codes of different examples differ by a tenth of the prior's standard deviation or less.
-INDEPENDENT = 0.01
-# Nine tenths of the way from two equal dimensions to one: 98 % of the variance lies along one line.
-ONE_DIMENSION = 1.1
 
 
 class Watch:
@@ -92,7 +87,7 @@ class Watch:
 
     Args:
       game: the game in training, whose inference statistics are estimated.
-      run: its RunDirectory. Kinds of warnings that its log has are not given again.
+      run: its RunDirectory. From its log follows which kinds of warnings have been given.
       data: the training data.
       batch_size: examples that one replica trains on at a time; D judges batches of this size.
       say: called with each warning.
@@ -100,13 +95,16 @@ class Watch:
 
     def __init__(self, game, run, data, batch_size, say):
         self._game, self._run, self._data, self._batch_size, self._say = game, run, data, batch_size, say
-        self._told = {kind for record in run.read_log() for kind in record.get(WARNINGS, ())}
+        self._told = Told()
+        for record in run.read_log():
+            numbers = {name.removeprefix(PREFIX): value for name, value in record.items() if name.startswith(PREFIX)}
+            self._told.news(numbers, self._warnings(numbers) | record.get(WARNINGS, {}))
         self._examples = self._reference = self._judge = None
 
     def look(self, epoch):
         """Measures, adds the numbers to the log's record of the game's step and to TensorBoard, and warns.
 
-        Whatever goes wrong in measuring is a warning, too, and does not end the training.
+        Whatever goes wrong in measuring or in writing is a warning, too, and does not end the training.
 
         Args:
           epoch: epochs done.
@@ -115,25 +113,36 @@ class Watch:
         try:
             lines = self._measure(found)
         except Exception as error:
-            told = str(error).splitlines() or [""]
-            lines["failed"] = f"the watch could not measure everything: {type(error).__name__}: {told[0]}"
-        numbers = {PREFIX + name: _plain(value) for name, value in found.items()}
-        lines |= warnings_of(found, self._game.prior.latent_dim)
-        lines = {kind: f"epoch {epoch}: {line}" for kind, line in lines.items() if kind not in self._told}
-        for line in lines.values():
+            lines["failed"] = f"the watch could not measure everything: {_reason(error)}"
+        found = {name: _plain(value) for name, value in found.items()}  # as in the log, which a resumed run reads
+        news = self._told.news(found, lines | self._warnings(found))
+        news = {kind: f"epoch {epoch}: {line}" for kind, line in news.items()}
+        for line in news.values():
             self._say(f"warning: {line}")
-        self._told |= lines.keys()
-        numbers[PREFIX + "seconds"] = round(time.perf_counter() - started, 3)
+        found["seconds"] = round(time.perf_counter() - started, 3)
+        numbers = {PREFIX + name: value for name, value in found.items()}
         step = self._game.steps_done
-        self._run.extend_log(step, numbers | ({WARNINGS: lines} if lines else {}))
+        log = functools.partial(self._run.extend_log, step, numbers | ({WARNINGS: news} if news else {}))
+        for write in (log, functools.partial(self._write_summaries, step, numbers, news)):
+            try:
+                write()
+            except Exception as error:  # such as a full disk
+                self._say(f"warning: epoch {epoch}: the watch could not write its numbers: {_reason(error)}")
+
+    def _warnings(self, numbers):
+        lines = warnings_of(numbers, self._game.prior.latent_dim)
+        if not self._game.generates:
+            lines.pop("samples", None)
+        return lines
+
+    def _write_summaries(self, step, numbers, lines):
         writer = tf.summary.create_file_writer(str(self._run.tensorboard))
-        with writer.as_default(step=step):
+        with contextlib.closing(writer), writer.as_default(step=step):
             for name, value in numbers.items():
                 if value is not None:
                     tf.summary.scalar(name, value)
             if lines:
                 tf.summary.text(WARNINGS, list(lines.values()))
-        writer.close()
 
     def _measure(self, found):
         """Fills `found` with {name: number, NaN or None}. Returns a warning of values that are not finite, if any."""
@@ -276,44 +285,13 @@ def own_class_share(features, labels) -> float:
     return float((labels[other] == labels).mean())
 
 
-def warnings_of(numbers, latent_dim) -> dict[str, str]:
-    """The warnings that the numbers give rise to: {kind: line}; the thresholds stand above, with their reasons.
-
-    Args:
-      numbers: {name: number}; names that are missing, None and NaN give no warning.
-      latent_dim: the prior's dimensions. With one, codes lie on a line.
-    """
-
-    def of(name):
-        value = numbers.get(name)
-        return math.nan if value is None else value
-
-    lines = {}
-    if of("sample_distance") < COLLAPSED_DISTANCE or of("near_duplicates") > COLLAPSED_DUPLICATES:
-        lines["samples"] = (
-            "the samples collapse, or have not spread yet: their mean distance is "
-            f"{of('sample_distance'):.2g} times that of examples, and {of('near_duplicates'):.0%} have a near-duplicate"
-        )
-    if min(of("real_saturation"), of("generated_saturation")) >= SATURATED:
-        lines["discriminator"] = (
-            f"the discriminator saturates: it is certain, and right, about {of('real_saturation'):.0%} of real and "
-            f"{of('generated_saturation'):.0%} of generated pairs"
-        )
-    if of("code_dependence") < INDEPENDENT:
-        lines["encoder"] = (
-            f"the encoder ignores its examples: their codes have {of('code_dependence'):.2g} times the variance of the "
-            "prior"
-        )
-    elif latent_dim > 1 and of("effective_rank") < ONE_DIMENSION:
-        lines["encoder"] = (
-            f"the encoder ignores most of its examples: the codes' effective rank is {of('effective_rank'):.2f} of "
-            f"{latent_dim}, so they lie on a line"
-        )
-    return lines
-
-
 def _rows(examples, dtype=np.float64):
     return np.asarray(examples, dtype).reshape(len(examples), -1)
+
+
+def _reason(error):
+    told = str(error).splitlines() or [""]
+    return f"{type(error).__name__}: {told[0]}"
 
 
 def _quotient(value, unit):

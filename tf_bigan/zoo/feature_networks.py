@@ -1,5 +1,6 @@
 """Finds feature networks by what names them."""
 
+import os
 import pathlib
 
 from tf_bigan.errors import InputError
@@ -37,12 +38,12 @@ def find_feature_network(spec):
 
     kind, _, given = spec.partition(":")
     if kind == INCEPTION:
-        return networks.inception(given) if given else networks.inception()
+        return networks.inception(os.path.expanduser(given)) if given else networks.inception()
     if spec.startswith(_KERAS):
         return networks.keras_application(spec.removeprefix(_KERAS))
     folder = pathlib.Path(spec).expanduser()
     if (folder / "saved_model.pb").is_file():
-        return networks.module(spec)
+        return networks.module(folder)
     if place := classifier_path(spec):
         return networks.as_feature_network(ImageClassifier.load(place))
     name, layer = _model_and_layer(spec)

@@ -73,7 +73,9 @@ def rows(report, name):
 
 
 def samples_of(game, count, seed=0):
-    parts = [game.generate(min(500, count - start), seed=seed + start) for start in range(0, count, 500)]
+    sizes = [min(500, count - start) for start in range(0, count, 500)]
+    seeds = [int(np.random.SeedSequence([seed, n]).generate_state(1, np.uint64)[0]) // 8 for n in range(len(sizes))]
+    parts = [game.generate(size, seed=each) for size, each in zip(sizes, seeds, strict=True)]
     return np.round(np.concatenate(parts) * 255) / 255
 
 
@@ -160,6 +162,31 @@ def test_features_of_real_images_are_kept_between_evaluations(tmp_path):
     assert fourth.seen == 3600 and any(line.endswith(".npz is damaged and is not used") for line in said)
 
 
+@pytest.mark.parametrize("changes", [{}, {"max_labels": 1}, {"attributes_from": "label"}])
+def test_features_of_a_folder_are_computed_again_when_a_file_was_replaced(changes, tmp_path):
+    from PIL import Image
+
+    folder = tmp_path / "photos" / "class"
+    folder.mkdir(parents=True)
+    for number in range(130):
+        Image.fromarray(np.full((8, 8), number, np.uint8)).save(folder / f"{number:03}.png")
+
+    def seen():
+        judge, part = Judge(), open_data(str(folder.parent), **changes)
+        sets = SampleFeatures(
+            awake_game(),
+            None,
+            EvaluationData("mine", "mine", part, part),
+            settings(judge, statistics=str(tmp_path / "kept")),
+            lambda line: None,
+        )
+        return judge.seen if sets.gallery is None else (judge.seen, round(float(sets.gallery.moments.mean[0] * 255), 3))
+
+    assert seen() == (130, 64.5) and seen() == (0, 64.5)
+    Image.fromarray(np.full((8, 8), 131, np.uint8)).save(folder / "001.png")  # not one of the 64 that are probed
+    assert seen() == (130, 65.5) and seen() == (0, 65.5)
+
+
 def test_a_large_gallery_enters_the_fid_whole_and_other_numbers_evenly():
     network, both = as_feature_network(Judge()), data(gallery=700)
     sets = SampleFeatures(awake_game(), None, both, settings(network, samples=300), lambda line: None)
@@ -207,6 +234,16 @@ def test_samples_follow_from_the_seed():
     assert one["queries"]["fid"] == other["queries"]["fid"]
 
 
+@pytest.mark.parametrize("other", [1, 500, 2**40, -1])
+def test_samples_of_two_seeds_have_none_in_common(other):
+    def rows_of(seed):
+        sets = SampleFeatures(awake_game(), None, data(), settings(seed=seed, samples=1300), lambda line: None)
+        return {row.tobytes() for row in np.concatenate(list(sets._batches_of_samples(1300))).reshape(1300, -1)}
+
+    first = rows_of(0)
+    assert len(first) > 1290 and not first & rows_of(other)  # nor do batches repeat each other
+
+
 def test_queries_that_are_in_the_gallery_or_too_few_are_left_out():
     both, said = data(), []
     report = measured(["fid"], settings(), dataclasses.replace(both, queries=both.gallery), said=said)
@@ -215,6 +252,24 @@ def test_queries_that_are_in_the_gallery_or_too_few_are_left_out():
     report = measured(["kid"], settings(), data(queries=999), said=said)
     assert rows(report, "kid").keys() == {"trained"}
     assert "kid: 999 queries are left out, as it wants at least 1,000" in said
+
+
+def test_fewer_images_than_dimensions_are_told():
+    def said_of(samples, gallery, queries):
+        said = []
+        measured(["fid"], settings(samples=samples), data(gallery, queries), said=said)
+        return [line for line in said if "dimensions" in line]
+
+    def line(what, count):
+        return (
+            f"fid: {what}: the covariance of {count} images in 8 dimensions has not full rank, and the distance "
+            "depends on their number; it wants more than 8 samples and images of the gallery"
+        )
+
+    assert said_of(9, 9, 9) == []
+    assert said_of(8, 9, 9) == [line("samples", 8)]
+    assert said_of(9, 9, 5) == [line("queries", 5)]
+    assert said_of(9, 8, 9) == [line("gallery", 8)]  # once, although samples and queries are compared with it
 
 
 def without_classes():

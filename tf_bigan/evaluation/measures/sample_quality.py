@@ -20,8 +20,8 @@ from tf_bigan.evaluation.sample_statistics import (
 from tf_bigan.evaluation.settings import INCEPTION
 
 _SAMPLES = (
-    "samples are rounded to 256 levels; the gallery is by default the training images; queries: the same of the "
-    "queries in place of samples"
+    "samples are rounded to 256 levels; the gallery is by default the split train of the data set, on whichever split "
+    "the model was trained; queries: the same of the queries in place of samples"
 )
 
 
@@ -55,7 +55,7 @@ class _SampleQuality(Measure):
 
     def parts(self, context):
         sets, settings = context.sample_features, context.settings
-        network = sets.network
+        network, said = sets.network, set()
         told = {
             "feature_network": network.name,
             "weights": network.digest,
@@ -66,6 +66,10 @@ class _SampleQuality(Measure):
         def part(what, role, key):
             def measure():
                 found = getattr(sets, role)
+                for doubt in (self.doubt(found, what), self.doubt(sets.gallery, "gallery")):
+                    if doubt and doubt not in said:  # that of the gallery is the same for samples and queries
+                        context.say(f"{self.name}: {doubt}")
+                    said.add(doubt)
                 numbers = self.numbers(found, sets.gallery, settings.seed % 2**32)  # what NumPy takes
                 return [{"images": len(found.features), **numbers}]
 
@@ -89,6 +93,16 @@ class _SampleQuality(Measure):
           seed: the evaluation's seed.
         """
         raise NotImplementedError
+
+    def doubt(self, found, what) -> str:
+        """A line that says why numbers of a set of images mean little; empty if nothing speaks against them.
+
+        Args:
+          found: the `Features` of the set.
+          what: its name.
+        """
+        del found, what
+        return ""
 
     def lines(self, found, report):
         of_networks = {}
@@ -126,6 +140,15 @@ class FID(_SampleQuality):
 
     def numbers(self, found, gallery, seed):
         return {"images": found.moments.count, "fid": frechet_distance(found.moments, gallery.moments)}
+
+    def doubt(self, found, what):
+        count, dimensions = found.moments.count, len(found.moments.mean)
+        if count > dimensions:
+            return ""
+        return (
+            f"{what}: the covariance of {count:,} images in {dimensions:,} dimensions has not full rank, and the "
+            f"distance depends on their number; it wants more than {dimensions:,} samples and images of the gallery"
+        )
 
     def heading(self, network):
         return f"FID in {network}" if network else "FID"
