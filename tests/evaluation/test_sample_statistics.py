@@ -66,6 +66,13 @@ def test_equal_sets_have_distance_0_even_with_fewer_examples_than_dimensions(cou
     assert distance(x, x + np.float32(2.0)) == pytest.approx(4.0 * 64, rel=1e-5)
 
 
+def test_rounding_takes_the_distance_of_equal_sets_no_lower_than_is_said():
+    rng = np.random.default_rng(0)
+    x = (rng.normal(size=(1000, 256)) * np.logspace(0, -6, 256)) @ np.linalg.qr(rng.normal(size=(256, 256)))[0]
+    found = distance(x, x) / np.trace(np.cov(x, rowvar=False))  # eigenvalues over 12 decades
+    assert -1e-7 < found < 1e-7
+
+
 def test_fewer_examples_than_dimensions():
     # Two examples each, so that each covariance has rank 1: u u^T / 2, with u the difference of the two.
     x, y = np.zeros((2, 6)), np.zeros((2, 6))
