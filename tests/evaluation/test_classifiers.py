@@ -232,9 +232,9 @@ def test_damaged_classifiers_are_refused(trained, tmp_path):
 
 
 def test_the_command_line(tmp_path):
-    arguments = ["--dataset=digits", "--architecture=MobileNetV3Small", "--input_size=32", "--epochs=1"]
+    arguments = ["--dataset=digits", "--architecture=MobileNet", "--input_size=32", "--epochs=1"]
     status, output, errors = run_tool(
-        "train_classifier.py", *arguments, "--split=train[:256]", f"--workdir={tmp_path}/c"
+        "train_classifier.py", *arguments, "--split=train[:128]", f"--workdir={tmp_path}/c"
     )
     assert status == 0, errors
     assert "% of 360 images of digits test right; the classifier is in" in output

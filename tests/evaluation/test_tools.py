@@ -134,7 +134,12 @@ def test_what_the_tools_refuse(tool, runs, tmp_path):
             ["--metrics=fid", f"--feature_network={runs / 'conditional'}:code"],
             f"layer 'code' of {runs / 'conditional'} depends on attributes, and features are of images alone",
         ),
-        ("evaluate.py", "conditional", ["--metrics=fid"], "fid needs a feature network; give --feature_network"),
+        (
+            "evaluate.py",
+            "conditional",
+            ["--metrics=fid", f"--json={tmp_path / 'fid.json'}"],
+            "fid needs a feature network; give --feature_network",
+        ),
     ):
         status, _, stderr = tool(name, model, *arguments)
         assert status == 2 and stderr.strip().endswith(message) and len(stderr.splitlines()) == 1, stderr

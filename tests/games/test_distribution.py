@@ -26,7 +26,7 @@ def plain_bigan(*terms):
     pixels = keras.ops.sigmoid(dense(64, "g2", seed=4)(keras.ops.tanh(dense(8, "g1", seed=3)(z))))
     generator = keras.Model(z, keras.ops.reshape(pixels, (-1, 8, 8, 1)))
     hidden = dense(8, "d1", seed=5)(keras.ops.reshape(x, (-1, 64))) + dense(8, "d1_z", seed=6)(z)
-    discriminator = keras.Model([x, z], dense(1, "d2", seed=7)(keras.ops.tanh(hidden)))
+    discriminator = keras.Model([x, z], dense(1, "d2", seed=7)(keras.layers.Activation("tanh", name="d1_h")(hidden)))
     networks = {"encoder": encoder, "generator": generator, "discriminator": discriminator}
     return BiGAN(networks, Uniform(4), terms=terms, seed=3)
 

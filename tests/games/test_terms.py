@@ -392,6 +392,18 @@ def test_features_need_a_layer_before_the_output():
         penultimate(only)
 
 
+def test_features_are_of_a_layer():
+    x = keras.Input((64,))
+    h = keras.ops.tanh(keras.layers.Dense(8, name="h")(x))
+    network = keras.Model(x, keras.layers.Dense(1)(h), name="of_operations")
+    with pytest.raises(
+        InputError, match="of the of_operations follows tanh.*, which is no layer, so it has no features"
+    ):
+        penultimate(network)
+    network.penultimate = "h"
+    assert penultimate(network) == "h"
+
+
 # -- objectives and the shared backward pass
 
 

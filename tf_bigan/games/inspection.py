@@ -79,12 +79,27 @@ def penultimate(network: keras.Model) -> str:
     """The name of a network's feature layer: its `penultimate` attribute, or else the layer before its last.
 
     Raises:
-      InputError: the network has no layer before its last.
+      InputError: the network has no layer before its last, or only an operation of `keras.ops`, which has no name.
     """
     layers = feature_layers(network)
     if len(layers) < 2:
         raise InputError(f"the {network.name} has no layer before its output, so it has no features")
-    return getattr(network, "penultimate", layers[-2].name)
+    if hasattr(network, "penultimate"):
+        return network.penultimate
+    if (before := _operation_before(layers[-1])) not in (None, *layers):
+        raise InputError(
+            f"the output layer of the {network.name} follows {before.name}, which is no layer, so it has no features; "
+            "use a layer there, or set the network's `penultimate` to a layer's name"
+        )
+    return layers[-2].name
+
+
+def _operation_before(layer):
+    """The operation that made a layer's first input; None if it is not known."""
+    try:
+        return layer._inbound_nodes[0].input_tensors[0]._keras_history.operation
+    except (AttributeError, IndexError):
+        return None
 
 
 def shape_of(network, side):
