@@ -154,7 +154,7 @@ class FID(_SampleQuality):
         return f"FID in {network}" if network else "FID"
 
     def shown(self, row):
-        return f"{row['fid']:16.2f}"
+        return f"{row['fid']:16.4g}"
 
 
 class KID(_SampleQuality):
