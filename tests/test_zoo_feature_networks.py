@@ -75,6 +75,9 @@ def test_a_classifier_in_a_folder_and_in_the_zoo(tmp_path, monkeypatch):
         assert (network.name, network.digest, network.classifies) == ("my_classifier", digest, True)
         for found, values in zip(network.outputs(x), expected, strict=True):
             np.testing.assert_array_equal(found, values)
+    assert zoo.names_feature_network("my_classifier")
+    with pytest.raises(InputError, match="The zoo's classifiers: my_classifier$"):
+        find_feature_network("my_clasifier")
 
 
 def test_inception_and_keras(monkeypatch):
@@ -94,3 +97,19 @@ def test_what_is_none(spec):
         InputError, match=f"^unknown model '{name}'.*\nA feature network is inception, inception:FOLDER"
     ):
         find_feature_network(spec)
+
+
+@pytest.mark.parametrize(
+    "spec, there",
+    [
+        *[("inception", True), ("inception:/nowhere", True), ("keras:ResNet50", True), ("bigan_digits", True)],
+        *[("bigan_digits:h1", True), ("classifier_cifar11", False), ("./nowhere:h1", False), ("inceptio", False)],
+    ],
+)
+def test_what_a_name_means_is_known_without_opening_it(spec, there):
+    assert zoo.names_feature_network(spec) == there
+
+
+def test_folders_are_known_with_and_without_a_layer(run):
+    run, _ = run
+    assert zoo.names_feature_network(str(run.path)) and zoo.names_feature_network(f"{run.path}:h1")

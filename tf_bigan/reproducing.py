@@ -69,13 +69,11 @@ def reproduce(name, seeds=(42,), runs="runs", train_flags=(), evaluate_flags=(),
 def _check_feature_network(flags):
     """Raises InputError for a feature network that does not exist, before runs are trained to be compared in it."""
     for name in [flag.removeprefix(_NETWORK) for flag in flags if flag.startswith(_NETWORK)][-1:]:
-        known = [*zoo.list_classifiers(), *zoo.list_models(), "inception"]
-        if name.partition(":")[0] in [*known, "keras"] or pathlib.Path(name).expanduser().exists():
-            continue
-        raise InputError(
-            f"there is no feature network {name!r}. tools/train_classifier.py trains one; name its folder as in "
-            "--evaluate=--feature_network=DIR"
-        )
+        if not zoo.names_feature_network(name):
+            raise InputError(
+                f"there is no feature network {name!r}. tools/train_classifier.py trains one; name its folder as in "
+                "--evaluate=--feature_network=DIR"
+            )
 
 
 def _flags_of(part, evaluate_flags):

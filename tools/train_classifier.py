@@ -1,6 +1,6 @@
 """Trains a classifier of images: a network of keras.applications, from fresh weights, on labelled data.
 
-  python tools/train_classifier.py --dataset=cifar10 --workdir=/tmp/classifier_cifar10
+  python tools/train_classifier.py --dataset=cifar10 --input_size=64 --workdir=/tmp/classifier_cifar10
 
 Such a classifier judges samples: --classifier and --feature_network of tools/evaluate.py take its folder. If a training
 in the folder was interrupted, the same command goes on after its last epoch.

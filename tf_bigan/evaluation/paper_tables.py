@@ -8,6 +8,7 @@ import dataclasses
 from tf_bigan.registry import FAMILIES
 
 _CONVOLUTIONS = ("conv1", "conv2", "conv3", "conv4", "conv5")
+_JUDGE = "classifier_cifar10"  # the feature network of samples of CIFAR-10
 _IMAGENET = {"bigan_imagenet": "BiGAN", "bigan_imagenet_112": "BiGAN, 112 px E", "gan_imagenet": "D"}
 
 
@@ -207,13 +208,13 @@ TABLES = {
         },
         (
             "--metrics=fid,kid,precision_recall,class_score,knn,linear",
-            "--feature_network=classifier_cifar10",
+            f"--feature_network={_JUDGE}",
             "--layers=penultimate",
         ),
         (
             NumbersBlock(
                 "samples",
-                "classifier_cifar10",
+                _JUDGE,
                 (
                     Number("Fréchet", "fid", "fid"),
                     Number("kernel x 1000", "kid", "kid", 1000),

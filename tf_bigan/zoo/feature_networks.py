@@ -5,7 +5,7 @@ import pathlib
 
 from tf_bigan.errors import InputError
 from tf_bigan.evaluation.settings import INCEPTION
-from tf_bigan.zoo.classifiers import classifier_path
+from tf_bigan.zoo.classifiers import classifier_path, list_classifiers
 from tf_bigan.zoo.finding import list_models, run_path
 from tf_bigan.zoo.loading import load_with_digest
 
@@ -51,6 +51,15 @@ def find_feature_network(spec):
     return networks.layer_of(model, digest, name, layer)
 
 
+def names_feature_network(spec) -> bool:
+    """Whether there is what a specification of `find_feature_network` names, told without opening it."""
+    name = spec.partition(":")[0]
+    if name in (INCEPTION, _KERAS.rstrip(":"), *list_models(), *list_classifiers()):
+        return True
+    places = (spec, spec.rpartition(":")[0] or spec)
+    return any(pathlib.Path(place).expanduser().exists() for place in places)
+
+
 def _model_and_layer(spec):
     """(name of a model, name of its layer) that a specification means."""
     name, _, layer = spec.rpartition(":")
@@ -59,5 +68,6 @@ def _model_and_layer(spec):
     try:
         run_path(name)
     except InputError as error:
-        raise InputError(f"{error}\nA feature network is {KINDS}") from None
+        classifiers = f". The zoo's classifiers: {', '.join(list_classifiers())}" if list_classifiers() else ""
+        raise InputError(f"{error}\nA feature network is {KINDS}{classifiers}") from None
     return name, layer
