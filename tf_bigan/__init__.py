@@ -1,20 +1,21 @@
 """tf_bigan: bidirectional GANs for TensorFlow and Keras.
 
   tf_bigan.list_models("bigan*")        names of the zoo's models
+  tf_bigan.describe("bigan_mnist")      prints what a model is: data, terms, size, numbers, layers
   tf_bigan.load("bigan_mnist")          a trained model, or one of your own run directories
   tf_bigan.export(model, path)          its encoder as a TF-Hub module
 
-Importing this package and listing models does not import TensorFlow.
+Importing this package, listing and describing models does not import TensorFlow.
 """
 
 import importlib
 
 from tf_bigan.errors import InputError
-from tf_bigan.zoo import list_models, load
+from tf_bigan.zoo import describe, list_models, load
 
 __version__ = "0.1.0"
 
-__all__ = ["BiGAN", "Experiment", "InputError", "export", "list_models", "load", "train"]
+__all__ = ["BiGAN", "Experiment", "InputError", "describe", "export", "list_models", "load", "train"]
 
 # Public name -> where it lives; imported when first used.
 _LAZY = {

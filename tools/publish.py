@@ -20,7 +20,14 @@ _TERMS = flags.DEFINE_string("terms", None, "the terms of the training data, for
 _WEIGHTS = flags.DEFINE_bool("weights", True, "publish the weights too; --noweights: only flags, metrics and card")
 _NOTES = flags.DEFINE_string("notes", None, "a Markdown file with what else the card should say")
 _INTERIM = flags.DEFINE_bool("interim", False, "publish an unfinished run, with the weights that it wrote last")
-_ZOO = flags.DEFINE_string("zoo", None, "the zoo's folder; default: this project's")
+_REPRODUCES = flags.DEFINE_string(
+    "reproduces",
+    "yes",
+    'whether training from the flags gives these weights again, up to rounding: yes, or "no, because"',
+)
+_ZOO = flags.DEFINE_string(
+    "zoo", None, "the zoo's folder, such as one that TF_BIGAN_ZOO names; default: this project's"
+)
 
 
 def main():
@@ -43,7 +50,7 @@ def main():
     elif _ADD.value:
         path = zoo.publish_metrics(_ADD.value, name, folder, _notes())
     else:
-        path = zoo.publish(run, name, terms, _WEIGHTS.value, folder, _notes() or "", _INTERIM.value)
+        path = zoo.publish(run, name, terms, _WEIGHTS.value, folder, _notes() or "", _INTERIM.value, _REPRODUCES.value)
         zoo.load(path, weights="published" if _WEIGHTS.value else None)
     print(f"published {path}")
 

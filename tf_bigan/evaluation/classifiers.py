@@ -6,7 +6,6 @@ trained and how well it classifies. `train_classifier` writes it.
 
 import dataclasses
 import functools
-import json
 import pathlib
 
 import keras
@@ -15,7 +14,7 @@ import tensorflow as tf
 
 from tf_bigan.domains import Images
 from tf_bigan.errors import InputError
-from tf_bigan.evaluation.classifier_files import ABOUT, NETWORK, is_classifier
+from tf_bigan.evaluation.classifier_files import ABOUT, NETWORK, read_about
 from tf_bigan.files import sha256
 from tf_bigan.games.compiled import traced_once
 
@@ -57,13 +56,8 @@ class ImageClassifier:
           InputError: a file is missing or damaged.
         """
         path = pathlib.Path(path)
-        if not is_classifier(path):
-            raise InputError(f"{path} is no classifier: it has no {NETWORK} and {ABOUT}")
-        try:
-            about = json.loads((path / ABOUT).read_text(encoding="utf-8"))
-            class_names, digest = list(about["class_names"]), about["sha256"]
-        except (OSError, ValueError, KeyError, TypeError):
-            raise InputError(f"{path / ABOUT} is damaged") from None
+        about = read_about(path)
+        class_names, digest = list(about["class_names"]), about["sha256"]
         if sha256(path / NETWORK) != digest:
             raise InputError(f"{path / NETWORK} is damaged: its SHA-256 is not that in {ABOUT}")
         network = keras.saving.load_model(path / NETWORK, compile=False)

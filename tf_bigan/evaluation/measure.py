@@ -10,6 +10,7 @@ takes care of the baselines, of results that an earlier report holds, of memory 
 import abc
 import collections.abc
 import dataclasses
+import statistics
 
 from tf_bigan import registry
 from tf_bigan.errors import InputError, did_you_mean, shown
@@ -37,6 +38,27 @@ class Part:
     measure: collections.abc.Callable
     key: dict | None = None
     space: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Headline:
+    """The number of a measure that a list of models shows.
+
+    Attributes:
+      title: what the number is, with its unit.
+      value: the number.
+      layer: the layer whose number it is, which is that of the best layer; "" = the number is of the whole model.
+      baselines: what the number is compared with: name, such as "untrained" or "pixels", -> number.
+      lower_is_better: whether smaller numbers are better.
+      digits: decimals to show.
+    """
+
+    title: str
+    value: float
+    layer: str = ""
+    baselines: dict = dataclasses.field(default_factory=dict)
+    lower_is_better: bool = False
+    digits: int = 2
 
 
 class Measure(abc.ABC):
@@ -93,6 +115,11 @@ class Measure(abc.ABC):
           found: the results, a list of rows or a mapping of numbers.
           report: the whole report.
         """
+
+    def headline(self, found, report) -> Headline | None:
+        """The number that a list of models shows of the results; None = the measure has no such number."""
+        del found, report
+        return None
 
     def protocol_for(self, examples: str) -> str:
         """The protocol for examples of one kind: "images" or "points"."""
@@ -181,6 +208,23 @@ class FeatureMeasure(Measure):
             title = f"{self.name}: {space.title.format(space.layer)}"
             key = {**space.key, "settings": settings} if settings else space.key
             yield Part(title, lambda index=index: measure(index), key, index)
+
+    def headline(self, found, report, value="accuracy", lower_is_better=False):
+        """The best layer's mean over seeds, beside that of untrained encoders and of raw examples."""
+        of_spaces = {}
+        for row in found:
+            space = (row["encoder"], row["layer"], row.get("pool"), str(row.get("settings")))
+            of_spaces.setdefault(space, []).append(row[value])
+        best = {}
+        for (encoder, layer, *_), numbers in of_spaces.items():
+            made = (statistics.mean(numbers), layer)
+            if encoder not in best or (made < best[encoder] if lower_is_better else made > best[encoder]):
+                best[encoder] = made
+        if "trained" not in best:
+            return None
+        number, layer = best.pop("trained")
+        baselines = {encoder: made[0] for encoder, made in best.items()}
+        return Headline(self.title or self.name, number, layer, baselines, lower_is_better)
 
     def lines(self, found, report):
         """A heading, and a line for each feature space with the mean over seeds of "accuracy" in percent."""

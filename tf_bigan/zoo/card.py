@@ -1,107 +1,95 @@
-"""The model card of a zoo entry, in Markdown."""
+"""The model card of a zoo entry, in Markdown. It is written from the entry's files."""
 
-import dataclasses
+import pathlib
 
 from tf_bigan import registry
 from tf_bigan.evaluation.measure import find_measure
 from tf_bigan.evaluation.report import describe_dataset
+from tf_bigan.evaluation.report_files import read_report
 from tf_bigan.evaluation.table import table
 from tf_bigan.experiment import Experiment
+from tf_bigan.training.run_directory import FLAGFILE, RunDirectory
+from tf_bigan.zoo.describing import fact_rows
+from tf_bigan.zoo.finding import REPORT
+from tf_bigan.zoo.model_facts import facts_of, read_card_facts
+
+_CAPTIONS = {
+    "samples.png": "Samples",
+    "reconstructions.png": "Unseen examples, with their reconstructions to the right",
+}
 
 
-@dataclasses.dataclass(frozen=True)
-class Publication:
-    """A published run, as its card is written from it.
+def card(folder, reference: str, notes: str = "") -> str:
+    """The model card: what the model is, how it was trained, its numbers and their protocols.
 
-    Attributes:
-      name: name of the zoo entry.
-      experiment: the run's Experiment.
-      report: the run's evaluation report.
-      losses: the record of the run's log at the epoch of the weights; the card gives its entries that end in "_loss".
-      terms: the terms of use of the training data.
-      weights: whether the weights are published.
-      notes: further text of the card, in Markdown; "" = none.
-      state: the state of the weights as `RunDirectory` stores it: "epochs", "statistics_steps", "trainer".
-      lineage: the runs behind the weights that this run began with or inherited, as `RunDirectory.initial` returns
-        them.
+    Args:
+      folder: the entry's folder, with its flags, report, card.json and pictures.
+      reference: what names the entry for `tf_bigan.load`: its name, or the path of its folder.
+      notes: further text of the card, in Markdown.
+
+    Raises:
+      InputError: a file of the entry is missing or damaged.
     """
-
-    name: str
-    experiment: Experiment
-    report: dict
-    losses: dict
-    terms: str
-    weights: bool
-    notes: str
-    state: dict
-    lineage: list
-
-
-def card(published: Publication) -> str:
-    """The model card: what the model is, how it was trained, its numbers and their protocols."""
-    name, experiment, state = published.name, published.experiment, published.state
+    folder = pathlib.Path(folder)
+    run, told, report = RunDirectory(folder), read_card_facts(folder), read_report(folder / REPORT)
+    experiment, lineage, state = run.experiment(), run.initial(), told["state"]
     losses = ", ".join(
-        f"{key.removesuffix('_loss')} {value:.4f}" for key, value in published.losses.items() if key.endswith("_loss")
+        f"{key.removesuffix('_loss')} {value:.4f}" for key, value in told["losses"].items() if key.endswith("_loss")
     )
-    trainer = state.get("trainer")
-    points = bool(experiment.dimensions)
-    shape = ", ".join(map(str, experiment.encoder_shape))
-    if published.weights:
-        use = f'```python\nimport tf_bigan\nmodel = tf_bigan.load("{name}")\n' + (
-            f"points = model.generate(1000, seed=0)     # float32 [N, {shape}]\ncodes = model.encode(points)\n```"
-            if points
-            else f"features = model.features(images)   # float32 images [N, {shape}] in [0, 1]\n```"
-        )
-    else:
-        use = "The weights are not published; training gives them."
-    return f"""# {name}
+    facts = facts_of(folder, reference)
+    pictures = "\n\n".join(f"![{_CAPTIONS[name]}]({name})" for name in _CAPTIONS if name in facts.pictures)
+    rows = "\n".join(f"| {name} | {text} |" for name, text in fact_rows(facts))
+    return f"""# {pathlib.Path(reference).name}
 
 {experiment.system} with {experiment.networks} networks on {_examples(experiment)}: \
-{_schedule(experiment, state["epochs"])}, {published.report["training_precision"]}. \
-{_began(experiment.system, published.lineage)}{_trainer(trainer)}
+{_schedule(experiment, state["epochs"])}, {report["training_precision"]}. \
+{_began(experiment.system, lineage)}{_trainer(state.get("trainer"))}
 
-{use}
+{pictures}{chr(10) * 2 * bool(pictures)}| | |
+|---|---|
+{rows}
+
+{_use(experiment, reference, run.has_weights())}
 
 Trained with
 
-    {_command(name, trainer, published.lineage)}
+    {_command(reference, state.get("trainer"), lineage)}
 
 Losses over epoch {state["epochs"]}: {losses}. {_statistics(state)}
 
-{_numbers(name, published.report, published.weights)}{_notes(published.notes)}
+{_numbers(reference, report, run.has_weights())}{_notes(notes)}
 ## Terms
 
-Code and weights: Apache-2.0. Training data: {published.terms}
+Code and weights: Apache-2.0. Training data: {told["terms"]}
 """
 
 
-def changed_card(text, name, report, weights, notes=None) -> str:
-    """A card whose numbers are replaced by those of another report.
-
-    Args:
-      text: the text of the card.
-      name, report, weights: as in `Publication`.
-      notes: further text of the card, in Markdown; None = the card's present notes.
-
-    Raises:
-      ValueError: the text is not a card.
-    """
-    head, found, rest = text.partition("## Numbers\n")
-    rest, end, terms = rest.rpartition("\n## Terms\n")
-    if not (found and end):
-        raise ValueError("it lacks the section Numbers or Terms")
-    if notes is None:
-        notes = rest.partition("\n## Notes\n\n")[2].strip()
-    return f"{head}{_numbers(name, report, weights)}{_notes(notes)}{end}{terms}"
+def notes_of(text: str) -> str:
+    """The notes in the text of a card; "" if it has none."""
+    return text.partition("\n## Notes\n\n")[2].rpartition("\n## Terms\n")[0].strip()
 
 
-def _numbers(name, report, weights):
+def _use(experiment, reference, weights):
+    """How the model is used, in Markdown."""
+    if not weights:
+        return "The weights are not published; training gives them."
+    points = bool(experiment.dimensions)
+    shape = ", ".join(map(str, experiment.encoder_shape))
+    loads = f'```python\nimport tf_bigan\nmodel = tf_bigan.load("{reference}")\n'
+    if points:
+        return (
+            f"{loads}points = model.generate(1000, seed=0)   # float32 [N, {shape}]\ncodes = model.encode(points)\n```"
+        )
+    return f"{loads}features = model.features(images)   # float32 images [N, {shape}] in [0, 1]\n```"
+
+
+def _numbers(reference, report, weights):
     """A card's section of the numbers and their protocols, with the end of its last line."""
     protocols = "\n".join(f"- {metric}: {text}." for metric, text in report["protocols"].items())
     told = dict(report.get("commands", {}))
     if untold := [metric for metric in report["results"] if metric not in told]:  # old reports do not record them
         told = {"": [f"--metrics={','.join(untold)}"], **told}
-    evaluate = f"python tools/evaluate.py --model={name if weights else 'DIR'}"
+    evaluate = f"python tools/evaluate.py --model={reference if weights else 'DIR'}"
     # Results that take hours must be kept in a file, and tools/evaluate.py writes none for a zoo entry by itself.
     slow = {name for name in told if name in registry.MEASURES and find_measure(name).slow}
     kept = {metric: " --json=FILE" * (weights and metric in slow) for metric in told}
@@ -186,9 +174,10 @@ def _trainer(trainer):
     )
 
 
-def _command(name, trainer, lineage):
+def _command(reference, trainer, lineage):
     """The commands that train a run, as text."""
-    flagfile = f"--flagfile=zoo/{name}/train.flags"
+    folder = reference if pathlib.Path(reference).is_absolute() else f"zoo/{reference}"
+    flagfile = f"--flagfile={folder}/{FLAGFILE}"
     if trainer:
         pack = f"python tools/pack_examples.py {flagfile} --output=EXAMPLES"
         return (

@@ -9,19 +9,17 @@ from tf_bigan.evaluation.classifier_files import ABOUT, NETWORK, is_classifier
 from tf_bigan.evaluation.settings import Classifier
 from tf_bigan.files import replacing, write_checksums, write_text
 from tf_bigan.training.run_directory import FLAGFILE
-from tf_bigan.zoo.finding import CARD, list_models, zoo_path
+from tf_bigan.zoo.finding import CARD, entry_path, list_classifiers, list_models, place_of, write_index_of
+from tf_bigan.zoo.index import CLASSIFIER
 from tf_bigan.zoo.loading import load_with_digest
 
 
-def list_classifiers() -> list[str]:
-    """The names of the zoo's classifiers, sorted."""
-    return sorted(path.parent.name for path in zoo_path().glob(f"[!.]*/{ABOUT}"))
-
-
 def classifier_path(name) -> pathlib.Path | None:
-    """The folder of a classifier of the zoo, or `name` itself if it is the folder of one; None if it is neither."""
-    places = (zoo_path() / str(name), pathlib.Path(name).expanduser())
-    return next((place for place in places if is_classifier(place)), None)
+    """The folder of a classifier of the zoos, or `name` itself if it is the folder of one; None if it is neither."""
+    if found := entry_path(name, CLASSIFIER):
+        return found
+    path = pathlib.Path(name).expanduser()
+    return path if is_classifier(path) else None
 
 
 def find_classifier(name) -> Classifier:
@@ -56,7 +54,7 @@ def publish_classifier(folder, name, terms, zoo=None, notes="") -> pathlib.Path:
       folder: the folder that `tools/train_classifier.py` wrote.
       name: name of the entry, which is replaced if it exists.
       terms: the terms of use of the training data, for the card.
-      zoo: the zoo's folder; None = the project's.
+      zoo: the zoo's folder, whose index is written anew; None = the project's.
       notes: further text for the card, in Markdown.
 
     Returns:
@@ -70,7 +68,7 @@ def publish_classifier(folder, name, terms, zoo=None, notes="") -> pathlib.Path:
     if not re.fullmatch(r"[a-z0-9_]+", name):
         raise InputError(f"a classifier's name has lower-case letters, digits and _ only, found {name!r}")
     classifier = ImageClassifier.load(folder)
-    place = (zoo or zoo_path()) / name
+    place, reference = place_of(zoo, name)
     if (place / FLAGFILE).exists():
         raise InputError(f"{place} is an entry of a model; give another name")
     with replacing(place) as entry:
@@ -78,11 +76,12 @@ def publish_classifier(folder, name, terms, zoo=None, notes="") -> pathlib.Path:
         for file in (NETWORK, ABOUT):
             shutil.copyfile(pathlib.Path(folder) / file, entry / file)
         write_checksums(entry, [NETWORK, ABOUT])
-        write_text(entry / CARD, _card(name, classifier, terms, notes))
+        write_text(entry / CARD, _card(reference, classifier, terms, notes))
+    write_index_of(zoo)
     return place
 
 
-def _card(name, classifier, terms, notes):
+def _card(reference, classifier, terms, notes):
     from tf_bigan.evaluation.classifier_training import ClassifierSettings
 
     about, settings = classifier.about, classifier.about["settings"]
@@ -95,7 +94,7 @@ def _card(name, classifier, terms, notes):
     texts = {name: str(value).lower() if isinstance(value, bool) else value for name, value in told.items()}
     flags = " ".join(f"--{name}={text}" for name, text in texts.items())
     resized = f", which it resizes to {size}x{size}" if size else ""
-    return f"""# {name}
+    return f"""# {pathlib.Path(reference).name}
 
 A classifier that judges samples: {settings["architecture"]} of `keras.applications`, trained from fresh weights on
 {about["examples"]:,} images of {about["dataset"]} {about["split"]}. It has {classifier.network.count_params():,}
@@ -106,12 +105,12 @@ After the last epoch it classifies **{about["accuracy"]:.2f} %** of the {about["
 {about["test_dataset"]} {about["test_split"]} rightly.
 
     python tools/train_classifier.py {flags} --workdir=DIR
-    python tools/evaluate.py --model=MODEL --metrics=fid,kid,precision_recall,class_score --feature_network={name}
-    python tools/evaluate.py --model=MODEL --metrics=agreement --classifier={name}
+    python tools/evaluate.py --model=MODEL --metrics=fid,kid,precision_recall,class_score --feature_network={reference}
+    python tools/evaluate.py --model=MODEL --metrics=agreement --classifier={reference}
 
 ```python
 from tf_bigan import zoo
-classifier = zoo.find_classifier("{name}").model
+classifier = zoo.find_classifier("{reference}").model
 classifier.class_probabilities(images)      # float32 [N, {len(classifier.class_names)}]
 classifier.features(images)                 # float32 [N, d], of the layer before the output
 ```

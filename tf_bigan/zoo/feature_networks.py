@@ -5,8 +5,8 @@ import pathlib
 
 from tf_bigan.errors import InputError
 from tf_bigan.evaluation.settings import INCEPTION
-from tf_bigan.zoo.classifiers import classifier_path, list_classifiers
-from tf_bigan.zoo.finding import list_models, run_path
+from tf_bigan.zoo.classifiers import classifier_path
+from tf_bigan.zoo.finding import list_classifiers, list_models, run_path
 from tf_bigan.zoo.loading import load_with_digest
 
 KINDS = (

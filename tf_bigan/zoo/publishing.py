@@ -1,4 +1,4 @@
-"""Publishes a run as an entry of the zoo, and adds measurements to an entry."""
+"""Publishes a run as an entry of a zoo, and adds measurements to an entry."""
 
 import dataclasses
 import re
@@ -10,12 +10,14 @@ from tf_bigan.evaluation.report_files import read_report, write_report
 from tf_bigan.experiment import Experiment
 from tf_bigan.files import CHECKSUMS, replacing, write_checksums, write_text
 from tf_bigan.training.run_directory import INITIAL, WEIGHTS, RunDirectory
-from tf_bigan.zoo.card import Publication, card, changed_card
-from tf_bigan.zoo.finding import CARD, REPORT, zoo_path
+from tf_bigan.zoo.card import card, notes_of
+from tf_bigan.zoo.finding import CARD, REPORT, place_of, write_index_of
+from tf_bigan.zoo.loading import load
+from tf_bigan.zoo.model_facts import network_facts, write_card_facts
 
 
-def publish(run, name, terms, weights=True, zoo=None, notes="", interim=False):
-    """Publishes a run: its directory without the optimizer state, and with a card.
+def publish(run, name, terms, weights=True, zoo=None, notes="", interim=False, reproduces="yes"):
+    """Publishes a run: its directory without the optimizer state, and with a card and its pictures.
 
     Flags that belong to the machine (strategy, logical CPUs, precision, xla, threads) are set to their defaults.
 
@@ -24,10 +26,12 @@ def publish(run, name, terms, weights=True, zoo=None, notes="", interim=False):
       name: name of the zoo entry, which is replaced if it exists.
       terms: the terms of use of the training data, for the card.
       weights: whether the weights are published, or only the flags, the report and the card.
-      zoo: the zoo's folder; None = the project's.
+      zoo: the zoo's folder, whose index is written anew; None = the project's.
       notes: further text for the card, in Markdown.
       interim: whether a run that is still going on is accepted, with the weights that it wrote last. The card then says
         which epoch they are from.
+      reproduces: whether training from the flags gives these weights again, up to rounding: "yes", or "no, because
+        ...".
 
     Returns:
       The entry's path.
@@ -39,7 +43,8 @@ def publish(run, name, terms, weights=True, zoo=None, notes="", interim=False):
     run = RunDirectory(run)
     if not re.fullmatch(r"[a-z0-9_]+", name):
         raise InputError(f"a model's name has lower-case letters, digits and _ only, found {name!r}")
-    if is_classifier((zoo or zoo_path()) / name):
+    folder, reference = place_of(zoo, name)
+    if is_classifier(folder):
         raise InputError(f"{name} is a classifier of the zoo; give another name")
     experiment = run.experiment()
     if not run.has_weights():
@@ -62,19 +67,23 @@ def publish(run, name, terms, weights=True, zoo=None, notes="", interim=False):
 
     names = ("strategy", "logical_cpus", "precision", "xla", "inter_op_threads", "intra_op_threads")
     machine = {name: Experiment.default(name) for name in names}
-    with replacing((zoo or zoo_path()) / name) as entry:
+    with replacing(folder) as entry:
         entry.mkdir()
         published = RunDirectory(entry)
         published.write_experiment(dataclasses.replace(experiment, **machine))
         initial = [INITIAL] if lineage else []
         for file in [REPORT, *initial, *([*(file.name for file in run.weight_files()), WEIGHTS] if weights else [])]:
             shutil.copyfile(run.path / file, entry / file)
-        write_checksums(entry, [file.name for file in entry.iterdir()])
+        told = {"terms": terms, "reproduces": reproduces, "losses": log[-1], "state": state}
+        write_card_facts(entry, {**told, **network_facts(experiment)})
+        _write_sums(entry)
+        if weights:
+            _draw(entry)
         if weights and published.weights_digest() != report["weights"]:
             raise InputError(f"{run.path} wrote new weights meanwhile; evaluate and publish those")
-        told = Publication(name, experiment, report, log[-1], terms, weights, notes, state, lineage)
-        write_text(entry / CARD, card(told))
-    return (zoo or zoo_path()) / name
+        write_text(entry / CARD, card(entry, reference, notes))
+    write_index_of(zoo)
+    return folder
 
 
 def publish_metrics(report, name, zoo=None, notes=None):
@@ -92,25 +101,36 @@ def publish_metrics(report, name, zoo=None, notes=None):
     Raises:
       InputError: no such entry, or a report that is damaged or on other weights or data.
     """
-    path = (zoo or zoo_path()) / name
+    path, reference = place_of(zoo, name)
     if not (path / REPORT).exists():
         raise InputError(f"{path} is no published entry: it has no {REPORT}")
     published, added = read_report(path / REPORT), read_report(report)
     of = [key for key in published if key not in ("protocols", "commands", "results")]
     if other := [key for key in of if added.get(key) != published[key]]:
         raise InputError(f"{report} is of other {', '.join(other)} than {path / REPORT}")
-    try:
-        text = (path / CARD).read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path / CARD} is damaged or unreadable: {error}") from None
+    if notes is None:
+        try:
+            notes = notes_of((path / CARD).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path / CARD} is damaged or unreadable: {error}") from None
     with replacing(path) as entry:
         shutil.copytree(path, entry)
         write_report(entry / REPORT, added)
-        weights = RunDirectory(entry).has_weights()
-        try:
-            text = changed_card(text, name, read_report(entry / REPORT), weights, notes)
-        except ValueError as error:
-            raise InputError(f"{path / CARD} is no card: {error}") from None
-        write_text(entry / CARD, text)
-        write_checksums(entry, [file.name for file in entry.iterdir() if file.name not in (CARD, CHECKSUMS)])
+        _write_sums(entry)
+        write_text(entry / CARD, card(entry, reference, notes))
+    write_index_of(zoo)
     return path
+
+
+def _draw(entry):
+    """Draws the pictures of an entry's card."""
+    from tf_bigan.zoo.pictures import draw_pictures  # imports TensorFlow
+
+    draw_pictures(load(entry), RunDirectory(entry).experiment(), entry)
+    _write_sums(entry)
+
+
+def _write_sums(entry):
+    """Writes the checksums of all files of an entry except its card, in which people may mend words."""
+    names = [file.name for file in entry.iterdir() if file.name not in (CARD, CHECKSUMS)]
+    write_checksums(entry, names)

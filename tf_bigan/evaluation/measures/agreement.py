@@ -3,7 +3,7 @@
 import numpy as np
 
 from tf_bigan.errors import InputError
-from tf_bigan.evaluation.measure import Measure, Part
+from tf_bigan.evaluation.measure import Headline, Measure, Part
 
 SAMPLES = 1000  # of each class
 
@@ -74,6 +74,11 @@ class Agreement(Measure):
         told = {"classifier": classifier.name, "weights": classifier.weights}
         key = {"encoder": "trained", "seed": context.experiment.seed, "settings": told}
         yield Part(f"agreement with {classifier.name}", measure, key)
+
+    def headline(self, found, report):
+        newest = found[-1]
+        chance = {"chance": 100 / len(newest["of_class"])}
+        return Headline("samples of the class asked for, %", newest["agreement"], "", chance)
 
     def lines(self, found, report):
         for row in found:

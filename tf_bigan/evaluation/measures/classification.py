@@ -3,7 +3,7 @@
 import numpy as np
 
 from tf_bigan.errors import InputError
-from tf_bigan.evaluation.measure import Measure, Part
+from tf_bigan.evaluation.measure import Headline, Measure, Part
 
 
 class Classification(Measure):
@@ -34,6 +34,9 @@ class Classification(Measure):
             return {"error": 100.0 * float(np.mean(classes != labels)), "examples": len(labels)}
 
         yield Part(self.name, measure)
+
+    def headline(self, found, report):
+        return Headline("error of D as a classifier, %", found["error"], lower_is_better=True)
 
     def lines(self, found, report):
         yield f"{'error of D as a classifier, %':34}{found['error']:16.2f}"

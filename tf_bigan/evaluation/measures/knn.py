@@ -1,5 +1,7 @@
 """k-nearest-neighbour accuracy of features (Donahue et al. 2017, section 4.1 and Table 1)."""
 
+import dataclasses
+
 import numpy as np
 
 from tf_bigan.evaluation.measure import FeatureMeasure
@@ -18,6 +20,11 @@ class KNN(FeatureMeasure):
 
     def measure(self, gallery, gallery_labels, queries, query_labels):
         return knn(gallery, gallery_labels, queries, query_labels)
+
+    def headline(self, found, report):
+        first = [row for row in found if row["k"] == 1 and row["metric"] == "euclidean"]
+        made = super().headline(first, report)
+        return made and dataclasses.replace(made, title="1-NN accuracy, %")
 
     def lines(self, found, report):
         columns = sorted({(row["metric"], row["k"]) for row in found}, key=lambda c: (c[0] != "euclidean", c[1]))

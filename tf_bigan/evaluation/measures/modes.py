@@ -3,7 +3,7 @@
 import numpy as np
 
 from tf_bigan.errors import InputError
-from tf_bigan.evaluation.measure import ModelMeasure
+from tf_bigan.evaluation.measure import Headline, ModelMeasure
 
 SAMPLES = 10_000
 NEAR = 3.0  # standard deviations within which a sample is of high quality (Srivastava et al. 2017, VEEGAN)
@@ -44,6 +44,10 @@ class Modes(ModelMeasure):
 
     def measure(self, model, examples, seed):
         return modes(model, examples, seed)
+
+    def headline(self, found, report):
+        title = f"samples within 3 sigma, %, with {found['modes_covered']} of 25 modes covered"
+        return Headline(title, 100.0 * found["high_quality"])
 
     def lines(self, found, report):
         yield f"of {found['samples']} samples"

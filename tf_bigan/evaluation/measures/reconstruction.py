@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tf_bigan.evaluation.measure import ModelMeasure
+from tf_bigan.evaluation.measure import Headline, ModelMeasure
 
 
 class Reconstruction(ModelMeasure):
@@ -15,6 +15,11 @@ class Reconstruction(ModelMeasure):
 
     def measure(self, model, examples, seed):
         return reconstruction(model, examples, seed)
+
+    def headline(self, found, report):
+        of = report.get("examples", "images")
+        shuffled = {f"against other {of}": found["EGr_b"]}
+        return Headline("reconstruction error", found["EGr"], "", shuffled, lower_is_better=True)
 
     def lines(self, found, report):
         yield f"{'reconstruction error':34}{'paired':>16}{'shuffled':>16}"

@@ -7,7 +7,7 @@ if the feature network is the graph of 2015-12-05, which papers use. Otherwise, 
 import numpy as np
 
 from tf_bigan.errors import InputError
-from tf_bigan.evaluation.measure import Measure, Part
+from tf_bigan.evaluation.measure import Headline, Measure, Part
 from tf_bigan.evaluation.sample_statistics import (
     GROUPS,
     NEIGHBOURS,
@@ -149,6 +149,14 @@ class FID(_SampleQuality):
             f"{what}: the covariance of {count:,} images in {dimensions:,} dimensions has not full rank, and the "
             f"distance depends on their number; it wants more than {dimensions:,} samples and images of the gallery"
         )
+
+    def headline(self, found, report):
+        newest = [row for row in found if row["encoder"] == "trained"][-1]
+        same = [row for row in found if row["settings"] == newest["settings"]]
+        beside = [("real images", row["fid"]) for row in same if row["encoder"] == "queries"]
+        name, digest = newest["settings"]["feature_network"], newest["settings"]["weights"]
+        title = self.heading("" if name == INCEPTION else f"{name} ({digest[:16]})")
+        return Headline(title, newest["fid"], "", dict(beside), True, 2)
 
     def heading(self, network):
         return f"FID in {network}" if network else "FID"

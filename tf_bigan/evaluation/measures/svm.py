@@ -41,6 +41,11 @@ class SVM(FeatureMeasure):
 
         return [svm_errors(gallery, gallery_labels, queries, query_labels, **settings)]
 
+    def headline(self, found, report):
+        newest = found[-1]["settings"]
+        made = super().headline([row for row in found if row["settings"] == newest], report, "error", True)
+        return made and dataclasses.replace(made, title=f"linear SVM's error on {newest['labels']:,} labels, %")
+
     def lines(self, found, report):
         for made in [made for n, made in enumerate(_settings(found)) if made not in _settings(found)[:n]]:
             yield f"L2-SVM error, %, on {made['labels']} labels, {made['draws']} draws"

@@ -1,0 +1,108 @@
+"""Tells in a few lines what a model is. Imports no TensorFlow by itself."""
+
+from tf_bigan.evaluation.classifier_files import read_about
+from tf_bigan.evaluation.measure import Headline
+from tf_bigan.zoo.classifiers import classifier_path
+from tf_bigan.zoo.model_facts import Facts, facts
+
+_NETWORKS = {"encoder": "E", "generator": "G", "discriminator": "D"}
+
+
+def describe(name):
+    """Prints what a model is: its data, terms, size, numbers and layers.
+
+    Args:
+      name: a name from `list_models`, a classifier of the zoo, or the path of a run directory. A published model is
+        described without TensorFlow; a remote one is fetched.
+
+    Raises:
+      InputError: an unknown name, or a damaged file.
+    """
+    if folder := classifier_path(name):
+        rows = [*classifier_rows(folder), ("use", f'tf_bigan.zoo.find_classifier("{name}").model'), ("folder", folder)]
+    else:
+        found = facts(name)
+        use = f'tf_bigan.load("{name}")' if found.bytes else f'tf_bigan.load("{name}", weights=None): fresh weights'
+        rows = [*fact_rows(found), ("use", use), ("folder", found.path)]
+    width = max(len(head) for head, _ in rows)
+    print("\n".join([str(name), *(f"  {head:<{width}}  {text}" for head, text in rows)]))
+
+
+def classifier_rows(folder) -> list[tuple[str, str]]:
+    """Rows (name, text) of a table of what a classifier is. Raises InputError if its folder is damaged."""
+    about = read_about(folder)
+    return [
+        ("classifier", f"{about['settings']['architecture']}, for {len(about['class_names'])} classes"),
+        ("data", f"{about['dataset']} ({about['split']}), {'x'.join(map(str, about['image_shape']))}"),
+        ("accuracy on test images, %", f"{about['accuracy']:.2f}"),
+    ]
+
+
+def fact_rows(found: Facts) -> list[tuple[str, str]]:
+    """Rows (name, text) of a table of facts."""
+    experiment = found.experiment
+    parameters = ", ".join(f"{_NETWORKS.get(role, role)} {count:,}" for role, count in found.parameters.items())
+    rows = [
+        ("system", f"{experiment.system}, networks {experiment.networks}"),
+        ("data", data_of(found)),
+        ("training", training_of(found)),
+        ("parameters", parameters),
+        ("weights", size_of(found)),
+        ("codes", f"{experiment.latent_dim} dimensions, prior {experiment.prior}"),
+        ("layers", ", ".join(f"{name} {'x'.join(map(str, shape))}" for name, shape in _main_layers(found))),
+        *((headline.title, beside(headline)) for headline in found.headlines.values()),
+    ]
+    if found.reproduces:
+        rows.append(("reproduces", found.reproduces))
+    if found.terms:
+        rows.append(("terms", f"Apache-2.0; training data: {found.terms}"))
+    return rows
+
+
+def _main_layers(found):
+    """The layers after their norms and rectifiers, with their shapes."""
+    return [(name, shape) for name, shape in found.layers.items() if not name.endswith(("_linear", "_norm"))]
+
+
+def data_of(found: Facts) -> str:
+    """What a model was trained on, as text."""
+    experiment = found.experiment
+    if experiment.dimensions:
+        shape = f"points of {experiment.dimensions} coordinates"
+    elif experiment.image_size and experiment.channels:
+        shape = "x".join(map(str, experiment.encoder_shape))
+    else:
+        shape = "images as they are stored"
+    classes = f", first {experiment.max_labels} classes" if experiment.max_labels else ""
+    return f"{experiment.dataset} ({experiment.split}{classes}), {shape}"
+
+
+def training_of(found: Facts) -> str:
+    """How far a model was trained, as text."""
+    of = found.experiment.epochs
+    if found.epochs is None:
+        return "none yet; flags only"
+    total = " + ".join(map(str, [*found.initial_epochs, found.epochs]))
+    return f"{total} epochs" if found.epochs == of else f"{total} of {of} epochs (interim weights)"
+
+
+def size_of(found: Facts) -> str:
+    """The size of a model's weight files, as text."""
+    if not found.bytes:
+        return "not published"
+    encoder = found.bytes.get("encoder.weights.h5")
+    total = f"{sum(found.bytes.values()) / 1e6:.1f} MB"
+    return f"{total}, of which the encoder takes {encoder / 1e6:.1f} MB" if encoder else total
+
+
+def beside(headline: Headline) -> str:
+    """A number with its layer and baselines, as text: "29.05 (conv2); untrained 25.35, pixels 11.15"."""
+    digits = headline.digits
+    layer = f" ({headline.layer})" if headline.layer else ""
+    others = baselines_text(headline)
+    return f"{headline.value:.{digits}f}{layer}{'; ' + others if others else ''}"
+
+
+def baselines_text(headline: Headline) -> str:
+    """What a number is compared with, as text: "untrained 25.4, pixels 11.2"; empty without baselines."""
+    return ", ".join(f"{name} {value:.{headline.digits}f}" for name, value in headline.baselines.items())
