@@ -19,7 +19,7 @@ from tf_bigan.evaluation.report import values
 from tf_bigan.evaluation.report_files import read_report, write_report
 from tf_bigan.priors import Squashed
 from tf_bigan.training.run_directory import RunDirectory
-from tf_bigan.zoo import finding, loading, publishing
+from tf_bigan.zoo import loading, publishing
 
 PUBLISHED = [name for name in zoo.list_models() if RunDirectory(zoo.zoo_path() / name).has_weights()]
 
@@ -168,6 +168,7 @@ def test_publish_copies_the_run_and_writes_its_card(tmp_path):
         "generator.weights.h5",
         "discriminator.weights.h5",
         "weights.json",
+        "card.json",
     }
     np.testing.assert_array_equal(
         tf_bigan.load(entry).encode(images(2)), tf_bigan.load(tmp_path / "run").encode(images(2))
@@ -186,7 +187,7 @@ def test_the_card_s_commands_work_as_they_stand(tmp_path, weights, kept):
     path = tmp_path / "run" / zoo.REPORT
     path.write_text(json.dumps(read_report(path) | {"commands": told}))
     entry = zoo.publish(tmp_path / "run", "tiny", "x", weights=weights, zoo=tmp_path / "zoo")
-    model = "tiny" if weights else "DIR"
+    model = entry if weights else "DIR"
     lines = [line.strip() for line in (entry / "README.md").read_text().splitlines() if "evaluate.py" in line]
     assert lines == [
         f"python tools/evaluate.py --model={model} --metrics=reconstruction",
@@ -197,7 +198,13 @@ def test_the_card_s_commands_work_as_they_stand(tmp_path, weights, kept):
 def test_publish_without_weights(tmp_path):
     make_run(tmp_path / "run")
     entry = zoo.publish(tmp_path / "run", "tiny", "nobody's data.", weights=False, zoo=tmp_path / "zoo")
-    assert {path.name for path in entry.iterdir()} == {"README.md", "SHA256SUMS", "train.flags", "metrics.json"}
+    assert {path.name for path in entry.iterdir()} == {
+        "README.md",
+        "SHA256SUMS",
+        "train.flags",
+        "metrics.json",
+        "card.json",
+    }
     assert "weights are not published" in (entry / "README.md").read_text()
     with pytest.raises(InputError, match="has no weights yet"):
         tf_bigan.load(entry)
@@ -221,8 +228,8 @@ def test_an_evaluation_of_an_entry_is_added_to_it(tmp_path):
     published = read_report(entry / zoo.REPORT)
     assert published["results"] == report["results"] | more["results"]
     text, was = (entry / "README.md").read_text(), before["README.md"].decode()
-    assert "3.250" in text and "1.250" in text and "--model=tiny --metrics=nnd\n" in text
-    assert "--model=tiny --metrics=reconstruction\n" in text  # the report does not record this command
+    assert "3.250" in text and "1.250" in text and f"--model={entry} --metrics=nnd\n" in text
+    assert f"--model={entry} --metrics=reconstruction\n" in text  # the report does not record this command
     assert text.partition("## Numbers")[0] == was.partition("## Numbers")[0]
     assert text.partition("## Notes")[2] == was.partition("## Notes")[2] and "Grey images only." in text
     changed = {file for file, content in before.items() if (entry / file).read_bytes() != content}
@@ -245,9 +252,8 @@ def test_an_entry_s_precision_is_the_one_it_trained_in(tmp_path, monkeypatch):
     make_run(tmp_path / "run", precision="mixed_bfloat16")
     path = tmp_path / "run" / zoo.REPORT
     path.write_text(json.dumps(read_report(path) | {"training_precision": "mixed_bfloat16"}))
-    for module in (finding, publishing):
-        monkeypatch.setattr(module, "zoo_path", lambda: tmp_path / "zoo")
-    zoo.publish(tmp_path / "run", "tiny", "x")
+    monkeypatch.setenv("TF_BIGAN_ZOO", str(tmp_path / "zoo"))
+    zoo.publish(tmp_path / "run", "tiny", "x", zoo=tmp_path / "zoo")
     assert RunDirectory(tmp_path / "zoo" / "tiny").experiment().precision == "auto"
     for name in ("tiny", tmp_path / "run"):
         assert zoo.trained_experiment(name).precision == "mixed_bfloat16"

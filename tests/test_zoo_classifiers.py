@@ -42,7 +42,7 @@ def test_a_classifier_is_published_with_a_card_and_found(folder, tmp_path, monke
     assert "**91.25 %** of the 360 images of\ndigits test rightly" in card and "Digits: CC BY 4.0." in card
     command = "--dataset=digits --split=train --test_dataset=digits --test_split=test --image_size=8 --input_size=64"
     assert f"python tools/train_classifier.py {command} --epochs=7 --flip=false --workdir=DIR" in card
-    monkeypatch.setattr(zoo.classifiers, "zoo_path", lambda: tmp_path / "zoo")
+    monkeypatch.setenv("TF_BIGAN_ZOO", str(tmp_path / "zoo"))
     assert zoo.list_classifiers() == ["classifier_digits"]
     found, again = zoo.find_classifier("classifier_digits"), zoo.find_classifier(str(folder))
     assert found.weights == again.weights == sha256(folder / NETWORK)

@@ -66,8 +66,9 @@ def test_a_classifier_in_a_folder_and_in_the_zoo(tmp_path, monkeypatch):
     h = keras.layers.Dense(5, name=FEATURES)(keras.layers.Flatten()(image))
     keras.Model(image, keras.layers.Dense(3)(h)).save(folder / NETWORK)
     digest = sha256(folder / NETWORK)
-    (folder / ABOUT).write_text(json.dumps({"class_names": ["a", "b", "c"], "sha256": digest}))
-    monkeypatch.setattr(zoo.classifiers, "zoo_path", lambda: tmp_path)
+    about = {"class_names": ["a", "b", "c"], "sha256": digest, "settings": {"seed": 0}, "accuracy": 50.0}
+    (folder / ABOUT).write_text(json.dumps(about))
+    monkeypatch.setenv("TF_BIGAN_ZOO", str(tmp_path))
     x = images(3)
     expected = ImageClassifier.load(folder).outputs(x)
     for spec in (str(folder), "my_classifier"):

@@ -2,10 +2,12 @@
 
 python tools/publish.py --run=/tmp/bigan_mnist --name=bigan_mnist --terms="MNIST: CC BY-SA 3.0."
 python tools/publish.py --add=/tmp/more.json --name=bigan_mnist
+python tools/publish.py --draw --name=bigan_mnist
 python tools/publish.py --run=/tmp/classifier_cifar10 --name=classifier_cifar10 --terms="CIFAR-10: no licence named."
 
 The second command adds results to an existing entry: those of tools/evaluate.py --model=bigan_mnist
---json=/tmp/more.json. The third publishes a classifier that tools/train_classifier.py trained.
+--json=/tmp/more.json. The third draws the pictures of an entry anew. The last publishes a classifier that
+tools/train_classifier.py trained.
 """
 
 import pathlib
@@ -28,16 +30,21 @@ _REPRODUCES = flags.DEFINE_string(
 _ZOO = flags.DEFINE_string(
     "zoo", None, "the zoo's folder, such as one that TF_BIGAN_ZOO names; default: this project's"
 )
+_DATA_DIR = flags.DEFINE_string("data_dir", None, "the TFDS directory; default TFDS_DATA_DIR or TFDS's own")
+_DRAW = flags.DEFINE_bool("draw", False, "draw the pictures of an existing entry anew")
 
 
 def main():
-    """Publishes the run, and loads the result once to check it."""
+    """Publishes the run, and draws pictures with the result, which also shows that it loads."""
     from tf_bigan.errors import InputError
 
     name = common.require(_NAME)
-    if _ADD.value and (_RUN.value or _TERMS.value or _INTERIM.value or not _WEIGHTS.value):
-        raise InputError("--add takes an entry as it is: only --name, --notes and --zoo go with it")
-    run, terms = (None, None) if _ADD.value else (common.require(_RUN), common.require(_TERMS))
+    of_entry = "--add" if _ADD.value else "--draw" if _DRAW.value else ""
+    if of_entry and any(flag.present for flag in (_RUN, _TERMS, _INTERIM, _WEIGHTS, _REPRODUCES)):
+        raise InputError(f"{of_entry} takes an entry as it is: --run and what describes a run do not go with it")
+    if _ADD.value and _DRAW.value:
+        raise InputError("give --add or --draw, not both")
+    run, terms = (None, None) if of_entry else (common.require(_RUN), common.require(_TERMS))
     common.import_tensorflow()
     from tf_bigan import zoo
 
@@ -49,9 +56,12 @@ def main():
         path = zoo.publish_classifier(classifier, name, terms, folder, _notes() or "")
     elif _ADD.value:
         path = zoo.publish_metrics(_ADD.value, name, folder, _notes())
+    elif _DRAW.value:
+        path = zoo.publish_pictures(name, folder, _DATA_DIR.value, common.note)
     else:
         path = zoo.publish(run, name, terms, _WEIGHTS.value, folder, _notes() or "", _INTERIM.value, _REPRODUCES.value)
-        zoo.load(path, weights="published" if _WEIGHTS.value else None)
+        if _WEIGHTS.value:
+            zoo.publish_pictures(name, folder, _DATA_DIR.value, common.note)
     print(f"published {path}")
 
 

@@ -17,7 +17,7 @@ from tf_bigan.zoo.finding import (
 from tf_bigan.zoo.gallery import write_gallery
 from tf_bigan.zoo.loading import load, load_with_digest, trained_experiment
 from tf_bigan.zoo.model_facts import Facts, facts
-from tf_bigan.zoo.publishing import publish, publish_metrics
+from tf_bigan.zoo.publishing import publish, publish_metrics, publish_pictures
 
 __all__ = [
     "CARD",
@@ -37,6 +37,7 @@ __all__ = [
     "publish",
     "publish_classifier",
     "publish_metrics",
+    "publish_pictures",
     "run_path",
     "trained_experiment",
     "write_gallery",

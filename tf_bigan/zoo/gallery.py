@@ -6,7 +6,7 @@ import shutil
 
 from tf_bigan.errors import InputError
 from tf_bigan.files import write_text
-from tf_bigan.zoo.describing import baselines_text, classifier_rows, data_of, fact_rows, size_of, training_of
+from tf_bigan.zoo.describing import baselines_text, classifier_rows, data_of, fact_rows, training_of
 from tf_bigan.zoo.finding import place_of
 from tf_bigan.zoo.index import CLASSIFIER, MODEL, entries_of
 from tf_bigan.zoo.model_facts import facts_of
@@ -104,12 +104,13 @@ def _row(facts):
     """A model's line in the table."""
     name = html.escape(facts.path.name)
     headline = next(iter(facts.headlines.values()), None)
-    cells = [f'<a href="#{name}">{name}</a>', html.escape(data_of(facts)), html.escape(size_of(facts))]
+    size = f"{sum(facts.bytes.values()) / 1e6:.1f} MB" if facts.bytes else "no weights"
+    cells = [f'<a href="#{name}">{name}</a>', html.escape(data_of(facts)), size]
     if headline:
         value = f"{headline.value:.{headline.digits}f}" + (f" ({headline.layer})" if headline.layer else "")
         numbers = [html.escape(text) for text in (headline.title, value, baselines_text(headline))]
     else:
-        numbers = ["", html.escape(training_of(facts)), ""]
+        numbers = [html.escape(training_of(facts)), "", ""]
     cells = "".join(f"<td>{cell}</td>" for cell in cells)
     return (
         f"<tr>{cells}<td>{numbers[0]}</td>"

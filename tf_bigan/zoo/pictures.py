@@ -12,20 +12,21 @@ _SAMPLES = 40  # images
 _ROWS = 4  # of reconstructions
 
 
-def draw_pictures(model, experiment, folder, say=print) -> list[str]:
+def draw_pictures(model, experiment, folder, data_dir=None, say=print) -> list[str]:
     """Draws samples.png and reconstructions.png, as far as the model allows, and returns their names.
 
     Args:
       model: a Game.
       experiment: its `Experiment`, whose data gives the examples: the queries of an evaluation.
       folder: where the pictures are written.
+      data_dir: the TFDS directory.
       say: function that is called with a line of text if a picture is left out because its data is not here.
     """
     folder, pair = pathlib.Path(folder), model.encoder is not None and model.generator is not None
     pictured, examples = None if model.conditions else model, None
     if pair or model.conditions:
         try:
-            queries = open_evaluation_data(experiment, say=say).queries
+            queries = open_evaluation_data(experiment, data_dir=data_dir, say=say).queries
             points = model.domain.name == "points"
             record = queries.records(limit=figures.POINTS if points else _ROWS * figures.pairs_per_row(model))
             pictured, examples = conditioned(model, record), record["x"]

@@ -1,4 +1,4 @@
-"""Publishes a run as an entry of a zoo, and adds measurements to an entry."""
+"""Publishes a run as an entry of a zoo, and adds measurements and pictures to an entry."""
 
 import dataclasses
 import re
@@ -17,7 +17,7 @@ from tf_bigan.zoo.model_facts import network_facts, write_card_facts
 
 
 def publish(run, name, terms, weights=True, zoo=None, notes="", interim=False, reproduces="yes"):
-    """Publishes a run: its directory without the optimizer state, and with a card and its pictures.
+    """Publishes a run: its directory without the optimizer state, and with a card.
 
     Flags that belong to the machine (strategy, logical CPUs, precision, xla, threads) are set to their defaults.
 
@@ -77,8 +77,6 @@ def publish(run, name, terms, weights=True, zoo=None, notes="", interim=False, r
         told = {"terms": terms, "reproduces": reproduces, "losses": log[-1], "state": state}
         write_card_facts(entry, {**told, **network_facts(experiment)})
         _write_sums(entry)
-        if weights:
-            _draw(entry)
         if weights and published.weights_digest() != report["weights"]:
             raise InputError(f"{run.path} wrote new weights meanwhile; evaluate and publish those")
         write_text(entry / CARD, card(entry, reference, notes))
@@ -108,11 +106,7 @@ def publish_metrics(report, name, zoo=None, notes=None):
     of = [key for key in published if key not in ("protocols", "commands", "results")]
     if other := [key for key in of if added.get(key) != published[key]]:
         raise InputError(f"{report} is of other {', '.join(other)} than {path / REPORT}")
-    if notes is None:
-        try:
-            notes = notes_of((path / CARD).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise InputError(f"{path / CARD} is damaged or unreadable: {error}") from None
+    notes = _notes_of(path) if notes is None else notes
     with replacing(path) as entry:
         shutil.copytree(path, entry)
         write_report(entry / REPORT, added)
@@ -122,12 +116,40 @@ def publish_metrics(report, name, zoo=None, notes=None):
     return path
 
 
-def _draw(entry):
-    """Draws the pictures of an entry's card."""
+def publish_pictures(name, zoo=None, data_dir=None, say=print):
+    """Draws the pictures of an entry's card anew: samples, and unseen examples with their reconstructions.
+
+    Args:
+      name: name of an entry with weights.
+      zoo: the zoo's folder; None = the project's.
+      data_dir: the TFDS directory.
+      say: function that is called with a line of text if a picture is left out because its data is not here.
+
+    Returns:
+      The entry's path.
+
+    Raises:
+      InputError: no such entry, or one without weights.
+    """
     from tf_bigan.zoo.pictures import draw_pictures  # imports TensorFlow
 
-    draw_pictures(load(entry), RunDirectory(entry).experiment(), entry)
-    _write_sums(entry)
+    path, reference = place_of(zoo, name)
+    model, notes = load(path), _notes_of(path)
+    with replacing(path) as entry:
+        shutil.copytree(path, entry)
+        draw_pictures(model, RunDirectory(path).experiment(), entry, data_dir, say)
+        _write_sums(entry)
+        write_text(entry / CARD, card(entry, reference, notes))
+    write_index_of(zoo)
+    return path
+
+
+def _notes_of(path):
+    """The notes on an entry's card. Raises InputError if it cannot be read."""
+    try:
+        return notes_of((path / CARD).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path / CARD} is damaged or unreadable: {error}") from None
 
 
 def _write_sums(entry):
