@@ -12,7 +12,7 @@ from helpers import ROOT
 ROOMS = (
     *("errors", "files", "pieces", "panels", "domains", "preparation", "dataset_names", "registry", "experiment"),
     *("priors", "draws", "networks.kernels", "networks", "games", "data"),
-    *("evaluation", "figures", "training", "exporting", "conversion", "zoo", "reproducing", "studies"),
+    *("evaluation", "figures", "training", "exporting", "conversion", "zoo", "reproducing", "studies", "machine"),
 )
 TOOLS = "tools"  # above all rooms, and above tf_bigan's own names
 

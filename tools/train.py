@@ -22,7 +22,8 @@ _INITIAL = flags.DEFINE_string(
 _DRY_RUN = flags.DEFINE_bool(
     "dry_run",
     False,
-    "train nothing: print the layers of every network with output shapes, parameters and FLOP. The data is opened only "
+    "train nothing: print the layers of every network with output shapes, parameters and FLOP, and what the training "
+    "will take on this machine. The data is opened only "
     "for what the flags do not give: image_size and channels, or dimensions; the classes that D learns; attributes",
 )
 define_flags(flags.FLAGS)

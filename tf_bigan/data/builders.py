@@ -9,6 +9,26 @@ from tf_bigan.data.hosts import look_up_hosts
 from tf_bigan.errors import InputError, NoData
 
 
+def find_builder(dataset: str, data_dir: str | None):
+    """The TFDS builder called `dataset`, whether or not its files are on disk.
+
+    Raises:
+      InputError: there is no such data set. The message replaces TFDS's own, which are pages long.
+    """
+    import tensorflow_datasets as tfds
+
+    import tf_bigan.data.digits  # noqa: F401  (registers the builder)
+    import tf_bigan.data.tiny_imagenet  # noqa: F401
+
+    try:
+        return tfds.builder(dataset, data_dir=data_dir)
+    except tfds.core.DatasetNotFoundError:
+        folder = f" For a folder of images write ./{dataset}." if os.path.isdir(dataset) else ""
+        raise NoData(f"unknown data set {dataset!r}.{_near_datasets(dataset)}{folder}") from None
+    except (ValueError, AssertionError, FileNotFoundError) as error:
+        raise InputError(f"data set {dataset!r} cannot be opened: {_first_line(error)}") from None
+
+
 def prepared_builder(dataset: str, data_dir: str | None):
     """The TFDS builder called `dataset`. Its files are downloaded and prepared if they are not on disk yet.
 
@@ -18,16 +38,7 @@ def prepared_builder(dataset: str, data_dir: str | None):
     """
     import tensorflow_datasets as tfds
 
-    import tf_bigan.data.digits  # noqa: F401  (registers the builder)
-    import tf_bigan.data.tiny_imagenet  # noqa: F401
-
-    try:
-        builder = tfds.builder(dataset, data_dir=data_dir)
-    except tfds.core.DatasetNotFoundError:
-        folder = f" For a folder of images write ./{dataset}." if os.path.isdir(dataset) else ""
-        raise NoData(f"unknown data set {dataset!r}.{_near_datasets(dataset)}{folder}") from None
-    except (ValueError, AssertionError, FileNotFoundError) as error:
-        raise InputError(f"data set {dataset!r} cannot be opened: {_first_line(error)}") from None
+    builder = find_builder(dataset, data_dir)
     if builder.is_prepared():
         return builder
     if not sys.stderr.isatty():

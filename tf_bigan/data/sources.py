@@ -1,7 +1,7 @@
 """Finds the source of a data set by name (see `tf_bigan.data.protocol`); downloads and prepares it if needed."""
 
 from tf_bigan.data import mixture
-from tf_bigan.data.builders import prepared_builder
+from tf_bigan.data.builders import find_builder, prepared_builder
 from tf_bigan.data.folder import FolderSource
 from tf_bigan.data.tfds_source import TFDSSource
 from tf_bigan.dataset_names import folder_of
@@ -31,3 +31,11 @@ def default_query_split(dataset: str, data_dir: str | None) -> str:
     if "test" in splits and ("validation" not in splits or TFDSSource(dataset, "test", builder).labelled()):
         return "test"
     return "validation"
+
+
+def count_if_here(dataset: str, split: str, data_dir: str | None) -> int | None:
+    """The number of examples of a data set, if that can be told without a download; else None."""
+    if folder_of(dataset) or dataset == mixture.NAME:
+        return open_source(dataset, split, data_dir).count
+    builder = find_builder(dataset, data_dir)
+    return builder.info.splits[split].num_examples if builder.is_prepared() and split else None

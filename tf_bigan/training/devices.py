@@ -194,6 +194,13 @@ def updates_in_one_pass(experiment, strategy) -> bool:
     return fits and kind() == "CPU" and not isinstance(strategy, MIRRORED)
 
 
+def product_rate(policy: str) -> float:
+    """Floating-point operations a second of a matrix product in the dtype that a policy computes in, measured."""
+    size = 4096 if tf.config.list_logical_devices("GPU") else 2048
+    dtype = {"float32": tf.float32, "mixed_bfloat16": tf.bfloat16, "mixed_float16": tf.float16}[policy]
+    return 2.0 * size**3 / _product_seconds(dtype, size)
+
+
 def _product_seconds(dtype, size):
     a = tf.cast(tf.random.stateless_normal((size, size), (0, 0)), dtype)
     product = tf.function(lambda a: tf.reduce_sum(tf.matmul(a, a)))

@@ -4,8 +4,10 @@ import dataclasses
 
 from tf_bigan import registry
 from tf_bigan.data import open_data
+from tf_bigan.data.sources import count_if_here
 from tf_bigan.games import make_game
 from tf_bigan.networks.costs import layer_costs
+from tf_bigan.training.estimate import estimate
 from tf_bigan.training.labels import learner
 from tf_bigan.training.shapes import shape_settings
 
@@ -21,11 +23,52 @@ def dry_run(experiment, data_dir=None) -> str:
       data_dir: where TFDS keeps data; None = TFDS_DATA_DIR or TFDS's default.
 
     Returns:
-      A table for each network, with its totals. `layer_costs` says what is counted.
+      A table for each network, with its totals (`layer_costs` says what is counted), and an estimate of operations,
+      time and memory on this machine.
 
     Raises:
       InputError: the networks cannot be made, a setting has no effect, or the data is needed and cannot be opened.
     """
+    experiment, game = _made(experiment, data_dir)
+    example = "image" if game.domain.name == "images" else "point"
+    tables = [_table(role, network, example) for role, network in game.networks.items()]
+    return "\n".join(
+        [
+            f"{experiment.system} with the networks {experiment.networks}, trained on {experiment.dataset}\n",
+            *tables,
+            f"FLOP: of a forward pass for one {example}; products with kernels only, a multiply-add counts as 2.",
+            "Parameters: what training changes, without the statistics of batch norms.\n",
+            *_estimate(experiment, game, data_dir).lines(),
+        ]
+    )
+
+
+def cost(experiment, data_dir=None) -> str:
+    """What training `experiment` takes on this machine, as text: parameters, operations, time and memory.
+
+    Args and errors: as for `dry_run`.
+    """
+    experiment, game = _made(experiment, data_dir)
+    parameters = {role: sum(cost.parameters for cost in layer_costs(net)) for role, net in game.networks.items()}
+    return "\n".join(
+        [
+            f"{experiment.system} with the networks {experiment.networks}, trained on {experiment.dataset}",
+            f"Parameters: {', '.join(f'{role} {count:,}' for role, count in parameters.items())}.",
+            *_estimate(experiment, game, data_dir).lines(),
+        ]
+    )
+
+
+def _estimate(experiment, game, data_dir):
+    examples = None
+    # Classes and labels that limit the examples would have to be read.
+    if not experiment.max_labels:
+        examples = count_if_here(experiment.dataset, experiment.split, data_dir)
+    return estimate(experiment, game, examples)
+
+
+def _made(experiment, data_dir):
+    """The experiment with its shapes, from the data where the flags leave them open, and its game."""
     experiment.check_effects()
     known = experiment.dimensions or experiment.image_size and experiment.channels
     conditional = registry.find(registry.SYSTEMS[experiment.system]).conditional
@@ -35,17 +78,7 @@ def dry_run(experiment, data_dir=None) -> str:
         options = {"data_dir": data_dir, "max_labels": experiment.max_labels, **preparation}
         data = open_data(experiment.dataset, experiment.split, **options)
         experiment = dataclasses.replace(experiment, **shape_settings(experiment, data))
-    game = make_game(experiment)
-    example = "image" if game.domain.name == "images" else "point"
-    tables = [_table(role, network, example) for role, network in game.networks.items()]
-    return "\n".join(
-        [
-            f"{experiment.system} with the networks {experiment.networks}, trained on {experiment.dataset}\n",
-            *tables,
-            f"FLOP: of a forward pass for one {example}; products with kernels only, a multiply-add counts as 2.",
-            "Parameters: what training changes, without the statistics of batch norms.",
-        ]
-    )
+    return experiment, make_game(experiment)
 
 
 def _table(role, network, example):

@@ -3,7 +3,9 @@
 from tf_bigan.evaluation.classifier_files import read_about
 from tf_bigan.evaluation.measure import Headline
 from tf_bigan.zoo.classifiers import classifier_path
-from tf_bigan.zoo.model_facts import Facts, facts
+from tf_bigan.zoo.finding import zoo_path
+from tf_bigan.zoo.index import MODEL, entries_of
+from tf_bigan.zoo.model_facts import Facts, facts, facts_of
 
 _NETWORKS = {"encoder": "E", "generator": "G", "discriminator": "D"}
 
@@ -106,3 +108,27 @@ def beside(headline: Headline) -> str:
 def baselines_text(headline: Headline) -> str:
     """What a number is compared with, as text: "untrained 25.4, pixels 11.2"; empty without baselines."""
     return ", ".join(f"{name} {value:.{headline.digits}f}" for name, value in headline.baselines.items())
+
+
+def models_table() -> str:
+    """A Markdown table of the project's models with weights, as the README shows it."""
+    heads = ("model", "data", "encoder, MB", "all, MB", "number", "best layer", "untrained", "pixels")
+    lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
+    for name, kind in entries_of(zoo_path()).items():
+        found = facts_of(zoo_path() / name, name) if kind == MODEL else None
+        if found is None or not found.bytes:
+            continue
+        encoder = found.bytes.get("encoder.weights.h5")
+        headline = next(iter(found.headlines.values()))
+        baselines = [headline.baselines.get(of) for of in ("untrained", "pixels")]
+        cells = [
+            f"[`{name}`](zoo/{name}/README.md)",
+            f"{data_of(found)}; {training_of(found)}",
+            f"{encoder / 1e6:.1f}" if encoder else "",
+            f"{sum(found.bytes.values()) / 1e6:.1f}",
+            headline.title,
+            f"{headline.value:.{headline.digits}f}" + (f" ({headline.layer})" if headline.layer else ""),
+            *("" if value is None else f"{value:.{headline.digits}f}" for value in baselines),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)

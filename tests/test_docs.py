@@ -1,0 +1,85 @@
+"""README and docs: the table follows from the zoo, code runs, commands name tools and flags that exist."""
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+import textwrap
+
+import pytest
+import tensorflow_datasets as tfds
+from helpers import ROOT, tiny_game
+
+from tf_bigan.zoo.describing import models_table
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+NAMES = [path.name for path in PAGES]
+
+
+def commands(page):
+    """The commands of a page that begin with "python tools/" or "python benchmarks/", with their lines joined."""
+    text = re.sub(r" *\\\n\s+", " ", page.read_text())
+    return re.findall(r"python ((?:tools|benchmarks)/\w+\.py[^\n`#]*)", text)
+
+
+def known_flags(tool):
+    """The flags that a tool's --help lists."""
+    help_text = subprocess.run([sys.executable, ROOT / tool, "--help"], capture_output=True, text=True).stdout
+    return set(re.findall(r"^  --(\w+)", help_text, re.M))
+
+
+def test_the_table_of_the_readme_follows_from_the_zoo():
+    assert models_table() in PAGES[0].read_text()
+
+
+def test_the_commands_of_the_pages_name_tools_and_flags_that_exist():
+    asked = {}
+    for page in PAGES:
+        for command in commands(page):
+            tool, *words = shlex.split(command)
+            assert (ROOT / tool).is_file(), f"{page.name}: {command}"
+            names = [word.removeprefix("--").partition("=")[0] for word in words if word.startswith("--")]
+            if tool.startswith("tools/"):  # the tools in benchmarks/ have parsers of other kinds
+                asked.setdefault(tool, {}).update(dict.fromkeys(names, f"{page.name}: {command}"))
+    assert len(asked) > 8
+    for tool, names in asked.items():
+        known = known_flags(tool)
+        for name, where in names.items():
+            assert name in known or name.removeprefix("no") in known, f"--{name} in {where}"
+
+
+def test_links_of_the_pages_lead_somewhere():
+    for page in PAGES:
+        text = re.sub(r"```.*?```", "", page.read_text(), flags=re.S)
+        for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text):
+            assert link.startswith("https://") or (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def test_the_code_that_adds_a_system_runs():
+    names = {}
+    for block in re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "add_a_system.md").read_text(), re.S):
+        exec(block, names)  # noqa: S102
+    assert sorted(names["history"]) == ["contrast_loss", "discriminator_loss", "generator_loss"]
+    assert 0 < names["Brightness"]().measure(tiny_game(), None, 0)["mean"] < 1
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "add_a_system.md"])
+def test_python_in_the_pages_is_python(name):
+    (page,) = [page for page in PAGES if page.name == name]
+    for block in re.findall(r"```python\n(.*?)```", page.read_text(), re.S):
+        compile(textwrap.dedent(block), name, "exec")
+
+
+def test_the_notebook_runs_and_shows_what_it_gives(digits_dir, monkeypatch, capsys):
+    monkeypatch.setattr(tfds.core.constants, "DATA_DIR", str(digits_dir))
+    cells = json.loads((ROOT / "docs" / "quickstart.ipynb").read_text())["cells"]
+    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    names = {}
+    for source in code:
+        exec(source, names)  # noqa: S102
+    accuracy = float(re.search(r"features: ([\d.]+) % of unseen digits", capsys.readouterr().out).group(1))
+    assert accuracy > 90
+    shown = [output for cell in cells for output in cell.get("outputs", [])]
+    assert sum("image/png" in output.get("data", {}) for output in shown) == 3
+    assert not any(output["output_type"] == "error" or output.get("name") == "stderr" for output in shown)
