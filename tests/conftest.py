@@ -3,6 +3,7 @@
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.pop("TF_BIGAN_ZOO", None)  # tests see the project's own zoo alone
 
 import pytest
 import tensorflow as tf

@@ -11,6 +11,15 @@ import uuid
 from tf_bigan.errors import InputError
 
 CHECKSUMS = "SHA256SUMS"
+CACHE = "TF_BIGAN_CACHE"
+
+
+def cache_path() -> pathlib.Path:
+    """The folder for what is fetched: TF_BIGAN_CACHE, or tf_bigan in the user's folder of caches."""
+    if place := os.environ.get(CACHE):
+        return pathlib.Path(place).expanduser()
+    caches = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return pathlib.Path(caches).expanduser() / "tf_bigan"
 
 
 @contextlib.contextmanager

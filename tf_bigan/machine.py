@@ -10,9 +10,10 @@ import tempfile
 import tensorflow as tf
 
 from tf_bigan import zoo
+from tf_bigan.files import cache_path
 from tf_bigan.training import devices
 from tf_bigan.training.estimate import available_memory
-from tf_bigan.zoo.remote import RemoteZoo, cache_path
+from tf_bigan.zoo.remote import RemoteZoo
 
 _PACKAGES = ("tensorflow", "keras", "tensorflow-datasets", "tensorflow-hub", "numpy", "pillow", "scikit-learn")
 _LITTLE = 2**30  # bytes of disk or memory

@@ -24,6 +24,7 @@ from tf_bigan.evaluation.settings import (
     TransferSettings,
     VOCSettings,
 )
+from tf_bigan.files import cache_path
 from tf_bigan.registry import INHERITED, MEASURES
 from tf_bigan.zoo.feature_networks import KINDS as FEATURE_NETWORKS
 
@@ -75,8 +76,9 @@ _FEATURE_NETWORK = flags.DEFINE_string("feature_network", None, f"for {', '.join
 _SAMPLES = flags.DEFINE_integer("samples", 50_000, f"for {', '.join(_OF_SAMPLES)}, the number of samples")
 _STATISTICS = flags.DEFINE_string(
     "statistics",
-    "~/.cache/tf_bigan",
-    f"for {', '.join(_OF_SAMPLES)}, the folder that keeps the features of real images; empty = do not keep them",
+    None,
+    f"for {', '.join(_OF_SAMPLES)}, the folder that keeps the features of real images; default: the cache, which "
+    "TF_BIGAN_CACHE names; empty = do not keep them",
 )
 # Transfer to classifiers.
 _EDGE = flags.DEFINE_integer(
@@ -178,7 +180,7 @@ def _settings(trains_classifiers):
         classifier=_classifier(),
         feature_network=_feature_network(),
         samples=_SAMPLES.value,
-        statistics=_STATISTICS.value or None,
+        statistics=cache_path() if _STATISTICS.value is None else _STATISTICS.value or None,
     )
     if not trains_classifiers:
         return settings

@@ -7,9 +7,10 @@ import re
 import warnings
 
 from tf_bigan.errors import InputError, did_you_mean
+from tf_bigan.files import cache_path
 from tf_bigan.training.run_directory import FLAGFILE
 from tf_bigan.zoo.index import CLASSIFIER, MODEL, entries_of, kind_of, write_index
-from tf_bigan.zoo.remote import RemoteZoo, ZooWarning, cache_path
+from tf_bigan.zoo.remote import RemoteZoo, ZooWarning
 
 ZOOS = "TF_BIGAN_ZOO"
 REPORT = "metrics.json"  # the evaluation report of a run or an entry

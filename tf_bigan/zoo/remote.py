@@ -8,7 +8,6 @@ import contextlib
 import fcntl
 import functools
 import hashlib
-import os
 import pathlib
 import shutil
 import sys
@@ -17,24 +16,15 @@ import warnings
 import tqdm
 
 from tf_bigan.errors import InputError
-from tf_bigan.files import CHECKSUMS, replacing, verify_checksums, write_text
+from tf_bigan.files import CACHE, CHECKSUMS, cache_path, replacing, verify_checksums, write_text
 from tf_bigan.zoo.downloading import NotThere, fetch_file, fetch_text
 from tf_bigan.zoo.index import INDEX, MODEL, is_name, kind_of, parse_index
 
-CACHE = "TF_BIGAN_CACHE"
 _LARGEST_INDEX = 1 << 24  # bytes
 
 
 class ZooWarning(UserWarning):
     """A zoo cannot be read, and the next one is used in its place."""
-
-
-def cache_path() -> pathlib.Path:
-    """The folder for what is fetched: TF_BIGAN_CACHE, or tf_bigan in the user's folder of caches."""
-    if place := os.environ.get(CACHE):
-        return pathlib.Path(place).expanduser()
-    caches = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return pathlib.Path(caches).expanduser() / "tf_bigan"
 
 
 class RemoteZoo:
