@@ -202,8 +202,10 @@ def test_a_cache_that_lost_something_is_filled_again(server, harm):
     assert tf_bigan.load("tiny").generate(2).shape == (2, 8, 8, 1)
 
 
-def test_the_tools_see_a_zoo_of_ones_own(server, tmp_path):
+def test_the_tools_see_a_zoo_of_ones_own(server, tmp_path, monkeypatch):
+    monkeypatch.setenv("TF_BIGAN_ZOO", f"{tmp_path}/none,{server.address}")
     status, stdout, stderr = run_tool("visualize.py", "--model=tiny", "--figures=samples", f"--output={tmp_path}")
+    assert stderr.startswith(f"warning: TF_BIGAN_ZOO names '{tmp_path}/none', which is no folder")
     assert status == 0 and "fetching tiny" in stderr, stderr
     assert stdout.strip() == str(tmp_path / "samples.png")
 

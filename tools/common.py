@@ -4,6 +4,7 @@ import os
 import pathlib
 import sys
 import tempfile
+import warnings
 
 # A checkout works without installation.
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
@@ -24,6 +25,7 @@ def run(main, description: str):
       main: function without arguments.
       description: what the tool does; --help prints it above the flags.
     """
+    warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"  # a person does not need the place
     help_flag = flags.DEFINE_bool("help", False, "show this help", short_name="h", allow_hide_cpp=True)
     try:
         parse_flags(flags.FLAGS, sys.argv)
