@@ -24,7 +24,7 @@ def test_the_old_file_stands_until_the_new_one_is_whole(tmp_path):
     with replacing(path) as temporary:
         temporary.write_text("new")
         assert path.read_text() == "old"
-        assert temporary.parent == path.parent and temporary.name.endswith(".weights.h5")
+        assert temporary.name == path.name and temporary.is_relative_to(tmp_path)
     assert path.read_text() == "new"
 
 

@@ -44,5 +44,10 @@ def shown(value) -> str:
     return text if len(text) <= 80 and "\n" not in text else type(value).__name__
 
 
+def first_line(text) -> str:
+    """The first line of another library's message, cut to 200 characters, for a message of one line."""
+    return (str(text).strip().splitlines() or ["no message"])[0][:200]
+
+
 def _is_boolean(value):
     return isinstance(value, bool) or str(getattr(value, "dtype", "")) == "bool"  # NumPy's

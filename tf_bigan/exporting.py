@@ -1,5 +1,6 @@
 """A trained network as a TF-Hub reusable SavedModel."""
 
+import contextlib
 import os
 import pathlib
 import subprocess
@@ -11,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_bigan.data import pixels
-from tf_bigan.errors import InputError, did_you_mean
+from tf_bigan.errors import InputError, did_you_mean, first_line
 from tf_bigan.files import replacing
 from tf_bigan.games.inspection import depends_on_conditions, feature_layers, feature_model
 from tf_bigan.games.pair_model import PairModel
@@ -26,18 +27,20 @@ ROLES = ("encoder", "generator")
 # Layers that only reshape or rescale; a module does not offer them by name.
 _PLUMBING = (keras.layers.Flatten, keras.layers.Rescaling, keras.layers.Reshape)
 
-# The script that the fresh process runs. It imports neither tf_bigan nor Keras.
+# The script that the fresh process runs. It imports neither tf_bigan nor Keras. It starts while the module is made, and
+# then reads the paths of the module, of inputs and of the outputs that it is to write.
 _RELOAD = """
 import sys
 import numpy as np
 import tensorflow as tf
-module = tf.saved_model.load(sys.argv[1])
-inputs = {name: tf.constant(values) for name, values in np.load(sys.argv[2]).items()}
-np.save(sys.argv[3], module(inputs if len(inputs) > 1 else next(iter(inputs.values()))).numpy())
+path, inputs, outputs = sys.stdin.read().splitlines()
+module = tf.saved_model.load(path)
+inputs = {name: tf.constant(values) for name, values in np.load(inputs).items()}
+np.save(outputs, module(inputs if len(inputs) > 1 else next(iter(inputs.values()))).numpy())
 """
 
 
-def export(model, path, role="encoder", layer="penultimate", fold=True):
+def export(model, path, role="encoder", layer="penultimate", fold=True, say=lambda line: None):
     """Writes a network of `model` as a SavedModel for `hub.load`, `hub.KerasLayer`, `TFSMLayer` or TF Serving.
 
     An encoder's module maps float32 images [N, height, width, C] in [0, 1] to float32 [N, features]: the outputs of
@@ -64,6 +67,7 @@ def export(model, path, role="encoder", layer="penultimate", fold=True):
       layer: the encoder's layer: "penultimate", "code", or a name as in `Game.features`. Not for a generator.
       fold: whether to fold batch norms. A layer with a folded batch norm is offered under the batch norm's name
         ("conv2_norm", not "conv2_linear"). If folding would remove `layer`, the network is exported unfolded.
+      say: function that is called with a line of text when each part of the work begins.
 
     Returns:
       `path` as a string. By then, a fresh process has loaded the module, and its outputs agreed with the model's within
@@ -82,11 +86,12 @@ def export(model, path, role="encoder", layer="penultimate", fold=True):
         raise InputError(f"export takes a model as tf_bigan.load returns it, found {type(model).__name__}")
     if role == "generator" and layer != "penultimate":
         raise InputError(f"layer={layer!r} is of an encoder; a generator's module gives images")
-    if role == "encoder":
-        module, inputs, expected = _encoder_module(model, layer, fold)
-    else:
-        module, inputs, expected = _generator_module(model, fold)
-    with replacing(path) as temporary:
+    with _fresh_process() as fresh, replacing(path) as temporary:
+        say(f"making the module of the {role}")
+        if role == "encoder":
+            module, inputs, expected = _encoder_module(model, layer, fold)
+        else:
+            module, inputs, expected = _generator_module(model, fold)
         # Both values of `training` need a trace of their own; hub.KerasLayer passes a Python bool.
         serving = module.__call__.get_concrete_function(module.input_spec, training=False)
         module.__call__.get_concrete_function(module.input_spec, training=True)
@@ -95,11 +100,13 @@ def export(model, path, role="encoder", layer="penultimate", fold=True):
             signatures["encode"] = module.encode.get_concrete_function()
         for name, function in getattr(module, "layers", {}).items():
             signatures[name] = function.get_concrete_function(module.input_spec)
+        say(f"writing the module with its {len(signatures)} signatures")
         try:
             tf.saved_model.save(module, str(temporary), signatures=signatures)
         except tf.errors.OpError as error:  # what TensorFlow raises where Python raises OSError
-            raise InputError(f"cannot write {path}: {error.message[:200]}") from None
-        error = _reload_error(temporary, inputs, expected)
+            raise InputError(f"cannot write {path}: {first_line(error.message)}") from None
+        say("comparing it with the model in a fresh process")
+        error = _reload_error(fresh, temporary, inputs, expected)
         if not error <= TOLERANCE:  # NaN is refused too
             raise InputError(
                 f"the exported module differs from the model by {error:.3g}, more than {TOLERANCE:g}; it was removed."
@@ -119,7 +126,7 @@ class _Module(tf.__internal__.tracking.AutoTrackable):
         self.regularization_losses = []
         self._function = function
 
-    @tf.function
+    @tf.function(autograph=False)  # here and below: converting Python's control flow, of which there is none, is slow
     def __call__(self, inputs, training=False):
         del training  # see `export`
         return self._function(inputs)
@@ -157,11 +164,13 @@ def _encoder_module(model, layer, fold):
     features = part(network)
     module = _Module([features], spec, lambda examples: forward(features, prepared(examples)))
     if model.preparation is not None:
-        module.preparation = tf.function(lambda: tf.constant(model.preparation.to_json()), input_signature=())
+        module.preparation = tf.function(
+            lambda: tf.constant(model.preparation.to_json()), input_signature=(), autograph=False
+        )
     module._network, module._embedding = network, model.embedding
 
     def layer_function(part):
-        return tf.function(lambda examples: run(part, prepared(examples)))
+        return tf.function(lambda examples: run(part, prepared(examples)), autograph=False)
 
     module.layers = {
         found.name: layer_function(feature_model(network, found.name))
@@ -172,6 +181,7 @@ def _encoder_module(model, layer, fold):
         module.encode = tf.function(
             lambda examples, *conditions: model.posterior.mean(run(network, prepared(examples), *conditions)),
             input_signature=[spec, *specs.values()],
+            autograph=False,
         )
     examples = np.random.default_rng(0).uniform(size=(8, *model.example_shape)).astype(np.float32)
     with tf.device("CPU"):  # the fresh process has no GPU either
@@ -238,14 +248,22 @@ def _float32_twin(network):
     return twin
 
 
-def _reload_error(path, inputs, expected):
+@contextlib.contextmanager
+def _fresh_process():
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1"}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", _RELOAD], **pipes, text=True, env=environment) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def _reload_error(process, path, inputs, expected):
     with tempfile.TemporaryDirectory() as folder:
         files = [f"{folder}/inputs.npz", f"{folder}/outputs.npy"]
         np.savez(files[0], **(inputs if isinstance(inputs, dict) else {"inputs": inputs}))
-        command = [sys.executable, "-c", _RELOAD, str(path), *files]
-        environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1"}
-        result = subprocess.run(command, capture_output=True, text=True, env=environment)
-        if result.returncode:
-            last = (result.stderr.strip().splitlines() or ["no message"])[-1]
-            raise InputError(f"the exported module does not load in a fresh process: {last}")
+        _, told = process.communicate("\n".join([str(path), *files]))
+        if process.returncode:
+            raise InputError(f"the exported module does not load in a fresh process: {(told.splitlines() or [''])[-1]}")
         return float(np.abs(np.load(files[1]) - expected).max() / max(1.0, np.abs(expected).max()))

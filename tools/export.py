@@ -20,8 +20,11 @@ def main():
     name, output = common.require(_MODEL), common.require(_OUTPUT)
     common.import_tensorflow()
     import tf_bigan
+    from tf_bigan import zoo
 
-    path = tf_bigan.export(tf_bigan.load(name), output, role=_ROLE.value, layer=_LAYER.value, fold=_FOLD.value)
+    common.note(f"loading the {_ROLE.value} of {name}")
+    model = zoo.load_part(name, _ROLE.value)
+    path = tf_bigan.export(model, output, _ROLE.value, _LAYER.value, _FOLD.value, common.note)
     print(f"{name}: {_ROLE.value} exported to {path}; a fresh process gave the model's outputs")
 
 

@@ -12,6 +12,8 @@ import common
 from absl import flags
 
 from tf_bigan.experiment import Experiment, define_flags, experiment_of
+from tf_bigan.training.begun import settled
+from tf_bigan.training.run_directory import RunDirectory
 from tf_bigan.zoo import run_path
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "the run directory, created if needed; required without --dry_run")
@@ -32,17 +34,22 @@ define_flags(flags.FLAGS)
 def main():
     """Trains. Exit status: 143 or 130 after SIGTERM or Ctrl-C and a checkpoint; 1 if another worker is lost."""
     experiment: Experiment = experiment_of(flags.FLAGS)
-    workdir = None if _DRY_RUN.value else common.require(_WORKDIR)
-    common.import_tensorflow()
     if _DRY_RUN.value:
+        common.import_tensorflow()
         from tf_bigan.training.dry_run import dry_run
 
         print(dry_run(experiment, _DATA_DIR.value))
         return None
+    run, initial = RunDirectory(common.require(_WORKDIR)), _INITIAL.value and run_path(_INITIAL.value)
+    _, finished = settled(experiment, run, RunDirectory(initial) if initial else None)
+    if finished:  # `train` would say so, too, but only after TensorFlow was imported
+        print(finished)
+        return None
+    common.import_tensorflow()
     from tf_bigan.training.train import Terminated, WorkerLost, train
 
     try:
-        train(experiment, workdir, _DATA_DIR.value, initial=_INITIAL.value and run_path(_INITIAL.value))
+        train(experiment, run.path, _DATA_DIR.value, initial=initial)
     except Terminated as stopped:
         print(stopped)
         return 128 + stopped.signal  # as a shell reports the signal

@@ -16,7 +16,7 @@ from tf_bigan.evaluation.classifier_files import ABOUT, NETWORK, is_classifier
 from tf_bigan.evaluation.classifiers import FEATURES, ImageClassifier
 from tf_bigan.evaluation.measure import Diverged
 from tf_bigan.evaluation.settings import PRECISIONS
-from tf_bigan.files import replacing, sha256, write_text
+from tf_bigan.files import sha256, write_from_memory, write_text
 
 _STATE = "training.keras"  # the model in training, with its optimizer's state
 _BEGUN = "training.json"  # data and settings of the training
@@ -144,8 +144,7 @@ def train_classifier(training, test, settings, workdir, note=print) -> ImageClas
         if not np.isfinite(loss):
             raise Diverged(f"the loss is {loss} in epoch {epoch + 1}; lower the learning rate")
         note(f"epoch {epoch + 1}/{settings.epochs}: loss {loss:.3f}, {100 * accuracy:.1f} % of training images right")
-        with replacing(workdir / _STATE) as temporary:
-            model.save(temporary)
+        write_from_memory(workdir / _STATE, model.save)
     return _finished(model, test, settings, about, workdir)
 
 
@@ -292,8 +291,7 @@ def _finished(model, test, settings, about, workdir):
         for images, labels in test.batches(_JUDGED):
             right += np.sum(judged.class_probabilities(images.numpy()).argmax(axis=1) == labels.numpy())
     accuracy = float(100 * right / test.count)
-    with replacing(workdir / NETWORK) as temporary:
-        network.save(temporary)
+    write_from_memory(workdir / NETWORK, network.save)
     digest = sha256(workdir / NETWORK)
     write_text(workdir / ABOUT, json.dumps({**about, "accuracy": accuracy, "sha256": digest}, indent=1) + "\n")
     return ImageClassifier.load(workdir)

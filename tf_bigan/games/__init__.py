@@ -12,6 +12,7 @@ from tf_bigan.games.game import Game
 from tf_bigan.games.gan import GAN
 from tf_bigan.games.latent_regressor import JointLatentRegressor, LatentRegressor
 from tf_bigan.games.optimizer import Adam, ConstantThenDecay
+from tf_bigan.games.pair_model import PairModel
 from tf_bigan.games.supervised import Supervised
 from tf_bigan.games.vae import VAE
 from tf_bigan.priors import make_posterior, make_prior
@@ -33,6 +34,7 @@ __all__ = [
     "PostHoc",
     "Supervised",
     "make_game",
+    "make_part",
 ]
 
 
@@ -46,20 +48,7 @@ def make_game(experiment, dtype="float32") -> Game:
     Raises:
       InputError: the experiment does not know its examples' shape, or its settings do not go together.
     """
-    experiment = experiment.sized()
-    system = registry.find(registry.SYSTEMS[experiment.system])
-    family, domain = registry.FAMILIES[experiment.networks], domain_of(experiment.example_shape)
-    if domain.name != family.domain:
-        raise InputError(
-            f"networks={experiment.networks} take {family.domain}, but the data has {domain.name} of shape "
-            f"{list(domain.shape)}"
-        )
-    make = registry.find(family.module + ":make")
-    makers = make(experiment, dtype, system)
-    if missing := [role for role in system.roles if role not in makers]:
-        raise InputError(f"networks={experiment.networks} have no {missing[0]}, which {experiment.system} needs")
-    if system.conditional and not experiment.attributes:
-        raise InputError("attributes must be known to build conditional networks; training counts those of the data")
+    experiment, system, makers = _makers(experiment, dtype)
     networks = {role: makers[role]() for role in system.roles}
     terms = []
     for place, weight in experiment.terms():
@@ -79,3 +68,43 @@ def make_game(experiment, dtype="float32") -> Game:
     )
     game.preparation = experiment.preparation
     return game
+
+
+def make_part(experiment, roles, dtype="float32") -> PairModel:
+    """Some of the networks that `make_game` makes, for use without training: the others take neither time nor memory.
+
+    Args:
+      experiment: as for `make_game`.
+      roles: the networks' roles, which the system must have. Networks that take embeddings need "embedding", too.
+      dtype: the networks' dtype policy.
+
+    Raises:
+      InputError: as in `make_game`.
+    """
+    experiment, system, makers = _makers(experiment, dtype)
+    prior = make_prior(experiment.prior, experiment.latent_dim)
+    kind = type("Part", (PairModel,), {"two_sizes": system.two_sizes, "sees_codes": system.sees_codes})
+    networks = {role: makers[role]() for role in roles}
+    posterior = make_posterior(experiment.posterior_of(prior))
+    part = kind(networks, prior, posterior, experiment.seed, experiment.system)
+    part.preparation = experiment.preparation
+    return part
+
+
+def _makers(experiment, dtype):
+    """(the experiment with its sizes, its system's class, {role: function that makes the network})."""
+    experiment = experiment.sized()
+    system = registry.find(registry.SYSTEMS[experiment.system])
+    family, domain = registry.FAMILIES[experiment.networks], domain_of(experiment.example_shape)
+    if domain.name != family.domain:
+        raise InputError(
+            f"networks={experiment.networks} take {family.domain}, but the data has {domain.name} of shape "
+            f"{list(domain.shape)}"
+        )
+    make = registry.find(family.module + ":make")
+    makers = make(experiment, dtype, system)
+    if missing := [role for role in system.roles if role not in makers]:
+        raise InputError(f"networks={experiment.networks} have no {missing[0]}, which {experiment.system} needs")
+    if system.conditional and not experiment.attributes:
+        raise InputError("attributes must be known to build conditional networks; training counts those of the data")
+    return experiment, system, makers

@@ -3,22 +3,28 @@
 import contextlib
 import math
 import signal
+import sys
 import threading
 import time
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tf_bigan import figures
 from tf_bigan.errors import InputError
 from tf_bigan.games.conditioned import conditioned
+from tf_bigan.progress import Line, clock, number
 from tf_bigan.training.devices import sum_over_replicas
 
 PICTURE_STATISTICS_STEPS = 100  # batches over which inference statistics are estimated for a picture in training
 
 
-class Progress(keras.callbacks.ProgbarLogger):
-    """Keras' progress bar, with images per second and the time left of the whole run.
+class Progress(keras.callbacks.Callback):
+    """A line with the epoch, the step in it, the losses, images per second and the time left of the whole run.
+
+    In a terminal the line is written over, and each epoch leaves one. Elsewhere, as in a file, there is a line a minute
+    and one at the end.
 
     Args:
       game: the game in training.
@@ -30,19 +36,13 @@ class Progress(keras.callbacks.ProgbarLogger):
     def __init__(self, game, experiment, steps_per_epoch, chief=True):
         super().__init__()
         self._game, self._batch_size, self._epochs = game, experiment.batch_size, experiment.epochs
-        self._total_steps = steps_per_epoch * experiment.epochs
-        self._chief = chief
+        self._steps_per_epoch = steps_per_epoch
+        self._line = Line(sys.stdout) if chief else None
         self._traced = False
+        self._logs = {}
         self.images_per_second = float("nan")
 
-    def set_params(self, params):
-        super().set_params(params)
-        self.epochs = self._epochs  # of the run; a call of `fit` may only complete an interrupted epoch
-        if not self._chief:
-            self.verbose = 0
-
     def on_epoch_begin(self, epoch, logs=None):
-        super().on_epoch_begin(epoch, logs)
         self._started, self._batches = time.perf_counter() if self._traced else None, -1
 
     def on_train_batch_end(self, batch, logs=None):
@@ -53,18 +53,28 @@ class Progress(keras.callbacks.ProgbarLogger):
         else:
             steps = batch - self._batches
             self.images_per_second = steps * self._batch_size / (time.perf_counter() - self._started)
-        super().on_train_batch_end(batch, {**(logs or {}), **self._rates()})
+        self._logs = logs or {}
+        if self._line and self._line.due():
+            self._line.show(self._text())
 
     def on_epoch_end(self, epoch, logs=None):
-        # Keras' own method is not called, as it reports a whole epoch even if the epoch was cut short.
-        if self.seen:
-            self.progbar.update(self.seen, list({**(logs or {}), **self._rates()}.items()), finalize=True)
+        if self._line and (self._line.terminal or self._line.due()):
+            self._line.end(self._text())
 
-    def _rates(self):
-        if not self.images_per_second > 0:
-            return {}
-        left = (self._total_steps - self._game.steps_done) * self._batch_size / self.images_per_second
-        return {"images/s": round(self.images_per_second), "seconds_left": round(left)}
+    def end(self):
+        """To be called after the last `fit`: shows how far the run has come."""
+        if self._line and self._logs and not self._line.terminal:
+            self._line.end(self._text())
+
+    def _text(self):
+        done = self._game.steps_done
+        epoch, step = divmod(done - 1, self._steps_per_epoch)
+        parts = [f"epoch {epoch + 1}/{self._epochs} - step {step + 1:,}/{self._steps_per_epoch:,}"]
+        parts += [f"{name}: {number(value)}" for name, value in self._logs.items()]
+        if self.images_per_second > 0:
+            left = (self._steps_per_epoch * self._epochs - done) * self._batch_size / self.images_per_second
+            parts += [f"images/s: {number(self.images_per_second)}", f"time left: {clock(left)}"]
+        return " - ".join(parts)
 
 
 class Log(keras.callbacks.Callback):
@@ -72,7 +82,7 @@ class Log(keras.callbacks.Callback):
 
     An epoch that is cut short gets no record. A record has "epoch" (1 = the first), "step", "seconds" (since this
     process began training), "images_per_second" (null if not known yet), "learning_rate" and each player's mean loss
-    over the epoch. If this process resumed within the epoch, the means are over the steps that it did itself.
+    over the epoch, also if the run was resumed within it.
     """
 
     def __init__(self, game, run, progress, schedule):
@@ -126,9 +136,24 @@ class Pictures(keras.callbacks.Callback):
         self._checkpoint, self._watch = checkpoint, watch
 
     def on_epoch_end(self, epoch, logs=None):
-        if (epoch + 1) % self._every or self._game.stop_training:
+        if not (epoch + 1) % self._every and not self._game.stop_training:
+            self._draw(epoch + 1)
+
+    def catch_up(self, epochs):
+        """To be called before training: draws the pictures of the last of the `epochs` done, if a signal or a crash
+        came between them and the epoch's checkpoint.
+        """
+        if not epochs or epochs % self._every:
             return
-        game, epochs = self._game, epoch + 1
+        try:
+            missing = self._run.weights_state().get("epochs") != epochs
+        except InputError:  # there are no weights yet, or not all of these
+            missing = True
+        if missing:
+            self._draw(epochs)
+
+    def _draw(self, epochs):
+        game = self._game
         statistics_steps = game.estimate_statistics(self._dataset, PICTURE_STATISTICS_STEPS)
         sheets = {}
         if game.generator is not None:
@@ -196,6 +221,9 @@ class StopOnNonfinite(keras.callbacks.Callback):
 class Checkpoint(keras.callbacks.Callback):
     """Saves a checkpoint every `every` steps, and on SIGTERM or SIGINT (Ctrl-C), after which training stops.
 
+    A checkpoint that is due at an epoch's last step is saved after the epoch's record and pictures were written, so a
+    run that is resumed from it lacks neither. This callback must therefore be the last one.
+
     If any of several workers gets such a signal, all stop together, when callbacks next run at a multiple of 10 steps.
 
     Args:
@@ -204,12 +232,15 @@ class Checkpoint(keras.callbacks.Callback):
       nonfinite: a `StopOnNonfinite` that checks the state before each checkpoint, so that NaN and infinite values are
         never saved.
       every: steps between checkpoints.
+      steps_per_epoch: training steps of a whole epoch.
     """
 
-    def __init__(self, game, checkpoints, nonfinite, every):
+    def __init__(self, game, checkpoints, nonfinite, every, steps_per_epoch):
         super().__init__()
         self._game, self._checkpoints, self._nonfinite, self._every = game, checkpoints, nonfinite, every
-        self._last = game.steps_done
+        self._steps_per_epoch = steps_per_epoch
+        self._last = self._due = game.steps_done
+        self._sums = checkpoints.restored_sums
         self._strategy = game.distribute_strategy
         self._several_workers = self._strategy.extended._in_multi_worker_mode()
         self._asked = False
@@ -230,26 +261,42 @@ class Checkpoint(keras.callbacks.Callback):
             self._asked, self.signal = True, signal.Signals(number)
             signal.signal(number, previous[number])
 
-        previous = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+        previous = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)}
         # Signals that the shell makes this process ignore, such as SIGINT for a background process, stay ignored.
-        previous = {number: handler for number, handler in previous.items() if handler != signal.SIG_IGN}
-        for number in previous:
-            signal.signal(number, ask)
+        previous = {each: handler for each, handler in previous.items() if handler != signal.SIG_IGN}
+        for each in previous:
+            signal.signal(each, ask)
         try:
             yield
         finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
+            for each, handler in previous.items():
+                signal.signal(each, handler)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        # Keras has just reset the means of the losses, but the run may have been resumed within this epoch.
+        for metric in self._game.metrics:
+            for variable, value in zip((metric.total, metric.count), self._sums.get(metric.name, ()), strict=False):
+                variable.assign(value)
+        self._sums = {}
 
     def on_train_batch_end(self, batch, logs=None):
         step = self._game.steps_done
-        if step - self._last >= self._every:
-            self.save()
         if not self._several_workers or step % 10 == 0:
             self.terminated = self._anyone_asked()
-        if self.terminated:
+        self._game.stop_training = self._game.stop_training or self.terminated
+        if step % self._steps_per_epoch:
+            self._save_if_due()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._save_if_due()
+
+    def _save_if_due(self):
+        step = self._game.steps_done
+        if step - self._due >= self._every:
+            self._due = step  # not `_last`: pictures have only the chief save, and all workers must save together
             self.save()
-            self._game.stop_training = True
+        elif self.terminated:
+            self.save()
 
     def stopped(self):
         """To be called after `fit`: whether a signal ended training. If so, a checkpoint has been saved."""
@@ -268,5 +315,10 @@ class Checkpoint(keras.callbacks.Callback):
         if self._game.steps_done == self._last:
             return
         self._nonfinite.check(variables_too=True)
-        self._checkpoints.save()
+        sums = {}
+        if self._game.steps_done % self._steps_per_epoch:
+            # Several workers are summed here, so all of them come here together, although only the chief saves.
+            for metric in self._game.metrics:
+                sums[metric.name] = [np.array(variable).item() for variable in (metric.total, metric.count)]
+        self._checkpoints.save(sums)
         self._last = self._game.steps_done

@@ -1,37 +1,52 @@
 """Checkpoints for exact resume. Each is a folder with checksums that is either complete or absent."""
 
+import json
 import pathlib
 import shutil
 
 import tensorflow as tf
 
-from tf_bigan.errors import InputError
-from tf_bigan.files import replacing, verify_checksums, write_checksums
+from tf_bigan.errors import InputError, first_line
+from tf_bigan.files import remove_leftovers, replacing, verify_checksums, write_checksums
+
+_SUMS = "losses.json"
 
 
 class Checkpoints:
     """The checkpoints of a game, in `folder`/step-000000123/.
 
     They hold everything that decides the rest of the run: networks, optimizer and loss scale, and the step,
-    from which data order and noise follow.
+    from which data order and noise follow. For the run's log, they also hold the log so far and, within an epoch, the
+    sums of the losses since its beginning.
 
     Args:
       folder: the folder of all checkpoints.
       game: a compiled `Game`.
       max_to_keep: number of checkpoints that are kept; older ones are deleted.
       chief: whether this process writes checkpoints; other processes only read them.
+      log: the path of the run's log; None = it is not kept.
+
+    Attributes:
+      restored_log: the path of the log in the checkpoint that was restored; None if there is none.
+      restored_sums: {loss: (sum, number of steps)} of the epoch within which the restored checkpoint was saved; {} if
+        it was saved at the end of an epoch, or by an earlier version.
     """
 
-    def __init__(self, folder, game, max_to_keep=2, chief=True):
+    def __init__(self, folder, game, max_to_keep=2, chief=True, log=None):
         self._folder = pathlib.Path(folder)
         self._game = game
         self._max_to_keep = max_to_keep
         self._chief = chief
+        self._log = None if log is None else pathlib.Path(log)
+        self.restored_log, self.restored_sums = None, {}
         # The game itself is left out: reading its metrics sums them over the workers, and only the chief saves.
         self._checkpoint = tf.train.Checkpoint(step=game.step.value, optimizer=game.optimizer, **game.networks)
 
-    def save(self):
+    def save(self, sums=None):
         """Writes the current state, and deletes the oldest checkpoints beyond `max_to_keep`.
+
+        Args:
+          sums: as `restored_sums`; None = {}.
 
         Raises:
           InputError: the folder cannot be written.
@@ -44,7 +59,11 @@ class Checkpoints:
             try:
                 self._checkpoint.write(str(temporary / "state"))
             except tf.errors.OpError as error:
-                raise InputError(f"cannot write {path}: {error.message}") from None
+                raise InputError(f"cannot write {path}: {first_line(error.message)}") from None
+            if self._log is not None and self._log.exists():
+                shutil.copyfile(self._log, temporary / self._log.name)
+            if sums:
+                (temporary / _SUMS).write_text(json.dumps(sums), encoding="utf-8")
             write_checksums(temporary, [file.name for file in temporary.iterdir()])
         for old in self._paths()[: -self._max_to_keep]:
             shutil.rmtree(old, ignore_errors=True)  # another machine may still have one of its files open
@@ -65,8 +84,7 @@ class Checkpoints:
           InputError: an undamaged checkpoint does not fit the game.
         """
         if self._chief:
-            for left in self._folder.glob(".????????.step-*"):
-                shutil.rmtree(left)
+            remove_leftovers(self._folder, sole_writer=True)
         for path in reversed(self._paths()):
             damage = self._restore(path)
             if not damage:
@@ -82,6 +100,7 @@ class Checkpoints:
         """Restores the checkpoint at `path`. Returns "", or what is wrong with it if it is damaged."""
         try:
             verify_checksums(path)
+            sums = _read_sums(path / _SUMS)
             self._checkpoint.read(str(path / "state")).assert_consumed()
         except (InputError, tf.errors.OpError) as error:
             return str(error).splitlines()[0]
@@ -92,7 +111,19 @@ class Checkpoints:
                 f"{path} is of other networks; another version of tf_bigan wrote it.\n"
                 "Resume with that version, or give another --workdir"
             ) from None
+        log = None if self._log is None else path / self._log.name
+        self.restored_log, self.restored_sums = log if log and log.exists() else None, sums
         return ""
 
     def _paths(self):
         return sorted(self._folder.glob("step-*"))
+
+
+def _read_sums(path):
+    if not path.exists():
+        return {}
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return {str(name): (float(total), float(steps)) for name, (total, steps) in found.items()}
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        raise InputError(f"{path} is damaged") from None

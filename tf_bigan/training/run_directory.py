@@ -16,13 +16,21 @@ import dataclasses
 import fcntl
 import hashlib
 import json
-import os
 import pathlib
 import warnings
 
 from tf_bigan.errors import InputError
 from tf_bigan.experiment import Experiment
-from tf_bigan.files import CHECKSUMS, read_checksums, replacing, verify_checksums, write_checksums, write_text
+from tf_bigan.files import (
+    CHECKSUMS,
+    read_checksums,
+    remove_leftovers,
+    verify_checksums,
+    write_checksums,
+    write_from_memory,
+    write_text,
+)
+from tf_bigan.training import run_log
 
 FLAGFILE = "train.flags"
 WEIGHTS = "weights.json"
@@ -73,6 +81,13 @@ class RunDirectory:
         experiment = experiment.filled_from(recorded)
         if names := experiment.difference(recorded):
             flags = ", ".join(f"--{n}={getattr(recorded, n)} (now {getattr(experiment, n)})" for n in names)
+            if {"constant_epochs", "decay_epochs"} & set(names) and self.has_weights():
+                # The learning rate of every step follows from all epochs, so more epochs would be another run.
+                state = "finished" if self.is_finished() else "being trained"
+                raise InputError(
+                    f"{self.path} is {state} with {flags}; its epochs cannot change.\n"
+                    f"To train its weights further, begin another run: --initial_weights={self.path} --workdir=OTHER"
+                )
             raise InputError(
                 f"{self.path} holds another experiment. It was started with {flags}\n"
                 "Give those flags to resume it, or another --workdir"
@@ -167,6 +182,8 @@ class RunDirectory:
     def lock(self, say=print):
         """Within this context, this process holds the directory, in order to train in it.
 
+        What an earlier process that was killed left of unfinished files is removed.
+
         Raises:
           InputError: another process holds it, or `path` cannot be written.
         """
@@ -182,40 +199,34 @@ class RunDirectory:
                 raise InputError(f"another process is training in {self.path}") from None
             except OSError as error:  # some network file systems
                 say(f"{self.path} cannot be locked ({error.strerror}); train in it with one process only")
+            else:
+                for folder in (self.path, self.images):
+                    remove_leftovers(folder, sole_writer=True)
             yield
 
     def append_log(self, record: dict):
         """Adds a record to metrics.jsonl. Raises InputError if it cannot be written."""
-        try:
-            with open(self.log, "a", encoding="utf-8") as file:
-                file.write(json.dumps(record) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise InputError(f"cannot write {self.log}: {error.strerror}") from None
+        run_log.append_record(self.log, record)
 
     def extend_log(self, step: int, entries: dict):
-        """Adds entries to the record of `step` in metrics.jsonl. Raises InputError if it cannot be written."""
+        """Adds entries to the record of `step` in metrics.jsonl. Raises InputError if it is damaged or read-only."""
         records = [record | entries if record["step"] == step else record for record in self.read_log()]
-        self._write_log(records)
+        run_log.write_records(self.log, records)
 
     def read_log(self) -> list[dict]:
-        """The records of metrics.jsonl; lines that a crash cut short are left out."""
-        records = []
-        if self.log.exists():
-            for line in self.log.read_text(encoding="utf-8", errors="replace").splitlines():
-                with contextlib.suppress(json.JSONDecodeError):
-                    records.append(json.loads(line))
-        return [record for record in records if isinstance(record, dict) and "step" in record]
+        """The records of metrics.jsonl; see `run_log.read_records`."""
+        return run_log.read_records(self.log)
 
-    def rewind_log(self, step: int):
-        """Drops the records after `step`, which a resumed run will write again."""
-        kept = [record for record in self.read_log() if record["step"] <= step]
-        if self.log.exists():
-            self._write_log(kept)
+    def rewind_log(self, step: int, kept=None):
+        """Drops the records after `step`, which a resumed run will write again, and puts back those that are missing.
 
-    def _write_log(self, records):
-        write_text(self.log, "".join(json.dumps(record) + "\n" for record in records))
+        Args:
+          step: the step of the checkpoint that the run is resumed from.
+          kept: the log that this checkpoint holds, a path; None = it holds none.
+        """
+        records = run_log.rewound(self.read_log(), step, run_log.read_records(kept) if kept else ())
+        if records or self.log.exists():
+            run_log.write_records(self.log, records)
 
     def save_weights(self, networks: dict, epochs: int, statistics_steps: int, trainer: dict | None = None):
         """Writes each network's weights, float32, and weights.json, and their checksums.
@@ -227,8 +238,7 @@ class RunDirectory:
           trainer: a record of the program that trained them, if not `train`: see `tf_bigan.training.foreign`.
         """
         for role, network in networks.items():
-            with replacing(self.weights_path(role)) as temporary:
-                network.save_weights(temporary)
+            write_from_memory(self.weights_path(role), network.save_weights)
         content = {"epochs": epochs, "statistics_steps": statistics_steps}
         if trainer:
             content["trainer"] = trainer
@@ -301,7 +311,7 @@ class RunDirectory:
 
     def weight_files(self) -> list[pathlib.Path]:
         """The weight files, sorted."""
-        return sorted(self.path.glob("*.weights.h5"))
+        return sorted(self.path.glob("[!.]*.weights.h5"))
 
     def weights_path(self, role: str) -> pathlib.Path:
         """The path of the weight file of the network called `role`."""

@@ -5,7 +5,6 @@ import dataclasses
 import gc
 import math
 import pathlib
-import sys
 import traceback
 
 import numpy as np
@@ -17,6 +16,7 @@ from tf_bigan.errors import InputError
 from tf_bigan.experiment import Experiment
 from tf_bigan.games import Adam, ConstantThenDecay, make_game
 from tf_bigan.training import devices
+from tf_bigan.training.begun import settled
 from tf_bigan.training.callbacks import Checkpoint, Log, Pictures, Progress, StopOnNonfinite
 from tf_bigan.training.checkpoints import Checkpoints
 from tf_bigan.training.initial_weights import begin
@@ -70,10 +70,10 @@ def train(experiment: Experiment, workdir, data_dir=None, say=print, initial=Non
     """
     run = RunDirectory(workdir)
     initial = RunDirectory(initial) if initial else None
-    run.check_initial(initial)
-    if not run.has_begun():
-        experiment.check_effects()
-    experiment = run.resolve(experiment.sized())
+    experiment, finished = settled(experiment, run, initial)
+    if finished:
+        say(finished)
+        return
     experiment = _set_up_tensorflow(experiment)
     experiment = dataclasses.replace(experiment, strategy=devices.pick_strategy(experiment.strategy))
     strategy = devices.make_strategy(experiment.strategy)
@@ -147,14 +147,11 @@ def _train(experiment, run, initial, strategy, data_dir, say):
                 steps_per_execution=_divisor(steps_per_epoch, min(_STEPS_PER_EXECUTION, steps_per_epoch // 2)),
                 jit_compile=xla,
             )
-        checkpoints = Checkpoints(run.checkpoints, game, experiment.keep_checkpoints, chief)
+        checkpoints = Checkpoints(run.checkpoints, game, experiment.keep_checkpoints, chief, run.log)
         if chief:
             run.write_experiment(experiment)
             run.write_left_out(data.origin, data.stored, left_out.tolist())
         total_steps = steps_per_epoch * experiment.epochs
-        if run.is_finished():
-            say(f"{run.path} is finished: {total_steps} steps")
-            return
         begun = run.has_checkpoints()
         if checkpoints.restore_latest(say):
             say(f"resuming after step {game.steps_done} of {total_steps}")
@@ -177,7 +174,7 @@ def _train(experiment, run, initial, strategy, data_dir, say):
         if devices.sum_over_replicas(strategy, game.steps_done) != game.steps_done * replicas:
             raise InputError("the workers found different checkpoints; they must share one --workdir")
         if chief:
-            run.rewind_log(game.steps_done)
+            run.rewind_log(game.steps_done, checkpoints.restored_log)
         with data.naming_damage():
             _fit(game, experiment, data, run, checkpoints, schedule, say if chief else None)
             _finish(game, experiment, data, run, chief, say)
@@ -216,8 +213,8 @@ def _fit(game, experiment, data, run, checkpoints, schedule, say):
     total_steps = steps_per_epoch * experiment.epochs
     progress = Progress(game, experiment, steps_per_epoch, chief)
     nonfinite = StopOnNonfinite(game)
-    checkpoint = Checkpoint(game, checkpoints, nonfinite, experiment.checkpoint_every)
-    callbacks = [nonfinite, progress, checkpoint]
+    checkpoint = Checkpoint(game, checkpoints, nonfinite, experiment.checkpoint_every, steps_per_epoch)
+    callbacks = [nonfinite, progress]
     if chief:
         callbacks.append(Log(game, run, progress, schedule))
     if chief and experiment.images_every:
@@ -227,6 +224,9 @@ def _fit(game, experiment, data, run, checkpoints, schedule, say):
         replica = experiment.batch_size // game.distribute_strategy.num_replicas_in_sync
         watch = Watch(game, run, data, replica, say) if experiment.watch else None
         callbacks.append(Pictures(game, run, batches, examples, experiment.images_every, checkpoint, watch))
+        if game.steps_done % steps_per_epoch == 0:
+            callbacks[-1].catch_up(game.steps_done // steps_per_epoch)
+    callbacks.append(checkpoint)
 
     # `fit` begins only at whole epochs, so the rest of an interrupted epoch takes a call of its own.
     with checkpoint.on_signals():
@@ -239,12 +239,14 @@ def _fit(game, experiment, data, run, checkpoints, schedule, say):
                 steps_per_epoch=steps_per_epoch - done,
                 callbacks=callbacks,
                 statistics_steps=0,
-                verbose=1 if sys.stdout.isatty() else 2,
+                verbose=0,
             )
             if checkpoint.stopped():
+                progress.end()
                 raise Terminated(
                     f"stopped after step {game.steps_done} of {total_steps}; start again to go on", checkpoint.signal
                 )
+    progress.end()
     checkpoint.save()
 
 

@@ -15,7 +15,7 @@ from tf_bigan.zoo.finding import (
     zoos,
 )
 from tf_bigan.zoo.gallery import write_gallery
-from tf_bigan.zoo.loading import load, load_with_digest, trained_experiment
+from tf_bigan.zoo.loading import load, load_part, load_with_digest, trained_experiment
 from tf_bigan.zoo.model_facts import Facts, facts
 from tf_bigan.zoo.publishing import publish, publish_metrics, publish_pictures
 
@@ -32,6 +32,7 @@ __all__ = [
     "list_classifiers",
     "list_models",
     "load",
+    "load_part",
     "load_with_digest",
     "names_feature_network",
     "publish",

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from tf_bigan import registry
 from tf_bigan.errors import InputError
 from tf_bigan.evaluation.report_files import read_report
 from tf_bigan.experiment import Experiment
@@ -32,19 +33,51 @@ def load(name, weights="published", dtype="float32"):
     from tf_bigan.games import make_game
 
     run = RunDirectory(path)
-    experiment = run.experiment()
-    if weights and not run.weight_files():
-        flagfile = path / FLAGFILE
-        how = (
-            f"Train it, in a checkout: python tools/train.py --flagfile={flagfile} --workdir=DIR, then load DIR"
-            if is_entry(path)
-            else "Start tools/train.py there again: it writes weights with the first pictures and at the end"
-        )
-        raise InputError(f"{name} has no weights yet; weights=None gives fresh ones.\n{how}")
-    game = make_game(experiment, dtype)
+    if weights:
+        _check_published(name, run)
+    game = make_game(run.experiment(), dtype)
     if weights:
         run.load_all_weights(game.networks)
     return game
+
+
+def load_part(name, *roles):
+    """Loads some of the networks of a trained model, which is faster than `load` and takes less memory.
+
+    Args:
+      name: as for `load`.
+      *roles: the networks' roles. Those that the system lacks are left out; "encoder" then means the discriminator,
+        whose layers are the features of such a system.
+
+    Returns:
+      A `tf_bigan.games.pair_model.PairModel`, which cannot be trained.
+
+    Raises:
+      InputError: as in `load`.
+    """
+    run = RunDirectory(run_path(name))
+    _check_published(name, run)
+
+    from tf_bigan.games import make_part
+
+    experiment = run.experiment()
+    known = registry.find(registry.SYSTEMS[experiment.system]).roles
+    if "encoder" in roles and "encoder" not in known:
+        roles = (*roles, "discriminator")
+    part = make_part(experiment, [role for role in known if role in (*roles, "embedding")] or known)
+    run.load_all_weights(part.networks)
+    return part
+
+
+def _check_published(name, run):
+    if run.weight_files():
+        return
+    how = (
+        f"Train it, in a checkout: python tools/train.py --flagfile={run.path / FLAGFILE} --workdir=DIR, then load DIR"
+        if is_entry(run.path)
+        else "Start tools/train.py there again: it writes weights with the first pictures and at the end"
+    )
+    raise InputError(f"{name} has no weights yet; weights=None gives fresh ones.\n{how}")
 
 
 def trained_experiment(name) -> Experiment:
@@ -62,17 +95,18 @@ def trained_experiment(name) -> Experiment:
     return experiment
 
 
-def load_with_digest(name):
-    """Loads a model as `load` does, and returns (model, SHA-256 digest of all its weights).
+def load_with_digest(name, *roles):
+    """Loads a model as `load` does, or as `load_part` does if roles are given.
 
-    The digest is that of `RunDirectory.weights_digest`.
+    Returns:
+      (the model, the SHA-256 digest of all its weights). The digest is that of `RunDirectory.weights_digest`.
 
     Raises:
       InputError: as in `load`, or a training wrote new weights to the run directory meanwhile.
     """
     run = RunDirectory(run_path(name))
     digest = run.weights_digest() if run.has_weights() else None
-    model = load(name)
+    model = load_part(name, *roles) if roles else load(name)
     if run.weights_digest() != digest:
         raise InputError(f"{run.path} wrote new weights meanwhile; start again")
     return model, digest
