@@ -10,6 +10,7 @@ from tf_bigan.errors import InputError, whole_number
 from tf_bigan.evaluation.neighbours import nearest_in_stream
 from tf_bigan.files import replacing
 from tf_bigan.games.inspection import conditions_of
+from tf_bigan.progress import counted
 
 POINTS = 2500  # points in a scatter plot, as many as the authors of ALI plot
 _GAP = 2  # pixels between cells, before magnification
@@ -153,14 +154,17 @@ def neighbours(model, queries, gallery, layer="penultimate", metric="euclidean",
     if model.domain.name != "images":
         raise InputError(f"neighbours are drawn of images, and {model.name} is of {model.domain.name}")
     features = model.feature_function(layer)
-    gallery.check()
 
     def flat(images):
         return np.asarray(features(images)).reshape(len(images), -1)
 
-    chunks = (flat(images) for images, _ in gallery.batches(_GALLERY_BATCH))
-    indices = nearest_in_stream(flat(queries), chunks, count, metric)
-    found, _ = gallery.read(indices.reshape(-1))
+    with gallery.naming_damage():
+        batches = counted(
+            gallery.batches(_GALLERY_BATCH), "neighbours", gallery.count, "images", lambda batch: len(batch[1])
+        )
+        chunks = (flat(images) for images, _ in batches)
+        indices = nearest_in_stream(flat(queries), chunks, count, metric)
+        found, _ = gallery.read(indices.reshape(-1))
     rows = np.concatenate([queries[:, None], found.numpy().reshape(*indices.shape, *queries.shape[1:])], axis=1)
     return grid(rows.reshape(-1, *queries.shape[1:]), columns=rows.shape[1])
 

@@ -37,15 +37,15 @@ class Line:
     def __init__(self, stream=None):
         self._stream = sys.stderr if stream is None else stream
         self.terminal = self._stream.isatty()
-        self._shown, self._width = time.monotonic(), 0
+        self._shown, self._width = time.perf_counter(), 0
 
     def due(self) -> bool:
         """Whether it is time for a newer version, so that its text is worth being made."""
-        return time.monotonic() - self._shown >= (_REDRAWN if self.terminal else MINUTE)
+        return time.perf_counter() - self._shown >= (_REDRAWN if self.terminal else MINUTE)
 
     def show(self, text):
         """Shows a version."""
-        self._shown = time.monotonic()
+        self._shown = time.perf_counter()
         if self.terminal:
             text = text[: shutil.get_terminal_size().columns - 1]
             self._stream.write("\r" + text.ljust(self._width))
@@ -77,13 +77,13 @@ class Count:
 
     def __init__(self, what, total, units, first=0, stream=None):
         self._what, self._total, self._units, self._first = what, total, units, first
-        self._line, self._started = Line(stream), time.monotonic()
+        self._line, self._started = Line(stream), time.perf_counter()
 
     def at(self, done):
         """Shows that `done` things are done, if it is time for that."""
         if not self._line.due():
             return
-        rate = (done - self._first) / max(time.monotonic() - self._started, 1e-9)
+        rate = (done - self._first) / max(time.perf_counter() - self._started, 1e-9)
         left = f" - time left: {clock((self._total - done) / rate)}" if rate > 0 else ""
         self._line.show(f"{self._what}: {done:,}/{self._total:,} {self._units}{left}")
 

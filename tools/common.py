@@ -1,5 +1,6 @@
 """What every command line does: parse flags, keep TensorFlow quiet, turn input errors into exit status 2."""
 
+import errno
 import os
 import pathlib
 import sys
@@ -13,6 +14,8 @@ from absl import flags  # noqa: E402
 
 from tf_bigan.errors import InputError  # noqa: E402
 from tf_bigan.experiment import parse_flags  # noqa: E402
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a full disk, a quota, the largest size of a file
 
 
 def run(main, description: str):
@@ -36,15 +39,25 @@ def run(main, description: str):
     except InputError as error:
         sys.exit(_complain(error))
     except Exception as error:
-        # ResourceExhaustedError is TensorFlow's, which is not imported here. It can also mean a full disk, but then its
-        # message has no "OOM".
-        oom = type(error).__name__ == "ResourceExhaustedError" and "OOM" in str(error)
-        if not (oom or isinstance(error, MemoryError)):
+        if not (complaint := _of_the_machine(error)):
             raise
-        sys.exit(_complain("not enough memory for what the flags ask for"))
+        sys.exit(_complain(complaint))
     except KeyboardInterrupt:
         sys.exit(130)
     sys.exit(status)
+
+
+def _of_the_machine(error):
+    """What to say about an error for which the machine has too little memory or disk; "" for any other error."""
+    text = str(error)
+    # ResourceExhaustedError is TensorFlow's, which is not imported here. It means a full disk or full memory.
+    exhausted = type(error).__name__ == "ResourceExhaustedError"
+    if isinstance(error, MemoryError) or (exhausted and "OOM" in text):
+        return "not enough memory for what the flags ask for"
+    if (isinstance(error, OSError) and error.errno in _FULL) or (exhausted and os.strerror(errno.ENOSPC) in text):
+        where = getattr(error, "filename", None)
+        return f"the disk is full{f': cannot write {where}' if where else ''}. Make room, and start again"
+    return ""
 
 
 def import_tensorflow():
@@ -84,6 +97,10 @@ def note(line: str):
 
 
 def _complain(error):
+    try:
+        sys.stdout.flush()
+    except OSError:  # the output goes to a file on a full disk; Python would try again at its end, and then complain
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     print(f"error: {error}", file=sys.stderr)
     return 2
 

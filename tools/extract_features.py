@@ -58,7 +58,7 @@ def main():
         from tf_bigan import zoo
         from tf_bigan.training.run_directory import RunDirectory
 
-        model, fingerprint = zoo.load_with_digest(_MODEL.value)
+        model, fingerprint = zoo.load_with_digest(_MODEL.value, "encoder")
         experiment = RunDirectory(zoo.run_path(_MODEL.value)).experiment()
         dataset = _DATASET.value or experiment.dataset
         max_labels = experiment.max_labels_of(dataset)

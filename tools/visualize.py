@@ -31,6 +31,15 @@ _BAD_IMAGES = flags.DEFINE_enum(
 )
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "the TFDS directory; default TFDS_DATA_DIR or TFDS's own")
 
+# The networks that figures need; filters are of all networks.
+_NETWORKS = {
+    "samples": ("generator",),
+    "reconstructions": ("encoder", "generator"),
+    "interpolations": ("encoder", "generator"),
+    "attributes": ("generator",),
+    "neighbours": ("encoder",),
+}
+
 _OF_PICTURES = (
     *(_WANTED, _LAYER, _METRIC, _ROWS, _SEED),
     *(_DATASET, _QUERY_DATASET, _QUERY_SPLIT, _BAD_IMAGES, _DATA_DIR),
@@ -47,14 +56,19 @@ def main():
     import tf_bigan
     from tf_bigan import figures, zoo
     from tf_bigan.errors import InputError, did_you_mean
-    from tf_bigan.evaluation.data import open_evaluation_data
+    from tf_bigan.evaluation.data import open_evaluation_data, open_queries
     from tf_bigan.games.conditioned import conditioned
     from tf_bigan.training.run_directory import RunDirectory
 
     for figure in _WANTED.value or ():
         if figure not in _FIGURES:
             raise InputError(f"unknown figure {figure!r}.{did_you_mean(figure, _FIGURES)}")
-    model = tf_bigan.load(name)
+    asked = _WANTED.value or _FIGURES
+    common.note(f"loading {name}")
+    if "filters" in asked:
+        model = tf_bigan.load(name)
+    else:
+        model = zoo.load_part(name, *{role for figure in asked for role in _NETWORKS[figure]})
     points, impossible = model.domain.name == "points", _impossible(model)
     wanted = _WANTED.value or [figure for figure in _FIGURES if figure not in impossible]
     if missing := sorted(impossible.keys() & set(wanted)):
@@ -76,44 +90,49 @@ def main():
     rows = _ROWS.value
     if set(wanted) - {"filters"} - (set() if model.conditions else {"samples"}):
         experiment = RunDirectory(zoo.run_path(name)).experiment()
-        data = open_evaluation_data(
-            experiment,
-            _DATASET.value,
-            _QUERY_DATASET.value,
-            query_split=_QUERY_SPLIT.value,
-            data_dir=_DATA_DIR.value,
-            bad_images=_BAD_IMAGES.value,
-            say=common.note,
-        )
-        shown = data.queries.records(limit=figures.POINTS if points else rows * figures.pairs_per_row(model))
+        opened = {
+            "dataset": _DATASET.value,
+            "query_dataset": _QUERY_DATASET.value,
+            "query_split": _QUERY_SPLIT.value,
+            "data_dir": _DATA_DIR.value,
+            "bad_images": _BAD_IMAGES.value,
+            "say": common.note,
+        }
+        data = open_evaluation_data(experiment, **opened) if "neighbours" in wanted else None
+        queries = data.queries if data else open_queries(experiment, **opened)
+        shown = queries.records(limit=figures.POINTS if points else rows * figures.pairs_per_row(model))
         images, pictured = shown["x"], conditioned(model, shown)
     else:
         pictured = model
 
-    sheets = {}
-    if "samples" in wanted:
-        sheets["samples"] = figures.samples(pictured, 10 * rows, _SEED.value)
-    if "reconstructions" in wanted:
-        sheets["reconstructions"] = figures.reconstructions(pictured, images, _SEED.value)
-    if "interpolations" in wanted:
-        half = min(rows, len(images) // 2)
-        ends = images[:half], images[half : 2 * half]
-        steps = 100 if points else None  # dots that make a line
-        sheets["interpolations"] = figures.interpolations(model, *ends, steps, _SEED.value)
-    if "attributes" in wanted:
-        sheets["attributes"] = figures.attributes(model, data.queries.attribute_names, rows, _SEED.value)
-    if "filters" in wanted:
-        for role, network in model.networks.items():
-            if not hasattr(network, "image_filters"):
-                continue
-            sheets[f"filters_{role}"] = figures.filters(network, 10 * rows)
-    if "neighbours" in wanted:
-        if data.overlap:
-            common.note("the images shown are among those searched, so each finds itself; see --query_dataset")
-        sheets["neighbours"] = figures.neighbours(model, images[:rows], data.gallery, _LAYER.value, _METRIC.value)
-    for figure, sheet in sheets.items():
-        figures.save_png(output / f"{figure}.png", sheet)
-        print(output / f"{figure}.png")
+    def draw(figure):
+        """Yields (name of the file, sheet) for each picture of a figure."""
+        if figure == "samples":
+            yield figure, figures.samples(pictured, 10 * rows, _SEED.value)
+        if figure == "reconstructions":
+            yield figure, figures.reconstructions(pictured, images, _SEED.value)
+        if figure == "interpolations":
+            half = min(rows, len(images) // 2)
+            ends = images[:half], images[half : 2 * half]
+            steps = 100 if points else None  # dots that make a line
+            yield figure, figures.interpolations(model, *ends, steps, _SEED.value)
+        if figure == "attributes":
+            yield figure, figures.attributes(model, queries.attribute_names, rows, _SEED.value)
+        if figure == "filters":
+            for role, network in model.networks.items():
+                if hasattr(network, "image_filters"):
+                    yield f"filters_{role}", figures.filters(network, 10 * rows)
+        if figure == "neighbours":
+            if data.overlap:
+                common.note("the images shown are among those searched, so each finds itself; see --query_dataset")
+            yield figure, figures.neighbours(model, images[:rows], data.gallery, _LAYER.value, _METRIC.value)
+
+    wanted = [figure for figure in _FIGURES if figure in wanted]
+    for number, figure in enumerate(wanted, 1):
+        common.note(f"drawing {figure} ({number} of {len(wanted)})")
+        for name_of_file, sheet in draw(figure):
+            figures.save_png(output / f"{name_of_file}.png", sheet)
+            print(output / f"{name_of_file}.png", flush=True)
 
 
 def draw_curves(folder):

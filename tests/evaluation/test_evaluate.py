@@ -128,7 +128,7 @@ def test_progress_says_how_many_and_how_long(digits_dir, monkeypatch):
     evaluate(*ready(digits_dir), ("knn",), EvaluationSettings(layers=("h1",), untrained=0), say=said.append)
     assert [line for line in said if line.startswith("knn")] == [
         "knn: h1 of trained (42) (1 of 2)",
-        "knn: raw pixels (2 of 2, about 2 min left)",
+        "knn: raw pixels (2 of 2, time left: about 2:00)",
     ]
 
 

@@ -10,6 +10,7 @@ from tf_bigan.data.base import Data
 from tf_bigan.data.decoding import Decoding
 from tf_bigan.errors import InputError
 from tf_bigan.preparation import Preparation
+from tf_bigan.progress import counted
 
 IN_MEMORY_BYTES = 2 << 30  # decoded data sets up to this size are kept in memory
 
@@ -121,7 +122,8 @@ class ImageData(Data):
         dataset = dataset.map(with_indices, num_parallel_calls=tf.data.AUTOTUNE).unbatch()
         # Examples that fail to decode are dropped here; the others keep their order.
         dataset = dataset.map(decode, num_parallel_calls=tf.data.AUTOTUNE).ignore_errors()
-        parts = list(dataset.batch(512).as_numpy_iterator())
+        parts = dataset.batch(512).as_numpy_iterator()
+        parts = list(counted(parts, f"decoding {self.name}", self.count, "images", lambda part: len(part[0])))
         good = np.concatenate([[], *(indices for indices, _ in parts)])
         bad = self._numbers_of(np.setdiff1d(np.arange(self.count), good))
         self._refuse_other_sizes(bad)

@@ -99,23 +99,51 @@ def open_evaluation_data(
     """
     asked, dataset = dataset, dataset or experiment.dataset
     query_dataset = query_dataset or dataset
-    max_labels = experiment.max_labels_of(dataset)
-    if news := experiment.classes_news(dataset):
-        say(news)
-    options = {"max_labels": max_labels, "data_dir": data_dir, "bad_images": bad_images or experiment.bad_images}
+    options = _options(experiment, dataset, data_dir, bad_images, say)
 
     def open_both(preparation):
-        try:
-            gallery = open_data(dataset, gallery_split, like=preparation, say=say, **options)
-        except NoData as error:
-            if asked:
-                raise
-            raise not_here(experiment) from error
+        with _told_if_not_here(experiment, asked):
+            gallery = open_data(dataset, gallery_split, like=preparation, **options)
         split = query_split or default_query_split(query_dataset, data_dir)
-        queries = open_data(query_dataset, split, like=preparation, say=say, **options)
-        return EvaluationData(dataset, query_dataset, gallery, queries, max_labels, open_both)
+        queries = open_data(query_dataset, split, like=preparation, **options)
+        return EvaluationData(dataset, query_dataset, gallery, queries, options["max_labels"], open_both)
 
     return open_both(experiment.preparation)
+
+
+def open_queries(
+    experiment, dataset=None, query_dataset=None, query_split=None, data_dir=None, bad_images=None, say=print
+):
+    """The queries of `open_evaluation_data`, without the gallery. Arguments and errors are as there."""
+    asked = query_dataset or dataset
+    options = _options(experiment, dataset or experiment.dataset, data_dir, bad_images, say)
+    with _told_if_not_here(experiment, asked):
+        name = asked or experiment.dataset
+        split = query_split or default_query_split(name, data_dir)
+        return open_data(name, split, like=experiment.preparation, **options)
+
+
+def _options(experiment, dataset, data_dir, bad_images, say):
+    """Arguments of `open_data`, for examples like those that a model was trained on."""
+    if news := experiment.classes_news(dataset):
+        say(news)
+    return {
+        "max_labels": experiment.max_labels_of(dataset),
+        "data_dir": data_dir,
+        "bad_images": bad_images or experiment.bad_images,
+        "say": say,
+    }
+
+
+@contextlib.contextmanager
+def _told_if_not_here(experiment, asked):
+    """Within this context, a user who named no data is told which data is missing, and how to name other data."""
+    try:
+        yield
+    except NoData as error:
+        if asked:
+            raise
+        raise not_here(experiment) from error
 
 
 def open_transfer_data(experiment, data, edge=0) -> EvaluationData:

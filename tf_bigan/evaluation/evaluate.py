@@ -7,6 +7,7 @@ from tf_bigan.evaluation.context import Context
 from tf_bigan.evaluation.measure import Diverged, find_measure
 from tf_bigan.evaluation.report import differing_keys
 from tf_bigan.evaluation.settings import EvaluationSettings
+from tf_bigan.progress import clock
 
 _ROLES = ("encoder", "generator")
 
@@ -146,12 +147,5 @@ def _progress(done, count, seconds):
     """The progress of an evaluation as text, with an estimate of the time left."""
     if count < 2:
         return ""
-    left = f", about {_duration(seconds / done * (count - done))} left" if done else ""
+    left = f", time left: about {clock(seconds / done * (count - done))}" if done else ""
     return f" ({done + 1} of {count}{left})"
-
-
-def _duration(seconds):
-    for unit, length in (("h", 3600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{seconds:.0f} s"

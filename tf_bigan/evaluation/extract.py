@@ -5,12 +5,12 @@ import pathlib
 import shutil
 import zipfile
 
-import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_bigan.errors import InputError
+from tf_bigan.errors import InputError, first_line
 from tf_bigan.files import replacing, write_text
+from tf_bigan.progress import Count
 
 
 def extract(network, data, output, description, shard=10_000, batch_size=256):
@@ -54,8 +54,7 @@ def extract(network, data, output, description, shard=10_000, batch_size=256):
     done = 0
     while done < count and shards[done].exists():
         done += 1
-    bar = keras.utils.Progbar(data.count, unit_name=data.domain.name[:-1])
-    bar.update(min(done * shard, data.count), finalize=False)
+    progress = Count(f"features of {data.origin}", data.count, data.domain.name, min(done * shard, data.count))
     batches = data.batches(min(batch_size, shard), first=done * shard) if done < count else []
     pending, held = [], 0
     with data.naming_damage():
@@ -64,13 +63,13 @@ def extract(network, data, output, description, shard=10_000, batch_size=256):
             pending.append((features, labels.numpy()))
             held += len(labels)
             at = min(done * shard + held, data.count)
-            bar.update(at, finalize=False)
+            progress.at(at)
             while held >= shard or (held and at == data.count):
                 columns = [np.concatenate(column) for column in zip(*pending, strict=True)]
                 (_write_npz if npz else _write_records)(shards[done], *(column[:shard] for column in columns))
                 pending = [tuple(column[shard:] for column in columns)]
                 held, done = max(held - shard, 0), done + 1
-    bar.update(data.count, finalize=True)
+    progress.end()
 
     shape = _width(shards[0], npz)
     if npz:
@@ -123,7 +122,7 @@ def _write_records(path, features, labels):
                 example.features.feature["label"].int64_list.value.append(int(label))
                 writer.write(example.SerializeToString())
     except tf.errors.OpError as error:  # such as a full disk
-        raise InputError(f"cannot write {path}: {error.message}") from None
+        raise InputError(f"cannot write {path}: {first_line(error.message)}") from None
 
 
 def _width(path, npz):

@@ -6,6 +6,7 @@ import tempfile
 import numpy as np
 
 from tf_bigan.errors import InputError
+from tf_bigan.progress import counted
 
 _BATCH = 512  # examples at a time
 
@@ -57,7 +58,14 @@ class FeatureStore:
     def _write(self, role, part, function):
         """Writes the features of a part of the data, and returns its labels."""
         files, labels = self._files[role], []
-        for examples, of_batch in part.batches(_BATCH):
+        batches = counted(
+            part.batches(_BATCH),
+            f"features of {part.origin}",
+            part.count,
+            part.domain.name,
+            lambda batch: len(batch[1]),
+        )
+        for examples, of_batch in batches:
             for (name, file), features in zip(files.items(), function(examples), strict=True):
                 flat = np.reshape(features, (len(examples), -1)).astype(np.float32, copy=False)
                 if not labels:

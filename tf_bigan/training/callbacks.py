@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_bigan import figures
-from tf_bigan.errors import InputError
+from tf_bigan.errors import InputError, first_line
 from tf_bigan.games.conditioned import conditioned
 from tf_bigan.progress import Line, clock, number
 from tf_bigan.training.devices import sum_over_replicas
@@ -107,13 +107,20 @@ class Log(keras.callbacks.Callback):
             **{name: float(value) for name, value in (logs or {}).items()},
         }
         self._run.append_log(record)
-        with self._writer.as_default(step=step):
+        with _naming_full_disk(self._run.tensorboard), self._writer.as_default(step=step):
             for name in record.keys() - {"epoch", "step", "seconds"}:
                 if record[name] is not None:
                     tf.summary.scalar(name, record[name])
+            self._writer.flush()
 
-    def on_train_end(self, logs=None):
-        self._writer.flush()  # not closed, as a resumed run calls `fit` more than once
+
+@contextlib.contextmanager
+def _naming_full_disk(folder):
+    """Turns TensorFlow's error about events that cannot be written to a folder into an InputError."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        raise InputError(f"cannot write in {folder}: {first_line(error.message)}") from None
 
 
 class Pictures(keras.callbacks.Callback):
@@ -163,8 +170,9 @@ class Pictures(keras.callbacks.Callback):
         writer = tf.summary.create_file_writer(str(self._run.tensorboard))
         for name, sheet in sheets.items():
             figures.save_png(self._run.images / f"{name}_{epochs:04d}.png", sheet)
-            with writer.as_default(step=game.steps_done):
+            with _naming_full_disk(self._run.tensorboard), writer.as_default(step=game.steps_done):
                 tf.summary.image(name, sheet[None])
+                writer.flush()
         writer.close()
         if self._watch is not None:
             self._watch.look(epochs)

@@ -15,6 +15,7 @@ from tf_bigan.data import open_data
 from tf_bigan.errors import InputError
 from tf_bigan.experiment import Experiment
 from tf_bigan.games import Adam, ConstantThenDecay, make_game
+from tf_bigan.progress import counted
 from tf_bigan.training import devices
 from tf_bigan.training.begun import settled
 from tf_bigan.training.callbacks import Checkpoint, Log, Pictures, Progress, StopOnNonfinite
@@ -254,7 +255,8 @@ def _finish(game, experiment, data, run, chief, say):
     if chief:
         if game.estimates_statistics:
             say(f"estimating inference statistics over {experiment.statistics_steps} batches")
-        steps = game.estimate_statistics(_batches(experiment, data), experiment.statistics_steps)
+        count = experiment.statistics_steps
+        steps = game.estimate_statistics(counted(_batches(experiment, data), "statistics", count, "batches"), count)
         run.save_weights(game.networks, experiment.epochs, steps)
 
 
