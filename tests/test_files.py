@@ -1,10 +1,13 @@
 import hashlib
 import os
+import subprocess
+import sys
 
 import pytest
+from helpers import ROOT
 
 from tf_bigan.errors import InputError
-from tf_bigan.files import CHECKSUMS, replacing, verify_checksums, write_checksums, write_text
+from tf_bigan.files import CHECKSUMS, remove_leftovers, replacing, verify_checksums, write_checksums, write_text
 
 
 def names_in(folder):
@@ -144,3 +147,89 @@ def test_checksums_cut_short_are_noticed(checked, cut):
     (checked / CHECKSUMS).write_bytes(text[:-cut])
     with pytest.raises(InputError):
         verify_checksums(checked, ["a.txt", "b.bin"])
+
+
+# -- what killed processes leave
+
+KILLED = """
+import os, signal, sys
+from tf_bigan.files import replacing
+with replacing(sys.argv[1]) as temporary:
+    temporary.write_text("half")
+    print("written", flush=True)
+    sys.stdin.read()  # until it is killed, or its input ends
+"""
+
+
+def writer(path):
+    """A process that is in the middle of writing `path`."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    process = subprocess.Popen([sys.executable, "-c", KILLED, path], cwd=ROOT, **pipes)
+    assert process.stdout.readline() == "written\n"
+    return process
+
+
+def test_the_next_process_that_writes_in_a_folder_removes_what_killed_ones_left(tmp_path):
+    killed, living = writer(tmp_path / "a.txt"), writer(tmp_path / "b.txt")
+    killed.kill()
+    killed.communicate()
+    assert len(names_in(tmp_path)) == 2 and not (tmp_path / "a.txt").exists()
+    write_text(tmp_path / "c.txt", "text")  # the first writing of this process there
+    (left, _) = names_in(tmp_path)
+    assert left.endswith(".b.txt") and (tmp_path / left).is_dir()
+    remove_leftovers(tmp_path, sole_writer=True)  # not even this disturbs a living process
+    living.communicate("")
+    assert living.returncode == 0 and names_in(tmp_path) == ["b.txt", "c.txt"]
+
+
+def test_leftovers_of_earlier_versions_are_removed_when_they_are_old_or_nobody_else_writes(tmp_path):
+    def leave():
+        (tmp_path / ".0a1b2c3d.encoder.weights.h5").write_text("half")
+        (tmp_path / ".0a1b2c3d.step-000000009").mkdir()
+        return [".0a1b2c3d.encoder.weights.h5", ".0a1b2c3d.step-000000009"]
+
+    (tmp_path / ".hidden.txt").write_text("the user's own")
+    left = leave()
+    remove_leftovers(tmp_path)
+    assert names_in(tmp_path) == [*left, ".hidden.txt"]
+    remove_leftovers(tmp_path, sole_writer=True)
+    assert names_in(tmp_path) == [".hidden.txt"]
+    for name in leave():
+        os.utime(tmp_path / name, (0, 0))
+    remove_leftovers(tmp_path)
+    assert names_in(tmp_path) == [".hidden.txt"]
+    remove_leftovers(tmp_path / "nowhere")
+
+
+def test_a_folder_that_was_moved_aside_when_its_writer_was_killed_is_put_back(tmp_path):
+    (tmp_path / ".0a1b2c3d.entry" / "old").mkdir(parents=True)
+    (tmp_path / ".0a1b2c3d.entry" / "old" / "a.txt").write_text("old")
+    remove_leftovers(tmp_path, sole_writer=True)
+    assert (tmp_path / "entry" / "a.txt").read_text() == "old" and names_in(tmp_path) == ["entry"]
+
+
+# -- full disks
+
+H5 = """
+import resource, sys
+import h5py, numpy as np
+from tf_bigan.errors import InputError
+from tf_bigan.files import write_from_memory
+def save(file):
+    with h5py.File(file, "w") as h5:
+        h5["weights"] = np.zeros(100_000)
+write_from_memory(sys.argv[1], save)
+resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))  # what can be written, as of a full disk
+try:
+    write_from_memory(sys.argv[1], save)
+except InputError as error:
+    print(error)
+"""
+
+
+def test_h5_files_on_a_full_disk_end_in_an_error(tmp_path):
+    path = tmp_path / "a.weights.h5"
+    done = subprocess.run([sys.executable, "-c", H5, path], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")  # h5py's own writing would end the process by a signal
+    assert done.stdout == f"cannot write {path}: File too large\n"
+    assert names_in(tmp_path) == ["a.weights.h5"] and path.stat().st_size > 800_000

@@ -277,6 +277,18 @@ def test_an_unfinished_run_is_published_as_interim(tmp_path):
     assert status == 2 and stderr.startswith("error: cannot read the notes")
 
 
+def test_what_a_killed_process_left_is_not_published(tmp_path):
+    make_run(tmp_path / "run")
+    left = tmp_path / "run" / ".0a1b2c3d.encoder.weights.h5"
+    left.write_bytes(b"half")
+    path = zoo.publish(tmp_path / "run", "tiny", "x", zoo=tmp_path / "zoo")
+    assert sorted(each.name for each in path.glob("*.h5")) == [
+        f"{role}.weights.h5" for role in ("discriminator", "encoder", "generator")
+    ]
+    assert not list(path.glob(".*"))
+    zoo.load_with_digest(path)
+
+
 def test_only_finished_evaluated_runs_are_published(tmp_path):
     make_run(tmp_path)
     with pytest.raises(InputError, match="lower-case letters"):

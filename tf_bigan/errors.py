@@ -1,8 +1,13 @@
 """The exceptions that a user's input can cause, `InputError` and its subclasses, and what their messages share."""
 
 import difflib
+import errno
 import operator
+import os
+import re
 from collections.abc import Iterable
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # numbers of errors: a full disk, a quota, the largest size of a file
 
 
 class InputError(ValueError):
@@ -44,9 +49,14 @@ def shown(value) -> str:
     return text if len(text) <= 80 and "\n" not in text else type(value).__name__
 
 
-def first_line(text) -> str:
-    """The first line of another library's message, cut to 200 characters, for a message of one line."""
-    return (str(text).strip().splitlines() or ["no message"])[0][:200]
+def reason(text) -> str:
+    """Why TensorFlow could not do something: its message as one line of at most 200 characters.
+
+    Of a message about a full disk, which names the places in TensorFlow where it happened, only this is kept.
+    """
+    text = re.sub(r"\{\{.*?\}\}|\[Op:.*", "", str(text)).strip()
+    full = [os.strerror(number) for number in FULL]
+    return next((each for each in full if each in text), (text.splitlines() or ["no message"])[0][:200])
 
 
 def _is_boolean(value):

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_bigan.data import pixels
-from tf_bigan.errors import InputError, did_you_mean, first_line
+from tf_bigan.errors import InputError, did_you_mean, reason
 from tf_bigan.files import replacing
 from tf_bigan.games.inspection import depends_on_conditions, feature_layers, feature_model
 from tf_bigan.games.pair_model import PairModel
@@ -87,7 +87,6 @@ def export(model, path, role="encoder", layer="penultimate", fold=True, say=lamb
     if role == "generator" and layer != "penultimate":
         raise InputError(f"layer={layer!r} is of an encoder; a generator's module gives images")
     with _fresh_process() as fresh, replacing(path) as temporary:
-        say(f"making the module of the {role}")
         if role == "encoder":
             module, inputs, expected = _encoder_module(model, layer, fold)
         else:
@@ -104,7 +103,7 @@ def export(model, path, role="encoder", layer="penultimate", fold=True, say=lamb
         try:
             tf.saved_model.save(module, str(temporary), signatures=signatures)
         except tf.errors.OpError as error:  # what TensorFlow raises where Python raises OSError
-            raise InputError(f"cannot write {path}: {first_line(error.message)}") from None
+            raise InputError(f"cannot write {path}: {reason(error.message)}") from None
         say("comparing it with the model in a fresh process")
         error = _reload_error(fresh, temporary, inputs, expected)
         if not error <= TOLERANCE:  # NaN is refused too

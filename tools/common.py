@@ -1,6 +1,5 @@
 """What every command line does: parse flags, keep TensorFlow quiet, turn input errors into exit status 2."""
 
-import errno
 import os
 import pathlib
 import sys
@@ -12,10 +11,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from absl import flags  # noqa: E402
 
-from tf_bigan.errors import InputError  # noqa: E402
+from tf_bigan.errors import FULL, InputError  # noqa: E402
 from tf_bigan.experiment import parse_flags  # noqa: E402
-
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a full disk, a quota, the largest size of a file
 
 
 def run(main, description: str):
@@ -54,7 +51,9 @@ def _of_the_machine(error):
     exhausted = type(error).__name__ == "ResourceExhaustedError"
     if isinstance(error, MemoryError) or (exhausted and "OOM" in text):
         return "not enough memory for what the flags ask for"
-    if (isinstance(error, OSError) and error.errno in _FULL) or (exhausted and os.strerror(errno.ENOSPC) in text):
+    if (isinstance(error, OSError) and error.errno in FULL) or (
+        exhausted and any(os.strerror(number) in text for number in FULL)
+    ):
         where = getattr(error, "filename", None)
         return f"the disk is full{f': cannot write {where}' if where else ''}. Make room, and start again"
     return ""

@@ -22,7 +22,6 @@ def main():
     import tf_bigan
     from tf_bigan import zoo
 
-    common.note(f"loading the {_ROLE.value} of {name}")
     model = zoo.load_part(name, _ROLE.value)
     path = tf_bigan.export(model, output, _ROLE.value, _LAYER.value, _FOLD.value, common.note)
     print(f"{name}: {_ROLE.value} exported to {path}; a fresh process gave the model's outputs")

@@ -64,7 +64,6 @@ def main():
         if figure not in _FIGURES:
             raise InputError(f"unknown figure {figure!r}.{did_you_mean(figure, _FIGURES)}")
     asked = _WANTED.value or _FIGURES
-    common.note(f"loading {name}")
     if "filters" in asked:
         model = tf_bigan.load(name)
     else:

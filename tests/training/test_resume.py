@@ -38,7 +38,7 @@ def largest_file(folder):
 
 
 class Interrupted:
-    """A run that is killed, restarted, terminated, damaged and restarted; and a run that is not interrupted."""
+    """A run that is killed, terminated, damaged and killed at file writes; and a run that is not interrupted."""
 
     def __init__(self, folder, digits_dir):
         # With 23 steps an epoch, each call makes a single step, and checkpoints can fall anywhere within an epoch.
@@ -64,14 +64,23 @@ class Interrupted:
         self.damaged = self.broken / "checkpoints" / f"step-{self.after_termination[-1]:09d}"
         file = largest_file(self.damaged)
         os.truncate(file, file.stat().st_size // 2)
+        # Killed before a record is written at the end of an epoch, where a checkpoint is due, too.
+        self.killed_at_record = finish(self.start(self.broken, 23, kill_at=(4, "metrics.jsonl")))
+        # Killed when a part of the last weights is written.
+        self.killed_at_weights = finish(self.start(self.broken, 10000, kill_at=(1, "generator.weights.h5")))
+        self.left = [path.name for path in self.broken.iterdir() if path.name.endswith(".generator.weights.h5")]
+        self.before_last = RunDirectory(self.broken).weight_files()
         self.resumed = finish(self.start(self.broken, checkpoint_every=10000))
         self.uninterrupted = finish(alone)
 
-    def start(self, workdir, checkpoint_every):
+    def start(self, workdir, checkpoint_every, kill_at=None):
+        """Starts training. `kill_at` = (n, name) kills it before it writes to the file `name` for the n-th time."""
         flags = [flag for flag in flags_of(self.experiment) if not flag.startswith("--checkpoint_every")]
-        return start_tool(
-            "train.py", *flags, f"--checkpoint_every={checkpoint_every}", f"--workdir={workdir}", self.data
-        )
+        flags += [f"--checkpoint_every={checkpoint_every}", f"--workdir={workdir}", self.data]
+        tool = ["train.py"]
+        if kill_at:
+            tool = ["../benchmarks/killed_at.py", kill_at[0], workdir / kill_at[1], "tools/train.py"]
+        return start_tool(*tool, *flags, PYTHONUNBUFFERED="1")
 
     def wait_for_checkpoint_after(self, step, process):
         deadline = time.monotonic() + 120
@@ -107,12 +116,22 @@ def test_sigterm_checkpoints_and_ends_with_status_143(interrupted):
 
 
 def test_a_damaged_checkpoint_is_named_and_an_older_one_used(interrupted):
-    status, stdout, stderr = interrupted.resumed
-    assert status == 0, stderr
+    status, stdout, stderr = interrupted.killed_at_record
+    assert status == -signal.SIGKILL, stderr
     older, newest = interrupted.after_termination[-2:]
     assert f"skipping checkpoint step-{newest:09d}: " in stdout and "is damaged" in stdout
     assert f"resuming after step {older} of {interrupted.total}" in stdout
+
+
+def test_what_a_kill_at_a_write_leaves_is_never_read_and_is_removed(interrupted):
+    assert interrupted.killed_at_weights[0] == -signal.SIGKILL, interrupted.killed_at_weights[2]
+    assert len(interrupted.left) == 1 and interrupted.left[0].startswith(".")
+    assert [path.name for path in interrupted.before_last] == ["encoder.weights.h5"]
+    status, stdout, stderr = interrupted.resumed
+    assert status == 0, stderr
     assert f"finished: {interrupted.total} steps" in stdout
+    assert [path for path in interrupted.broken.rglob(".*") if path.name != ".lock"] == []
+    assert len(RunDirectory(interrupted.broken).weight_files()) == 3
 
 
 def test_interrupted_and_uninterrupted_runs_end_with_identical_weights(interrupted):

@@ -167,6 +167,29 @@ def test_a_finished_run_is_left_as_it_is(finished, digits_dir):
     assert (workdir / "metrics.jsonl").read_bytes() == log
 
 
+def test_that_a_run_is_finished_is_said_without_tensorflow_and_without_data(finished, tmp_path):
+    workdir, flags = finished[0], [f"--flagfile={finished[0]}/train.flags", f"--data_dir={tmp_path}"]
+    flags.append(f"--workdir={workdir}")
+    code = (
+        f"import runpy, sys; sys.path[0] = {str(ROOT / 'tools')!r}; sys.argv[1:] = {flags!r}\n"
+        f"try:\n runpy.run_path({str(ROOT / 'tools' / 'train.py')!r}, run_name='__main__')\n"
+        "finally:\n print('tensorflow' in sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (result.returncode, result.stdout) == (0, f"{workdir} is finished: {TOTAL} steps\nFalse\n"), result.stderr
+
+
+def test_a_finished_run_that_is_asked_for_more_epochs_says_how_to_go_on(finished):
+    workdir = finished[0]
+    flags = [f"--flagfile={workdir}/train.flags", "--decay_epochs=5", f"--workdir={workdir}"]
+    assert run_tool("train.py", *flags) == (
+        2,
+        "",
+        f"error: {workdir} is finished with --decay_epochs=1 (now 5); its epochs cannot change.\n"
+        f"To train its weights further, begin another run: --initial_weights={workdir} --workdir=OTHER\n",
+    )
+
+
 def test_another_experiment_in_the_same_directory_is_refused(finished, digits_dir):
     workdir = finished[0]
     other = tiny(constant_epochs=2, decay_epochs=1, width=17, l2=0.0, seed=7)

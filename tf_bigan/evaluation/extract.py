@@ -8,7 +8,7 @@ import zipfile
 import numpy as np
 import tensorflow as tf
 
-from tf_bigan.errors import InputError, first_line
+from tf_bigan.errors import InputError, reason
 from tf_bigan.files import replacing, write_text
 from tf_bigan.progress import Count
 
@@ -122,7 +122,7 @@ def _write_records(path, features, labels):
                 example.features.feature["label"].int64_list.value.append(int(label))
                 writer.write(example.SerializeToString())
     except tf.errors.OpError as error:  # such as a full disk
-        raise InputError(f"cannot write {path}: {first_line(error.message)}") from None
+        raise InputError(f"cannot write {path}: {reason(error.message)}") from None
 
 
 def _width(path, npz):

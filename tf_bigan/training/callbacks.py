@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_bigan import figures
-from tf_bigan.errors import InputError, first_line
+from tf_bigan.errors import InputError, reason
 from tf_bigan.games.conditioned import conditioned
 from tf_bigan.progress import Line, clock, number
 from tf_bigan.training.devices import sum_over_replicas
@@ -120,7 +120,7 @@ def _naming_full_disk(folder):
     try:
         yield
     except tf.errors.OpError as error:
-        raise InputError(f"cannot write in {folder}: {first_line(error.message)}") from None
+        raise InputError(f"cannot write in {folder}: {reason(error.message)}") from None
 
 
 class Pictures(keras.callbacks.Callback):
@@ -289,21 +289,25 @@ class Checkpoint(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         step = self._game.steps_done
+        within_epoch = step % self._steps_per_epoch
+        if within_epoch:
+            self._save_if_due()
         if not self._several_workers or step % 10 == 0:
             self.terminated = self._anyone_asked()
-        self._game.stop_training = self._game.stop_training or self.terminated
-        if step % self._steps_per_epoch:
-            self._save_if_due()
+        if self.terminated:
+            self._game.stop_training = True
+            if within_epoch:
+                self.save()
 
     def on_epoch_end(self, epoch, logs=None):
         self._save_if_due()
+        if self.terminated:
+            self.save()
 
     def _save_if_due(self):
         step = self._game.steps_done
         if step - self._due >= self._every:
             self._due = step  # not `_last`: pictures have only the chief save, and all workers must save together
-            self.save()
-        elif self.terminated:
             self.save()
 
     def stopped(self):

@@ -6,7 +6,7 @@ import shutil
 
 import tensorflow as tf
 
-from tf_bigan.errors import InputError, first_line
+from tf_bigan.errors import InputError, reason
 from tf_bigan.files import remove_leftovers, replacing, verify_checksums, write_checksums
 
 _SUMS = "losses.json"
@@ -59,7 +59,7 @@ class Checkpoints:
             try:
                 self._checkpoint.write(str(temporary / "state"))
             except tf.errors.OpError as error:
-                raise InputError(f"cannot write {path}: {first_line(error.message)}") from None
+                raise InputError(f"cannot write {path}: {reason(error.message)}") from None
             if self._log is not None and self._log.exists():
                 shutil.copyfile(self._log, temporary / self._log.name)
             if sums:

@@ -108,7 +108,7 @@ def publish_metrics(report, name, zoo=None, notes=None):
         raise InputError(f"{report} is of other {', '.join(other)} than {path / REPORT}")
     notes = _notes_of(path) if notes is None else notes
     with replacing(path) as entry:
-        shutil.copytree(path, entry)
+        shutil.copytree(path, entry, ignore=shutil.ignore_patterns(".*"))
         write_report(entry / REPORT, added)
         _write_sums(entry)
         write_text(entry / CARD, card(entry, reference, notes))
