@@ -8,8 +8,8 @@ import numpy as np
 
 from tf_bigan.errors import InputError, whole_number
 from tf_bigan.evaluation.neighbours import nearest_in_stream
-from tf_bigan.files import replacing
 from tf_bigan.games.inspection import conditions_of
+from tf_bigan.panels import save_png as save_png  # figures are written where they are made
 from tf_bigan.progress import counted
 
 POINTS = 2500  # points in a scatter plot, as many as the authors of ALI plot
@@ -228,14 +228,6 @@ def grid(images, columns: int) -> np.ndarray:
     sheet = cells.reshape(rows * (height + _GAP), columns * (width + _GAP), channels)[:-_GAP, :-_GAP]
     magnify = max(1, round(_CELL / height))
     return np.round(sheet.repeat(magnify, 0).repeat(magnify, 1) * 255).astype(np.uint8)
-
-
-def save_png(path, sheet: np.ndarray):
-    """Writes a sheet as PNG, whole or not at all. Raises InputError if the file cannot be written."""
-    from PIL import Image
-
-    with replacing(path) as temporary:
-        Image.fromarray(sheet[..., 0] if sheet.shape[-1] == 1 else sheet).save(temporary, "PNG")
 
 
 def _interleaved(first, second):

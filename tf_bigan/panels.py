@@ -3,6 +3,8 @@
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from tf_bigan.files import replacing
+
 INK, GREY, PALE = (30, 30, 30), (120, 120, 120), (225, 225, 225)
 BLUE, ORANGE, GREEN = (31, 105, 180), (222, 120, 20), (40, 140, 70)
 PURPLE, RED = (125, 80, 165), (200, 45, 45)
@@ -144,3 +146,12 @@ def heat_map(figure, corner, cells, edge, levels):
         x, y = left + cells.shape[1] * edge + 22, top + 26 * number
         figure.box(x, y, x + 16, y + 16, colour, GREY)
         figure.text((x + 25, y + 8), words, size=13)
+
+
+def save_png(path, sheet: np.ndarray):
+    """Writes a sheet, uint8 [height, width, 1 or 3], as PNG, whole or not at all.
+
+    Raises InputError if the file cannot be written.
+    """
+    with replacing(path) as temporary:
+        Image.fromarray(sheet[..., 0] if sheet.shape[-1] == 1 else sheet).save(temporary, "PNG")

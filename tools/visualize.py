@@ -136,9 +136,8 @@ def main():
 
 def draw_curves(folder):
     """Draws curves.png of the run in `folder`, and prints its path. Raises InputError for a folder without a run."""
-    common.import_tensorflow()
     from tf_bigan.errors import InputError
-    from tf_bigan.figures import save_png
+    from tf_bigan.panels import save_png
     from tf_bigan.training.curves import page
     from tf_bigan.training.run_directory import RunDirectory
 
