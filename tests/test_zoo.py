@@ -277,6 +277,30 @@ def test_an_unfinished_run_is_published_as_interim(tmp_path):
     assert status == 2 and stderr.startswith("error: cannot read the notes")
 
 
+def test_parts_of_a_model_work_as_in_the_model(tmp_path):
+    game = make_run(tmp_path / "run")
+    part = zoo.load_part(tmp_path / "run", "encoder")
+    assert list(part.networks) == ["encoder"] and part.preparation == game.preparation
+    np.testing.assert_array_equal(part.features(images(3)), game.features(images(3)))
+    part = zoo.load_part(tmp_path / "run", "generator")
+    assert list(part.networks) == ["generator"]
+    np.testing.assert_array_equal(part.generate(3, seed=2), game.generate(3, seed=2))
+    with pytest.raises(InputError, match="has no encoder"):
+        part.encode(images(3))
+    both, digest = zoo.load_with_digest(tmp_path / "run", "generator", "encoder")
+    assert digest == RunDirectory(tmp_path / "run").weights_digest()
+    np.testing.assert_array_equal(both.reconstruct(images(3)), game.reconstruct(images(3)))
+
+    gan = make_run(tmp_path / "gan", system="gan")
+    part = zoo.load_part(tmp_path / "gan", "encoder")
+    assert list(part.networks) == ["discriminator"]
+    with pytest.raises(InputError, match="has no weights yet"):
+        (tmp_path / "gan" / "discriminator.weights.h5").unlink()
+        (tmp_path / "gan" / "generator.weights.h5").unlink()
+        zoo.load_part(tmp_path / "gan", "generator")
+    assert gan.encoder is None
+
+
 def test_what_a_killed_process_left_is_not_published(tmp_path):
     make_run(tmp_path / "run")
     left = tmp_path / "run" / ".0a1b2c3d.encoder.weights.h5"

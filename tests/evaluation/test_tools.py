@@ -50,6 +50,12 @@ def test_a_run_without_g_is_measured_and_drawn_by_default(tool, runs, tmp_path):
     assert all(Image.open(tmp_path / name).size for name in drawn)
 
 
+def test_a_figure_of_a_conditional_run_loads_the_networks_that_it_needs(tool, tmp_path):
+    status, stdout, stderr = tool("visualize.py", "conditional", f"--output={tmp_path}", "--figures=attributes,samples")
+    assert (status, stderr) == (0, "drawing samples (1 of 2)\ndrawing attributes (2 of 2)\n")
+    assert stdout == f"{tmp_path}/samples.png\n{tmp_path}/attributes.png\n"
+
+
 def test_svms_and_agreement_of_a_conditional_run(tool, runs):
     judge, few = f"--classifier={runs / 'supervised'}", ("--svm_labels=20", "--svm_draws=2")
     splits = "--gallery_split=train[:300]", "--query_split=test[:20]", "--untrained=0"

@@ -19,6 +19,7 @@ from tf_bigan.errors import InputError
 from tf_bigan.experiment import Experiment
 from tf_bigan.files import write_checksums
 from tf_bigan.training import train as train_module
+from tf_bigan.training.callbacks import Progress
 from tf_bigan.training.checkpoints import Checkpoints
 from tf_bigan.training.run_directory import RunDirectory
 from tf_bigan.training.train import Terminated, train
@@ -226,6 +227,28 @@ def test_an_epoch_that_a_signal_cuts_in_two_has_one_record(tmp_path, digits_dir,
     assert steps_kept(tmp_path) == [6]
     train(experiment, tmp_path, digits_dir, say=lambda line: None)
     assert [(r["epoch"], r["step"]) for r in read_records(tmp_path / "metrics.jsonl")] == [(1, 12), (2, 24)]
+
+
+def test_pictures_that_a_signal_came_before_are_drawn_when_the_run_goes_on(tmp_path, digits_dir, monkeypatch, heard):
+    count = Progress.on_train_batch_end
+
+    def terminate(progress, batch, logs=None):
+        count(progress, batch, logs)
+        if progress._game.steps_done == 12:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def pictures():
+        return sorted(path.name for path in (tmp_path / "images").glob("samples_*"))
+
+    experiment = tiny(images_every=1)
+    with monkeypatch.context() as patch, pytest.raises(Terminated, match="stopped after step 12 of 24"):
+        patch.setattr(Progress, "on_train_batch_end", terminate)
+        train(experiment, tmp_path, digits_dir, say=lambda line: None)
+    assert steps_kept(tmp_path) == [12] and not pictures()
+    train(experiment, tmp_path, digits_dir, say=lambda line: None)
+    assert pictures() == ["samples_0001.png", "samples_0002.png"]
+    records = read_records(tmp_path / "metrics.jsonl")
+    assert [record["epoch"] for record in records] == [1, 2] and all("watch/seconds" in each for each in records)
 
 
 def test_after_an_error_sigterm_ends_the_process_as_before(tmp_path, digits_dir, monkeypatch):

@@ -60,7 +60,7 @@ class FeatureStore:
         files, labels = self._files[role], []
         batches = counted(
             part.batches(_BATCH),
-            f"features of {part.origin}",
+            f"pass over the {role}",
             part.count,
             part.domain.name,
             lambda batch: len(batch[1]),

@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import hashlib
 import os
-import time
 
 import numpy as np
 
@@ -13,10 +12,10 @@ from tf_bigan.evaluation.feature_networks import as_feature_network
 from tf_bigan.evaluation.kept_features import KeptFeatures
 from tf_bigan.evaluation.sample_statistics import Moments
 from tf_bigan.games.conditioned import conditioned
+from tf_bigan.progress import counted
 
 _BATCH = 500  # images at a time; samples depend on it, as each batch has its own seed
 _PROBED = 64  # images whose pixels identify a data set
-_NEWS = 60.0  # seconds between lines of progress
 
 
 @dataclasses.dataclass
@@ -133,8 +132,7 @@ class SampleFeatures:
         rows = np.arange(kept) * count // kept
         self._say(f"features of {count:,} {what} in {self.network.name}")
         moments, parts, done = None, [], 0
-        begun = told = time.monotonic()
-        for images in batches:
+        for images in counted(batches, f"features in {self.network.name}", count, what, len):
             try:
                 features, probabilities = self.network.outputs(images)
             except InputError as error:
@@ -146,10 +144,6 @@ class SampleFeatures:
             chosen = rows[np.searchsorted(rows, done) : np.searchsorted(rows, done + len(images))] - done
             parts.append((features[chosen], None if probabilities is None else probabilities[chosen]))
             done += len(images)
-            if time.monotonic() - told > _NEWS and done < count:
-                told = time.monotonic()
-                left = (told - begun) / done * (count - done)
-                self._say(f"{done:,} of {count:,} {what}, about {left / 60:.0f} min left")
         features, probabilities = (list(column) for column in zip(*parts, strict=True))
         classes = np.concatenate(probabilities) if self.network.classifies else None
         return Features(moments, np.concatenate(features), classes)

@@ -89,7 +89,8 @@ class Log(keras.callbacks.Callback):
         super().__init__()
         self._game, self._run, self._progress, self._schedule = game, run, progress, schedule
         self._started = time.perf_counter()
-        self._writer = tf.summary.create_file_writer(str(run.tensorboard))
+        with _naming_full_disk(run.tensorboard):
+            self._writer = tf.summary.create_file_writer(str(run.tensorboard))
 
     def on_epoch_end(self, epoch, logs=None):
         step = self._game.steps_done
@@ -167,13 +168,14 @@ class Pictures(keras.callbacks.Callback):
             sheets["samples"] = figures.samples(self._pictured, len(self._images))
         if game.generator is not None and game.encoder is not None:
             sheets["reconstructions"] = figures.reconstructions(self._pictured, self._images)
-        writer = tf.summary.create_file_writer(str(self._run.tensorboard))
         for name, sheet in sheets.items():
             figures.save_png(self._run.images / f"{name}_{epochs:04d}.png", sheet)
-            with _naming_full_disk(self._run.tensorboard), writer.as_default(step=game.steps_done):
-                tf.summary.image(name, sheet[None])
+        with _naming_full_disk(self._run.tensorboard):
+            writer = tf.summary.create_file_writer(str(self._run.tensorboard))
+            with contextlib.closing(writer), writer.as_default(step=game.steps_done):
+                for name, sheet in sheets.items():
+                    tf.summary.image(name, sheet[None])
                 writer.flush()
-        writer.close()
         if self._watch is not None:
             self._watch.look(epochs)
         self._checkpoint.save()
