@@ -294,6 +294,7 @@ def test_parts_of_a_model_work_as_in_the_model(tmp_path):
     gan = make_run(tmp_path / "gan", system="gan")
     part = zoo.load_part(tmp_path / "gan", "encoder")
     assert list(part.networks) == ["discriminator"]
+    np.testing.assert_array_equal(part.features(images(3)), gan.features(images(3)))
     with pytest.raises(InputError, match="has no weights yet"):
         (tmp_path / "gan" / "discriminator.weights.h5").unlink()
         (tmp_path / "gan" / "generator.weights.h5").unlink()

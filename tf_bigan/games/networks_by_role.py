@@ -103,7 +103,9 @@ class NetworksByRole(keras.Model):
         """The shape of the examples that `encode` and `features` take, without the batch."""
         if self.encoder is not None:
             return shape_of(self.encoder, "inputs")
-        return shape_of(self.generator, "outputs")
+        if self.generator is not None:
+            return shape_of(self.generator, "outputs")
+        return shape_of(self.discriminator, "inputs")
 
     @property
     def conditions(self) -> tuple[str, ...]:
