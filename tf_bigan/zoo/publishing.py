@@ -136,7 +136,7 @@ def publish_pictures(name, zoo=None, data_dir=None, say=print):
     path, reference = place_of(zoo, name)
     model, notes = load(path), _notes_of(path)
     with replacing(path) as entry:
-        shutil.copytree(path, entry)
+        shutil.copytree(path, entry, ignore=shutil.ignore_patterns(".*"))
         draw_pictures(model, RunDirectory(path).experiment(), entry, data_dir, say)
         _write_sums(entry)
         write_text(entry / CARD, card(entry, reference, notes))
