@@ -33,6 +33,7 @@ from torch_steps import Stepper  # noqa: E402
 from tf_bigan.errors import InputError, did_you_mean  # noqa: E402
 from tf_bigan.experiment import AUTO, experiment_of, parse_flags  # noqa: E402
 from tf_bigan.pieces import pieces_digest, read_pieces, write_pieces  # noqa: E402
+from tf_bigan.progress import clock, number  # noqa: E402
 from tf_bigan.training.run_directory import FLAGFILE, RunDirectory  # noqa: E402
 
 WEIGHTS = "weights"
@@ -201,7 +202,8 @@ class Training:
         self._require_finite(means)
         losses = " ".join(f"{player} {mean:.4f}" for player, mean in zip(self.stepper.game.players, means, strict=True))
         left = (self.total_steps - self.step) * self.experiment.batch_size / self.rate
-        self.say(f"step {self.step}/{self.total_steps} {self.rate:.0f} images/s {losses} {left:.0f} s left")
+        rates = f"images/s: {number(self.rate)} - time left: {clock(left)}"
+        self.say(f"step {self.step:,}/{self.total_steps:,} - {losses} - {rates}")
 
     def _require_finite(self, means):
         for player, mean in zip(self.stepper.game.players, means, strict=True):
