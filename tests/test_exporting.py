@@ -180,7 +180,7 @@ def test_a_gan_exports_its_discriminator_s_features(tmp_path):
 
 
 def test_a_module_that_disagrees_is_removed(game, tmp_path, monkeypatch):
-    monkeypatch.setattr(exporting, "_RELOAD", exporting._RELOAD + "np.save(sys.argv[3], np.ones((8, 16)) * 7)")
+    monkeypatch.setattr(exporting, "_RELOAD", exporting._RELOAD + "np.save(outputs, np.ones((8, 16)) * 7)")
     with pytest.raises(InputError, match="differs from the model by"):
         export(game, tmp_path / "m")
     monkeypatch.setattr(exporting, "_RELOAD", "raise SystemExit('no such op')")
