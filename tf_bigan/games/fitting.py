@@ -13,6 +13,9 @@ from tf_bigan.games.system import System
 # Under these strategies Keras runs single steps without XLA, whatever the number of replicas.
 MIRRORED = tf.distribute.MirroredStrategy | tf.distribute.MultiWorkerMirroredStrategy
 
+# The arguments of `compile` that are saved with a game.
+_COMPILED = ("optimizer", "steps_per_execution", "jit_compile", "run_eagerly")
+
 
 class Fitting(System):
     """A system with `compile` and `fit`; `Game` adds the training step."""
@@ -67,6 +70,11 @@ class Fitting(System):
             )
             # keras#20164: with a custom train_step the optimizer must be built before fit.
             self.optimizer.build([v for player in self.players for v in self.player_variables(player)])
+
+    def compile_from_config(self, config):
+        """Compiles a loaded game as the saved one was; Keras calls it."""
+        config = keras.saving.deserialize_keras_object(config)
+        self.compile(**{name: config[name] for name in _COMPILED if name in config})
 
     def fit(self, x=None, y=None, batch_size=None, epochs=1, *, statistics_steps=100, **kwargs):
         """Trains, then estimates the inference statistics of the batch norms.
