@@ -12,7 +12,8 @@ from helpers import ROOT
 ROOMS = (
     *("errors", "files", "pieces", "panels", "domains", "preparation", "dataset_names", "registry", "experiment"),
     *("saving", "priors", "draws", "networks.kernels", "networks", "games", "data"),
-    *("evaluation", "figures", "training", "exporting", "conversion", "zoo", "reproducing", "studies", "machine"),
+    *("modules", "evaluation", "figures", "training", "exporting", "conversion", "zoo", "reproducing", "studies"),
+    "machine",
 )
 TOOLS = "tools"  # above all rooms, and above tf_bigan's own names
 
