@@ -18,7 +18,14 @@ FAMILIES = {
     "mlp": {},
     "conv": {"networks": "conv", **COLOUR},
     "dcgan": {"networks": "dcgan", **COLOUR},
-    "ali": {"networks": "ali_cifar10", **COLOUR, "image_size": 32, "width": 2, "system": "ali", "posterior": "gaussian"},
+    "ali": {
+        "networks": "ali_cifar10",
+        **COLOUR,
+        "image_size": 32,
+        "width": 2,
+        "system": "ali",
+        "posterior": "gaussian",
+    },
     "mixture": {
         **{"networks": "mixture", "dataset": "mixture", "image_size": 0, "channels": 0, "dimensions": 2},
         **{"latent_dim": 2, "width": 8, "prior": "normal", "posterior": "implicit", "system": "ali"},

@@ -263,7 +263,8 @@ def _float32_twin(network):
         else keras.models.clone_model(network, clone_function=in_float32)
     )
     twin.set_weights(network.get_weights())
-    twin.trainable = True
+    for layer in twin._flatten_layers():  # `twin.trainable = True` does nothing where the model itself is trainable
+        layer.trainable = True
     return twin
 
 

@@ -264,7 +264,6 @@ def test_weights_that_number_the_counters_are_read(tmp_path):
     np.testing.assert_equal(weights_of(fresh), weights_of(game))
 
 
-
 def test_what_cannot_be_saved_is_named(tmp_path):
     class Own:
         latent_dim, posterior = 4, "squashed"

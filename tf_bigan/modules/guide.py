@@ -42,7 +42,9 @@ def guide(specs, examples, outputs, layers, encodes) -> str:
       layers: the names of the layers that the module gives.
       encodes: whether it gives codes of its inputs alone.
     """
-    lines = [f"{spec.name} = rng.uniform(size={(2, *each.shape[1:])})" for spec, each in zip(specs, examples, strict=True)]
+    lines = [
+        f"{spec.name} = rng.uniform(size={(2, *each.shape[1:])})" for spec, each in zip(specs, examples, strict=True)
+    ]
     names = [spec.name for spec in specs]
     more = [f"module.layers[{layers[-1]!r}]({names[0]})" + _comment(f"any of {', '.join(layers)}")] if layers else []
     more += [f"module.encode({names[0]})" + _comment("codes")] if encodes else []

@@ -64,7 +64,9 @@ def _traces(loaded, output):
         specs = tf.nest.flatten(inputs)
         single = isinstance(trace.structured_outputs, tf.TensorSpec)
         if single and specs and all(isinstance(spec, tf.TensorSpec) for spec in specs):
-            doubles = sum(spec.dtype.is_floating and spec.dtype != tf.float32 or spec.dtype == tf.uint8 for spec in specs)
+            doubles = sum(
+                spec.dtype.is_floating and spec.dtype != tf.float32 or spec.dtype == tf.uint8 for spec in specs
+            )
             singles = -sum(spec.shape.rank or 0 for spec in specs)
             found.setdefault(flag, []).append((doubles, singles, len(found), trace))
     best = {flag: min(each, key=lambda entry: entry[:2])[-1] for flag, each in found.items()}
