@@ -61,10 +61,8 @@ def export(model, path, role="encoder", layer="penultimate", fold=True):
 
     The network is exported in float32, whatever the model's precision. Its batch norms are in inference mode and, where
     the graph allows it, folded into the layers before them (`networks.folding`). The module accepts `training`, as
-    hub.KerasLayer needs it; its weights are trainable, even if the model's are frozen. `tf_bigan.ModuleLayer` makes it a
-    layer of Keras 3.
-
-    The folder also holds SHA256SUMS, by which damage is noticed, and a README.md with lines to start from.
+    hub.KerasLayer needs it; its weights are trainable, even if the model's are frozen. `tf_bigan.ModuleLayer` is a layer
+    of Keras 3 with it. The folder also holds SHA256SUMS, by which damage is noticed, and a README.md with lines to start from.
 
     Args:
       model: a Game with inference statistics, as `tf_bigan.load` returns.
@@ -105,7 +103,8 @@ def export(model, path, role="encoder", layer="penultimate", fold=True):
         text = guide(module.specs, inputs, expected, list(module.layers), encodes)
         (temporary / README).write_text(text, encoding="utf-8")
         write_checksums(temporary, [file.relative_to(temporary).as_posix() for file in files])
-        error = _reload_error(temporary, dict(zip((spec.name for spec in module.specs), inputs, strict=True)), expected)
+        names = [spec.name for spec in module.specs]
+        error = _reload_error(temporary, dict(zip(names, inputs, strict=True)), expected)
         if not error <= TOLERANCE:  # NaN is refused too
             raise InputError(
                 f"the exported module differs from the model by {error:.3g}, more than {TOLERANCE:g}; it was removed."

@@ -7,7 +7,6 @@ import collections.abc
 import dataclasses
 import functools
 import hashlib
-import pathlib
 
 import keras
 import numpy as np

@@ -39,8 +39,8 @@ class ModuleLayer(keras.layers.Layer):
       **kwargs: as for `keras.layers.Layer`.
 
     Raises:
-      InputError: there is no such module, it is damaged, or has no such layer. Calls raise it for inputs of other shapes
-        or dtypes.
+      InputError: there is no such module, it is damaged, or has no such layer. A call raises it for inputs of another
+        shape or dtype.
     """
 
     def __init__(self, path, output=None, trainable=True, graph=None, **kwargs):

@@ -2,8 +2,7 @@
 
 from tf_bigan.errors import InputError
 
-_COMPUTES = frozenset(
-    """
+_COMPUTES = """
     Add AddN AddV2 All Any ArgMax AvgPool BatchMatMulV2 BiasAdd BroadcastTo Cast Ceil ClipByValue ConcatV2 Const Conv2D
     Conv2DBackpropFilter Conv2DBackpropInput DepthToSpace DepthwiseConv2dNative DisableCopyOnRead Elu EnsureShape Equal
     Erf Exp ExpandDims Fill Floor FloorDiv FloorMod FusedBatchNormV3 GatherV2 Greater GreaterEqual Identity IdentityN
@@ -13,12 +12,9 @@ _COMPUTES = frozenset(
     ReverseV2 Round Rsqrt ScaleAndTranslate Select SelectV2 Selu Shape Sigmoid Sign Slice Softmax Softplus
     SpaceToDepth Split SplitV Sqrt Square SquaredDifference Squeeze StatefulPartitionedCall StatelessIf StopGradient
     StridedSlice Sub Sum Tanh Tile Transpose Unpack Where ZerosLike
-    """.split()
-)
+"""
 # Those with which a SavedModel writes and reads its variables. Loading a layer runs none of them.
-_SAVES = frozenset(
-    "MergeV2Checkpoints RestoreV2 SaveV2 ShardedFilename StaticRegexFullMatch StringJoin AssignVariableOp".split()
-)
+_SAVES = "MergeV2Checkpoints RestoreV2 SaveV2 ShardedFilename StaticRegexFullMatch StringJoin AssignVariableOp"
 
 
 def check_operations(graph: bytes, name: str):
@@ -37,13 +33,14 @@ def check_operations(graph: bytes, name: str):
         (found,) = saved_model_pb2.SavedModel.FromString(graph).meta_graphs
     except Exception:  # protobuf's own error, or another number of graphs
         raise InputError(f"the graph of the layer {name} is damaged") from None
+    computes, saves = set(_COMPUTES.split()), set(_SAVES.split())
     functions = {each.signature.name: each for each in found.graph_def.library.function}
-    saving = {each for each, function in functions.items() if _SAVES & {node.op for node in function.node_def}}
+    saving = {each for each, function in functions.items() if saves & {node.op for node in function.node_def}}
     odd = {"a resource"} if {each.WhichOneof("kind") for each in found.object_graph_def.nodes} & {"resource"} else set()
     odd |= {node.op for node in found.graph_def.node if node.op in ("PyFunc", "EagerPyFunc")}
     for each in functions.keys() - saving:
         for node in functions[each].node_def:
-            odd |= {node.op} - _COMPUTES - (functions.keys() - saving)
+            odd |= {node.op} - computes - (functions.keys() - saving)
             odd |= {f"a call of {called}" for called in _called(node) if called in saving}
     if odd:
         raise InputError(

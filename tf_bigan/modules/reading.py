@@ -57,7 +57,7 @@ def runner(loaded, output, form):
 
 def _traces(loaded, output):
     """The traces of a function for float32 batches, one for each value of `training`."""
-    function = getattr(loaded, "__call__", None) if output is None else named_functions(loaded)[output]
+    function = getattr(loaded, "__call__", None) if output is None else named_functions(loaded)[output]  # noqa: B004
     found = {}
     for trace in getattr(function, "concrete_functions", ()):
         inputs, flag = _inputs_of(trace)
