@@ -61,8 +61,9 @@ def export(model, path, role="encoder", layer="penultimate", fold=True):
 
     The network is exported in float32, whatever the model's precision. Its batch norms are in inference mode and, where
     the graph allows it, folded into the layers before them (`networks.folding`). The module accepts `training`, as
-    hub.KerasLayer needs it; its weights are trainable, even if the model's are frozen. `tf_bigan.ModuleLayer` is a layer
-    of Keras 3 with it. The folder also holds SHA256SUMS, by which damage is noticed, and a README.md with lines to start from.
+    hub.KerasLayer needs it; its weights are trainable, even if the model's are frozen. `tf_bigan.ModuleLayer` is a
+    layer of Keras 3 with it. The folder also holds SHA256SUMS, by which damage is noticed, and a README.md with lines
+    to start from.
 
     Args:
       model: a Game with inference statistics, as `tf_bigan.load` returns.
