@@ -102,6 +102,15 @@ def test_a_model_with_it_is_saved_and_trains_on_without_the_module(path, tmp_pat
         keras.models.clone_model(model)
 
 
+def test_checkpoints_of_tensorflow_hold_its_weights(path, tmp_path):
+    model = classifier(tf_bigan.ModuleLayer(path), optimizer="sgd")
+    before = model.get_weights()
+    place = tf.train.Checkpoint(model=model).save(tmp_path / "checkpoint")
+    model.set_weights([0 * each for each in before])
+    tf.train.Checkpoint(model=model).restore(place)
+    np.testing.assert_equal(model.get_weights(), before)
+
+
 def test_a_copy_begins_with_the_modules_weights(path):
     layer = tf_bigan.ModuleLayer(path, "h1")
     model = keras.Sequential([keras.Input((8, 8, 1)), layer])

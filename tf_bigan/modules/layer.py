@@ -61,11 +61,13 @@ class ModuleLayer(keras.layers.Layer):
         # A function, as Keras would track the module itself, and its variables a second time.
         self._run = runner(module.loaded, output, form)
         # A Keras variable of a TensorFlow one uses the latter.
-        for variable in variables_of(module.loaded, output):
+        for number, variable in enumerate(variables_of(module.loaded, output)):
             name = variable.name.split(":")[0].replace("/", "_")
             held = {"trainable": variable.trainable, "dtype": variable.dtype.name, "autocast": False, "name": name}
             with keras.name_scope(self.name, caller=self):
-                self._track_variable(keras.Variable(variable, **held))
+                weight = keras.Variable(variable, **held)
+            self._track_variable(weight)
+            setattr(self, f"_weight_{number}", weight)  # where tf.train.Checkpoint finds it
         self.built = True
 
     def __call__(self, inputs, *args, **kwargs):
