@@ -6,10 +6,12 @@ import shlex
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import tensorflow_datasets as tfds
-from helpers import ROOT, tiny_game
+from helpers import ROOT, images, tiny_game
 
+import tf_bigan
 from tf_bigan.zoo.describing import models_table
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -60,6 +62,15 @@ def test_the_code_that_adds_a_system_runs():
         exec(block, names)  # noqa: S102
     assert sorted(names["history"]) == ["contrast_loss", "discriminator_loss", "generator_loss"]
     assert 0 < names["Brightness"]().measure(tiny_game(), None, 0)["mean"] < 1
+
+
+def test_the_code_that_uses_a_module_runs(tmp_path):
+    names = {"images": images(20), "labels": np.arange(20) % 10}
+    tf_bigan.export(tf_bigan.load("bigan_digits"), tmp_path / "module")
+    for block in re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "export_and_serve.md").read_text(), re.S):
+        exec(block.replace("/tmp/", f"{tmp_path}/"), names)  # noqa: S102
+    loaded = names["keras"].models.load_model(tmp_path / "classifier.keras")
+    np.testing.assert_array_equal(loaded(names["images"]), names["model"](names["images"]))
 
 
 # The page on the theory has bodies of functions, which tests/games/test_theory.py runs.

@@ -53,7 +53,7 @@ def test_what_belongs_to_a_domain_passes():
     "x, message",
     [
         (zeros(5, 8, 9, 1), r"images must have shape [N, 8, 8, 1], got [5, 8, 9, 1]"),
-        (zeros(8, 8, 1), r"images must have shape [N, 8, 8, 1], got [8, 8, 1]"),
+        (zeros(8, 8, 1), "images must have shape [N, 8, 8, 1], got [8, 8, 1]; a single one is given as x[None]"),
         (zeros(16, 2), r"images must have shape [N, 8, 8, 1], got [16, 2]; these look like points"),
         (zeros(16, 64), r"images must have shape [N, 8, 8, 1], got [16, 64]"),  # images made flat
         (zeros(1, 8, 8, 1, dtype=np.uint8), "images must be float in [0, 1], got uint8; divide uint8 by 255"),
@@ -73,7 +73,7 @@ def test_what_is_no_image_of_the_shape_is_refused(x, message):
     "x, message",
     [
         (zeros(5, 3), "points must have shape [N, 2], got [5, 3]"),
-        (zeros(2), "points must have shape [N, 2], got [2]"),
+        (zeros(2), "points must have shape [N, 2], got [2]; a single one is given as x[None]"),
         (zeros(16, 8, 8, 1), "points must have shape [N, 2], got [16, 8, 8, 1]; these look like images"),
         (zeros(5, 2, dtype=np.int64), "points must be float, got int64"),
         ([[0.0, np.nan]], "points contain NaN or infinite values"),

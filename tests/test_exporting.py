@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 from helpers import images, tiny_game
 
+import tf_bigan
 from tf_bigan import exporting
 from tf_bigan.errors import InputError
 from tf_bigan.exporting import export
@@ -102,11 +103,11 @@ def test_layers_by_name(game, path):
 def test_the_convolutional_encoder_fine_tunes(tmp_path):
     game = tiny_game(networks="conv", width=4, image_size=32, channels=3)
     game.estimate_statistics(tf.data.Dataset.from_tensors(images(8, shape=(32, 32, 3))), 2)
-    layer = keras.layers.TFSMLayer(export(game, tmp_path / "m", layer="conv3"), call_endpoint="__call__")
+    layer = tf_bigan.ModuleLayer(export(game, tmp_path / "m", layer="conv3"))
     assert len(layer.trainable_weights) == 5  # of conv1, which has no bias, conv2 and conv3, with the norms'
     before = [np.array(weight) for weight in layer.trainable_weights]
     model = keras.Sequential([keras.Input((32, 32, 3)), layer, keras.layers.Dense(2)])
-    model.compile(keras.optimizers.SGD(1e-4), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model.compile(keras.optimizers.Adam(1e-3), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     x = images(20, shape=(32, 32, 3)) * np.linspace(0.2, 1.0, 20)[:, None, None, None].astype(np.float32)
     losses = model.fit(x, np.arange(20) // 10, epochs=5, verbose=0).history["loss"]
     assert losses[-1] < losses[0]

@@ -28,9 +28,7 @@ class Images:
     def check(self, x):
         """Raises InputError unless `x` holds finite floats [N, height, width, channels] in [0, 1] of this shape."""
         images = numbers(x, "images")
-        _check_shape(self, images)
-        if not np.issubdtype(images.dtype, np.floating):
-            raise InputError(f"images must be float in [0, 1], got {images.dtype}; divide uint8 by 255")
+        self.check_form(images)
         if not images.size:
             return
         low, high = images.min(), images.max()  # NaN if any pixel is
@@ -38,6 +36,12 @@ class Images:
             raise InputError("images contain NaN or infinite pixels")
         if low < 0 or high > 1:
             raise InputError(f"image values must lie in [0, 1], got [{low:.6g}, {high:.6g}]")
+
+    def check_form(self, x):
+        """Raises InputError unless `x`, an array or a tensor, has the shape and a dtype of images; see `check`."""
+        _check_shape(self, x)
+        if not _is_float(x):
+            raise InputError(f"images must be float in [0, 1], got {_dtype(x)}; divide uint8 by 255")
 
     def __eq__(self, other):
         return type(self) is type(other) and self.shape == other.shape
@@ -66,11 +70,15 @@ class Points:
     def check(self, x):
         """Raises InputError unless `x` holds finite floats [N, d] of this shape."""
         points = numbers(x, "points")
-        _check_shape(self, points)
-        if not np.issubdtype(points.dtype, np.floating):
-            raise InputError(f"points must be float, got {points.dtype}")
+        self.check_form(points)
         if not np.isfinite(points).all():
             raise InputError("points contain NaN or infinite values")
+
+    def check_form(self, x):
+        """Raises InputError unless `x`, an array or a tensor, has the shape and a dtype of points; see `check`."""
+        _check_shape(self, x)
+        if not _is_float(x):
+            raise InputError(f"points must be float, got {_dtype(x)}")
 
     __eq__ = Images.__eq__
     __hash__ = Images.__hash__
@@ -151,12 +159,27 @@ def _whole_shape(shape, domain):
     return tuple(map(int, shape))
 
 
+def _is_float(x):
+    return _dtype(x).lstrip("b").startswith("float")
+
+
+def _dtype(x):
+    """The name of the dtype of an array or a tensor, such as "bfloat16"."""
+    return getattr(x.dtype, "name", None) or str(x.dtype)
+
+
 def _check_shape(domain, x):
-    if x.shape[1:] == domain.shape and x.ndim == domain.rank + 1:
+    shape = tuple(x.shape)
+    # In a graph, sizes may be unknown.
+    if len(shape) == domain.rank + 1 and all(
+        size in (None, wanted) for size, wanted in zip(shape[1:], domain.shape, strict=True)
+    ):
         return
     want = ", ".join(map(str, domain.shape))
-    others = [other.name for other in DOMAINS.values() if other is not type(domain) and x.ndim == other.rank + 1]
+    others = [other.name for other in DOMAINS.values() if other is not type(domain) and len(shape) == other.rank + 1]
     # Rows with as many values as an example are more likely flattened examples than examples of another domain.
-    flattened = np.prod(x.shape[1:]) == np.prod(domain.shape)
+    flattened = None not in shape and np.prod(shape[1:]) == np.prod(domain.shape)
     hint = f"; these look like {others[0]}" if others and not flattened else ""
-    raise InputError(f"{domain.name} must have shape [N, {want}], got {list(x.shape)}{hint}")
+    if shape == domain.shape:
+        hint = "; a single one is given as x[None]"
+    raise InputError(f"{domain.name} must have shape [N, {want}], got {list(shape)}{hint}")

@@ -17,6 +17,9 @@ class InputError(ValueError):
     `tools/` print it without a traceback and exit with status 2.
     """
 
+    # Keras appends the arguments of a layer's call to the message of an error that it raises, unless it has this mark.
+    _keras_call_info_injected = True
+
 
 class NoData(InputError):
     """There is no data set with the given name."""

@@ -1,6 +1,7 @@
 """A trained network as a TF-Hub reusable SavedModel."""
 
 import contextlib
+import functools
 import os
 import pathlib
 import subprocess
@@ -13,9 +14,11 @@ import tensorflow as tf
 
 from tf_bigan.data import pixels
 from tf_bigan.errors import InputError, did_you_mean, reason
-from tf_bigan.files import replacing
+from tf_bigan.files import replacing, write_checksums
 from tf_bigan.games.inspection import depends_on_conditions, feature_layers, feature_model
 from tf_bigan.games.pair_model import PairModel
+from tf_bigan.modules.guide import README, guide
+from tf_bigan.modules.tracing import Taking
 from tf_bigan.networks.folding import fold_batch_norms
 from tf_bigan.networks.layers import Network
 
@@ -56,9 +59,14 @@ def export(model, path, role="encoder", layer="penultimate", fold=True, say=lamb
     encoder's `encode` takes them after the images: `module.encode(images, attributes)`. The module of a conditional
     generator takes a dictionary: {"z": codes, "attributes": attributes}. The embedding of attributes is in the module.
 
+    Beside float32, a module takes float64, and images of uint8, which it divides by 255. A single example, without the
+    axis of the batch, is taken as a batch of one. An empty batch gives an empty result.
+
     The network is exported in float32, whatever the model's precision. Its batch norms are in inference mode and, where
     the graph allows it, folded into the layers before them (`networks.folding`). The module accepts `training`, as
-    hub.KerasLayer needs it; its weights are trainable.
+    hub.KerasLayer needs it; its weights are trainable, even if the model's are frozen. `tf_bigan.ModuleLayer` is a
+    layer of Keras 3 with it. The folder also holds SHA256SUMS, by which damage is noticed, and a README.md with lines
+    to start from.
 
     Args:
       model: a Game with inference statistics, as `tf_bigan.load` returns.
@@ -91,21 +99,20 @@ def export(model, path, role="encoder", layer="penultimate", fold=True, say=lamb
             module, inputs, expected = _encoder_module(model, layer, fold)
         else:
             module, inputs, expected = _generator_module(model, fold)
-        # Both values of `training` need a trace of their own; hub.KerasLayer passes a Python bool.
-        serving = module.__call__.get_concrete_function(module.input_spec, training=False)
-        module.__call__.get_concrete_function(module.input_spec, training=True)
-        signatures = {"serving_default": serving}
-        if hasattr(module, "encode"):
-            signatures["encode"] = module.encode.get_concrete_function()
-        for name, function in getattr(module, "layers", {}).items():
-            signatures[name] = function.get_concrete_function(module.input_spec)
+        signatures = module.signatures()
         say(f"writing the module with its {len(signatures)} signatures")
         try:
             tf.saved_model.save(module, str(temporary), signatures=signatures)
         except tf.errors.OpError as error:  # what TensorFlow raises where Python raises OSError
             raise InputError(f"cannot write {path}: {reason(error.message)}") from None
+        files = [file for file in temporary.rglob("*") if file.is_file()]
+        encodes = hasattr(module, "encode") and not model.conditions
+        text = guide(module.specs, inputs, expected, list(module.layers), encodes)
+        (temporary / README).write_text(text, encoding="utf-8")
+        write_checksums(temporary, [file.relative_to(temporary).as_posix() for file in files])
         say("comparing it with the model in a fresh process")
-        error = _reload_error(fresh, temporary, inputs, expected)
+        names = [spec.name for spec in module.specs]
+        error = _reload_error(fresh, temporary, dict(zip(names, inputs, strict=True)), expected)
         if not error <= TOLERANCE:  # NaN is refused too
             raise InputError(
                 f"the exported module differs from the model by {error:.3g}, more than {TOLERANCE:g}; it was removed."
@@ -115,20 +122,47 @@ def export(model, path, role="encoder", layer="penultimate", fold=True, say=lamb
 
 
 class _Module(tf.__internal__.tracking.AutoTrackable):
-    """A callable with explicit lists of variables: tf.Module does not find the variables of Keras 3 (keras#20095)."""
+    """A callable with explicit lists of variables: tf.Module does not find the variables of Keras 3 (keras#20095).
 
-    def __init__(self, networks, input_spec, function):
-        self._networks = networks  # holds the Keras models, whose variables are saved with the module
-        self.input_spec = input_spec
+    Args:
+      networks: the Keras models whose variables the function uses.
+      function: function of tensors [N, ...] that gives a tensor [N, ...].
+      specs: the specs of its inputs, with names. If there are several, the module takes a dictionary.
+    """
+
+    def __init__(self, networks, function, specs):
+        self._networks = networks  # so that their variables are saved with the module
         self.variables = [v.value for network in networks for v in network.variables]
         self.trainable_variables = [v.value for network in networks for v in network.trainable_variables]
         self.regularization_losses = []
-        self._function = function
+        self.specs, self._names = specs, [spec.name for spec in specs]
+        self._taking = Taking(function, specs)
+        self._signatures = {"serving_default": self._taking}
+        self.layers = {}
+        # Both values of `training` need traces of their own; hub.KerasLayer passes a Python bool.
+        for kinds in self._taking.kinds():
+            inputs = kinds[0] if len(kinds) == 1 else dict(zip(self._names, kinds, strict=True))
+            for training in (False, True):
+                self.__call__.get_concrete_function(inputs, training=training)
 
-    @tf.function(autograph=False)  # here and below: converting Python's control flow, of which there is none, is slow
+    @functools.partial(
+        tf.function, autograph=False
+    )  # converting Python's control flow, of which there is none, is slow
     def __call__(self, inputs, training=False):
         del training  # see `export`
-        return self._function(inputs)
+        return self._taking(*([inputs] if len(self._names) == 1 else (inputs[name] for name in self._names)))
+
+    def add(self, name, function, specs):
+        """Adds a function of its own, `encode` or a layer, which is a signature, too."""
+        self._signatures[name] = Taking(function, specs)
+        if name == "encode":
+            self.encode = self._signatures[name].traced()
+        else:
+            self.layers[name] = self._signatures[name].traced()
+
+    def signatures(self):
+        """The signatures of the SavedModel, by name."""
+        return {name: taking.signature() for name, taking in self._signatures.items()}
 
 
 def _encoder_module(model, layer, fold):
@@ -161,30 +195,28 @@ def _encoder_module(model, layer, fold):
 
     # The module's trainable variables are those that its features depend on, not those of the whole network.
     features = part(network)
-    module = _Module([features], spec, lambda examples: forward(features, prepared(examples)))
+    module = _Module([features], lambda examples: forward(features, prepared(examples)), [spec])
     if model.preparation is not None:
         module.preparation = tf.function(
             lambda: tf.constant(model.preparation.to_json()), input_signature=(), autograph=False
         )
     module._network, module._embedding = network, model.embedding
 
-    def layer_function(part):
-        return tf.function(lambda examples: run(part, prepared(examples)), autograph=False)
+    def add_layer(name, part):
+        module.add(name, lambda examples: run(part, prepared(examples)), [spec])
 
-    module.layers = {
-        found.name: layer_function(feature_model(network, found.name))
-        for found in feature_layers(network)
-        if not isinstance(found, _PLUMBING) and not depends_on_conditions(network, found.name)
-    }
+    for found in feature_layers(network):
+        if not isinstance(found, _PLUMBING) and not depends_on_conditions(network, found.name):
+            add_layer(found.name, feature_model(network, found.name))
     if model.encoder is not None:
-        module.encode = tf.function(
+        module.add(
+            "encode",
             lambda examples, *conditions: model.posterior.mean(run(network, prepared(examples), *conditions)),
-            input_signature=[spec, *specs.values()],
-            autograph=False,
+            [spec, *specs.values()],
         )
     examples = np.random.default_rng(0).uniform(size=(8, *model.example_shape)).astype(np.float32)
     with tf.device("CPU"):  # the fresh process has no GPU either
-        return module, examples, forward(part(original), tf.constant(examples)).numpy()
+        return module, [examples], forward(part(original), tf.constant(examples)).numpy()
 
 
 def _inputs_of(model):
@@ -211,20 +243,18 @@ def _generator_module(model, fold):
     network = fold_batch_norms(original) if fold else original
     spec = tf.TensorSpec((None, model.prior.latent_dim), tf.float32, name="z")
     specs = _condition_specs(model, network)
-    inputs = {"z": model.noise(8, 0).numpy()}
-    for name, each in specs.items():
+    inputs = [model.noise(8, 0).numpy()]
+    for each in specs.values():
         values = np.random.default_rng(0).integers(0, 2, (8, *(size or 1 for size in each.shape[1:])))
-        inputs[name] = values.astype(each.dtype.as_numpy_dtype)
+        inputs.append(values.astype(each.dtype.as_numpy_dtype))
 
-    def run(network, inputs):
-        z, conditions = (inputs["z"], inputs) if specs else (inputs, {})
-        return network(model.inputs_of(network, [z], conditions), training=False)
+    def run(network, z, *conditions):
+        return network(model.inputs_of(network, [z], dict(zip(specs, conditions, strict=True))), training=False)
 
     trained = [network, model.embedding] if specs and model.embedding is not None else [network]
-    module = _Module(trained, {"z": spec, **specs} if specs else spec, lambda inputs: run(network, inputs))
-    inputs = inputs if specs else inputs["z"]
+    module = _Module(trained, lambda *inputs: run(network, *inputs), [spec, *specs.values()])
     with tf.device("CPU"):
-        return module, inputs, run(original, inputs).numpy()
+        return module, inputs, run(original, *map(tf.constant, inputs)).numpy()
 
 
 def _condition_specs(model, network):
@@ -244,6 +274,8 @@ def _float32_twin(network):
         else keras.models.clone_model(network, clone_function=in_float32)
     )
     twin.set_weights(network.get_weights())
+    for layer in twin._flatten_layers():  # `twin.trainable = True` does nothing where the model itself is trainable
+        layer.trainable = True
     return twin
 
 
@@ -261,7 +293,7 @@ def _fresh_process():
 def _reload_error(process, path, inputs, expected):
     with tempfile.TemporaryDirectory() as folder:
         files = [f"{folder}/inputs.npz", f"{folder}/outputs.npy"]
-        np.savez(files[0], **(inputs if isinstance(inputs, dict) else {"inputs": inputs}))
+        np.savez(files[0], **inputs)
         _, told = process.communicate("\n".join([str(path), *files]))
         if process.returncode:
             raise InputError(f"the exported module does not load in a fresh process: {(told.splitlines() or [''])[-1]}")

@@ -8,6 +8,7 @@ outputs; and `regression_loss`, which scores the outputs against the z that they
 import tensorflow as tf
 
 from tf_bigan.errors import InputError, did_you_mean, whole_number
+from tf_bigan.saving import Configured
 
 
 def _integers(count, latent_dim, seed, bits):
@@ -20,7 +21,7 @@ def _integers(count, latent_dim, seed, bits):
     return tf.cast(tf.bitwise.right_shift(drawn, tf.constant(32 - bits, tf.uint32)), tf.float32)
 
 
-class _Prior:
+class _Prior(Configured):
     def __init__(self, latent_dim: int):
         self.latent_dim = whole_number(latent_dim, "latent_dim", 1)
 
@@ -53,7 +54,7 @@ class Normal(_Prior):
         return tf.math.ndtri((_integers(count, self.latent_dim, seed, bits=23) + 0.5) * 2.0**-23)
 
 
-class Linear:
+class Linear(Configured):
     """The encoder's output is the code itself.
 
     Attributes:

@@ -10,7 +10,6 @@ it stopped.
 """
 
 import dataclasses
-import pathlib
 
 import common
 from absl import flags
@@ -68,19 +67,16 @@ def main():
         layer = _LAYER.value or "penultimate"
         network, name = model.feature_function(layer), f"{_MODEL.value} {layer}"
     else:
-        import tensorflow_hub as hub
+        from tf_bigan.modules.loading import Module
 
-        try:
-            module = hub.load(_MODULE.value)
-            preparation = _preparation(module)
-        except (OSError, ValueError, AttributeError) as error:
-            raise InputError(f"{_MODULE.value} is no exported encoder: {str(error).splitlines()[0]}") from None
-        if _IMAGE_SIZE.value and hasattr(module, "preparation"):
+        module = Module(_MODULE.value)
+        preparation = module.preparation() or _preparation(module)
+        if _IMAGE_SIZE.value and hasattr(module.loaded, "preparation"):
             raise InputError(f"--image_size does not go with {_MODULE.value}, which takes examples at {preparation}")
         dataset, max_labels = common.require(_DATASET), 0
-        network, name = _function(module), " ".join(filter(None, [_MODULE.value, _LAYER.value]))
-        files = sorted(pathlib.Path(_MODULE.value).glob("variables/variables.data-*"))
-        fingerprint = " ".join(map(sha256, files or [pathlib.Path(_MODULE.value) / "saved_model.pb"]))
+        network, name = module.function(_LAYER.value), " ".join(filter(None, [_MODULE.value, _LAYER.value]))
+        files = sorted(module.folder.glob("variables/variables.data-*"))
+        fingerprint = " ".join(map(sha256, files or [module.folder / "saved_model.pb"]))
     options = {"data_dir": _DATA_DIR.value, "bad_images": _BAD_IMAGES.value, "say": common.note}
     # Features need no attributes, so examples without a label are taken, too.
     preparation = dataclasses.replace(preparation, attributes_from="data")
@@ -96,28 +92,15 @@ def main():
 
 
 def _preparation(module):
-    """How examples are to be prepared for an exported module. Raises AttributeError if it is no encoder."""
+    """How examples are to be prepared for an exported encoder of an older tf_bigan, which does not say so."""
     from tf_bigan.preparation import Preparation
 
-    if hasattr(module, "preparation"):
-        return Preparation.from_json(module.preparation().numpy().decode())
-    preparation = Preparation(_IMAGE_SIZE.value, int(module.input_channels()))
+    preparation = Preparation(_IMAGE_SIZE.value, module.channels())
     common.note(
         f"{_MODULE.value} does not say how its images are to be prepared, as an older tf_bigan exported it. Images are "
         f"taken at {preparation}, and the module squashes those of other sizes. Export the model again to change that"
     )
     return preparation
-
-
-def _function(module):
-    """The function of an exported module that computes the layer asked for."""
-    from tf_bigan.errors import InputError, did_you_mean
-
-    # Old TensorFlow 2 modules from elsewhere have neither `layers` nor `encode`.
-    named = {**getattr(module, "layers", {}), **({"code": module.encode} if hasattr(module, "encode") else {})}
-    if _LAYER.value and _LAYER.value not in named:
-        raise InputError(f"{_MODULE.value} has no layer {_LAYER.value!r}.{did_you_mean(_LAYER.value, sorted(named))}")
-    return named[_LAYER.value] if _LAYER.value else module
 
 
 if __name__ == "__main__":

@@ -7,8 +7,6 @@ import collections.abc
 import dataclasses
 import functools
 import hashlib
-import os
-import pathlib
 
 import keras
 import numpy as np
@@ -19,6 +17,7 @@ from tf_bigan.errors import InputError, did_you_mean, shown
 from tf_bigan.evaluation.settings import INCEPTION
 from tf_bigan.files import sha256
 from tf_bigan.games.compiled import traced_once
+from tf_bigan.modules.loading import Module
 
 # The graph of 2015-12-05 that papers report, as TF-GAN publishes it.
 INCEPTION_HANDLE = "https://tfhub.dev/tensorflow/tfgan/eval/inception/1"
@@ -133,9 +132,13 @@ def inception(path=INCEPTION_HANDLE) -> FeatureNetwork:
     Raises:
       InputError: the module cannot be loaded, or has other outputs.
     """
-    module, folder = _loaded(
-        path, f"; get {INCEPTION_HANDLE} on a machine with a network, and give --feature_network=inception:FOLDER"
-    )
+    try:
+        opened = Module(path)
+    except InputError as error:
+        raise InputError(
+            f"{error}; get {INCEPTION_HANDLE} on a machine with a network, and give --feature_network=inception:FOLDER"
+        ) from None
+    module, folder = opened.loaded, opened.folder
 
     def function(images):
         try:
@@ -218,7 +221,8 @@ def module(path) -> FeatureNetwork:
     Raises:
       InputError: the folder holds no such module.
     """
-    loaded, folder = _loaded(path)
+    opened = Module(path)
+    loaded, folder = opened.loaded, opened.folder
     try:
         (spec,) = loaded.signatures["serving_default"].structured_input_signature[1].values()
         shape = tuple(spec.shape[1:])
@@ -228,7 +232,7 @@ def module(path) -> FeatureNetwork:
         raise InputError(f"{path} is no module that takes images [N, height, width, channels]")
 
     def function(images):
-        features = loaded(images)
+        features = opened.function()(images)
         if isinstance(features, collections.abc.Mapping):
             raise InputError(f"{path} gives {', '.join(sorted(features))} instead of features [N, d]")
         return features, None
@@ -308,18 +312,6 @@ def _preprocessing(name):
 
 def _lanczos(images, size):
     return tf.clip_by_value(tf.image.resize(images, size, "lanczos3", antialias=True), 0.0, 1.0)
-
-
-def _loaded(path, hint=""):
-    """(a SavedModel, the folder that it is in)."""
-    import tensorflow_hub as hub
-
-    try:
-        folder = hub.resolve(os.fspath(path))
-        return hub.load(folder), pathlib.Path(folder)
-    except (OSError, ValueError, RuntimeError, tf.errors.OpError) as error:
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise InputError(f"{path} cannot be loaded: {reason[0][:200]}{hint}") from None
 
 
 def _files_digest(folder):

@@ -13,6 +13,9 @@ from tf_bigan.games.system import System
 # Under these strategies Keras runs single steps without XLA, whatever the number of replicas.
 MIRRORED = tf.distribute.MirroredStrategy | tf.distribute.MultiWorkerMirroredStrategy
 
+# The arguments of `compile` that are saved with a game.
+_COMPILED = ("optimizer", "steps_per_execution", "jit_compile", "run_eagerly")
+
 
 class Fitting(System):
     """A system with `compile` and `fit`; `Game` adds the training step."""
@@ -68,6 +71,11 @@ class Fitting(System):
             # keras#20164: with a custom train_step the optimizer must be built before fit.
             self.optimizer.build([v for player in self.players for v in self.player_variables(player)])
 
+    def compile_from_config(self, config):
+        """Compiles a loaded game as the saved one was; Keras calls it."""
+        config = keras.saving.deserialize_keras_object(config)
+        self.compile(**{name: config[name] for name in _COMPILED if name in config})
+
     def fit(self, x=None, y=None, batch_size=None, epochs=1, *, statistics_steps=100, **kwargs):
         """Trains, then estimates the inference statistics of the batch norms.
 
@@ -118,8 +126,15 @@ class Fitting(System):
             self.estimate_statistics(batches, statistics_steps)
         return history
 
-    def _check_validation(self, data):
-        """Raises InputError unless `validation_data` can be used. A generator is not checked, as that uses it up."""
+    def evaluate(self, x=None, y=None, batch_size=None, **kwargs):
+        """The players' losses, as for `keras.Model.evaluate`. Data is as for `fit`, and is checked in the same way."""
+        # `fit` has checked its validation data, which it gives in this form.
+        if not kwargs.get("_use_cached_eval_dataset"):
+            self._check_validation(x if y is None else (x, y), "the data to evaluate")
+        return super().evaluate(x, y, batch_size, **kwargs)
+
+    def _check_validation(self, data, called="validation_data"):
+        """Raises InputError unless data can be used. A generator is not checked, as that uses it up."""
         if data is None or hasattr(data, "__next__"):
             return
         x, y = data[:2] if isinstance(data, tuple | list) and len(data) > 1 else (data, None)
@@ -128,7 +143,7 @@ class Fitting(System):
             if first is not None:
                 self.check_record(first)
         except InputError as error:
-            raise InputError(f"validation_data: {error}") from error
+            raise InputError(f"{called}: {error}") from error
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         """Does nothing, because the networks and the optimizer are built already.
@@ -141,6 +156,8 @@ class Fitting(System):
     def record(self, batch) -> dict:
         """The record of a batch in any form that `fit` takes. It has "reduced" images if E takes larger ones than D."""
         record = record_of(batch)
+        if hasattr(record["x"], "dtype"):
+            self._check_form(record["x"])
         for kind in ("", "labelled_"):
             if self.encoder_is_larger and f"{kind}x" in record and f"{kind}reduced" not in record:
                 record[f"{kind}reduced"] = self.reduced(record[f"{kind}x"])

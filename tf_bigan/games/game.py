@@ -10,10 +10,11 @@ import tensorflow as tf
 from tf_bigan.draws import STATISTICS, TRAINING, Draws
 from tf_bigan.errors import InputError
 from tf_bigan.games.fitting import Fitting
+from tf_bigan.games.saved_game import SavedGame
 from tf_bigan.networks.layers import tracking_statistics
 
 
-class Game(Fitting):
+class Game(SavedGame, Fitting):
     """A system in training.
 
     A training step draws z and runs one shared forward pass (`forward`), which gives named tensors. Each player's loss
@@ -61,6 +62,11 @@ class Game(Fitting):
         recorded = [*self.players, *(term.name for term in self.terms)]
         self._means = {name: keras.metrics.Mean(name=f"{name}_loss") for name in recorded}
         self.built = True
+
+    def counters(self) -> dict:
+        """The game's own variables by name: the number of steps done, and which of them went wrong."""
+        found = {self.step.name: self.step, **{each.name: each for each in self.first_bad_step.values()}}
+        return found | {each.name: each for each in self._largest_log_stddev or ()}
 
     @property
     def steps_done(self) -> int:

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_bigan.domains import domain_of
+from tf_bigan.domains import domain_of, numbers
 from tf_bigan.draws import Draws
 from tf_bigan.errors import InputError, shown, whole_number
 from tf_bigan.games.inspection import (
@@ -126,12 +126,26 @@ class NetworksByRole(keras.Model):
         """Runs the feature network with noise 0. So, used as a Keras layer, a system acts as its encoder.
 
         Raises:
-          InputError: the network also takes a label or attributes.
+          InputError: the network also takes a label or attributes, or examples have another shape or dtype.
         """
+        self._check_form(examples)
         network = self.feature_network
         if asked := conditions_of(network):
             raise InputError(f"the {network.name} of {self.name} also needs {asked[0]}=; encode and generate take it")
         return network(self.inputs_of(network, [examples], {}), training=training)
+
+    def predict(self, x, *args, **kwargs):
+        """`call` of examples in batches, as for `keras.Model.predict`; arrays are checked first."""
+        if hasattr(x, "shape"):
+            self._check_form(x)
+        return super().predict(x, *args, **kwargs)
+
+    def _check_form(self, examples):
+        """Raises InputError unless examples, an array or a tensor, have the domain's shape and dtype."""
+        unknown = getattr(getattr(examples, "shape", None), "rank", 0) is None
+        if not unknown:
+            known = hasattr(examples, "shape") and hasattr(examples, "dtype")
+            self.domain.check_form(examples if known else numbers(examples, self.domain.name))
 
     def condition_inputs(self, network) -> dict:
         """The inputs for the conditions that a network depends on: {"label" or "attributes": a Keras tensor}.

@@ -147,10 +147,15 @@ class PairModel(NetworksByRole):
         )
 
         def function(x, **conditions):
+            self._check_form(x)
             if missing := [name for name in asked if conditions.get(name) is None]:
                 raise InputError(f"{', '.join(names)} of {self.name} needs {missing[0]}=, one for each example")
-            given = (tf.cast(conditions[name], idle[name].dtype) for name in asked)
-            return traced(tf.convert_to_tensor(x, tf.float32), *given)
+            given = [tf.cast(conditions[name], idle[name].dtype) for name in asked]
+            x = tf.cast(x, tf.float32)
+            if x.shape[0] != 0:
+                return traced(x, *given)
+            one = [tf.zeros((1, *each.shape[1:]), each.dtype) for each in (x, *given)]  # see `in_batches`
+            return [found[:0] for found in traced(*one)]
 
         return function
 

@@ -97,7 +97,18 @@ class Network(keras.Model):
         self._config = {**config, **shapes, "dtype": keras.dtype_policies.get(config["dtype"]).name}
 
     def get_config(self):
-        return dict(self._config)
+        """The constructor's arguments and, if layers are not trainable, their names as "untrained"."""
+        untrained = [layer.name for layer in self.layers if not layer.trainable]
+        return {**self._config, **({"untrained": untrained} if untrained else {})}
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        untrained = config.pop("untrained", ())
+        network = cls(**config)
+        for name in untrained:
+            network.get_layer(name).trainable = False
+        return network
 
 
 def _recording(init):

@@ -7,9 +7,10 @@ import keras
 import tensorflow as tf
 
 from tf_bigan.errors import InputError
+from tf_bigan.saving import Configured
 
 
-class Term:
+class Term(Configured):
     """An addition to players' losses, which may bring networks and players of its own.
 
     A term does not know the system to which it is attached. It declares which named tensors of `Game.forward` it needs,

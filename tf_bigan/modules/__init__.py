@@ -1,0 +1,1 @@
+"""Exported modules: how their functions are traced, read and used as layers of Keras 3."""
