@@ -227,7 +227,7 @@ def test_command_lines_that_cannot_work_are_refused_in_one_line(arguments, messa
 @pytest.mark.parametrize(
     "content, message",
     [
-        (bytes(range(128, 256)), "not text; it is damaged"),
+        (bytes(range(128, 256)), "damaged or no text file: its byte 0 is no UTF-8"),
         (b"\x00\x01\x02\x03", "is no flag|damaged"),
         (b"--width=16\n--widht=16\n", "unknown flag --widht. Did you mean --width"),
         (b"--width=16\n--latent_di", "unknown flag --latent_di"),

@@ -17,6 +17,7 @@ _DFM = "Warde-Farley and Bengio 2017"
 _SALIMANS = "Salimans et al. 2016"
 _TERMS = "tf_bigan.games.terms."
 
+_THREADS = 1024  # TensorFlow ends the process if the system has no room for as many as it is told
 _BELOW_1 = 0.9999999  # the moments' corrections divide by 1 - beta
 _FIRST = functools.partial(setting, since=1)  # a setting that the first published runs had
 
@@ -242,12 +243,14 @@ class Settings:
         "split the CPU into this many devices, to try strategy=mirrored without GPUs; 0 = do not split",
         "devices",
         minimum=0,
+        maximum=_THREADS,
     )
     inter_op_threads: int = _FIRST(
         0,
         "TensorFlow operations that run in parallel; 0 = 2 for an MLP on a CPU of two cores, else TensorFlow's default",
         "threads",
         minimum=0,
+        maximum=_THREADS,
         operational=True,
     )
     intra_op_threads: int = _FIRST(
@@ -255,6 +258,7 @@ class Settings:
         "threads within one operation; 0 = 1 for an MLP on a CPU of two cores, else TensorFlow's default",
         "threads",
         minimum=0,
+        maximum=_THREADS,
         operational=True,
     )
     checkpoint_every: int = _FIRST(2000, "steps between checkpoints", "steps", minimum=1, operational=True)
