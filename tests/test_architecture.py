@@ -10,7 +10,19 @@ from helpers import ROOT
 
 # A room is a module or a package. A module imports only from its own room and from rooms before it in this order.
 ROOMS = (
-    *("errors", "files", "pieces", "panels", "domains", "preparation", "dataset_names", "registry", "experiment"),
+    *(
+        "errors",
+        "reading",
+        "memory",
+        "files",
+        "pieces",
+        "panels",
+        "domains",
+        "preparation",
+        "dataset_names",
+        "registry",
+        "experiment",
+    ),
     *("priors", "draws", "networks.kernels", "networks", "games", "data"),
     *("evaluation", "figures", "training", "exporting", "conversion", "zoo", "reproducing", "studies", "machine"),
 )

@@ -1,7 +1,7 @@
 """Reads files that may be damaged or not what they seem: in bounded memory, and without waiting.
 
-Whatever such a file holds, reading it gives what was asked for, or an `InputError` that names the file. A FIFO, a device
-or a folder is refused, as opening a FIFO waits for a writer, and a device may have no end. No TensorFlow.
+Whatever such a file holds, reading it gives what was asked for, or an `InputError` that names the file. A FIFO, a
+device or a folder is refused: opening a FIFO waits for a writer, and a device may have no end. No TensorFlow.
 """
 
 import contextlib
@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 import os
+import pathlib
 import stat
 import zipfile
 
@@ -19,6 +20,8 @@ from tf_bigan.errors import InputError, shown
 
 LARGEST_TEXT = 64 << 20  # bytes of a text file; the largest report has 0.1 MB
 COUNT = range(1 << 63)  # a whole number from 0, in a description of a JSON file
+
+_LONGEST_NAME, _LONGEST_PATH = 255, 4000  # bytes; Linux takes paths of 4095
 
 _CHECKSUM = "checksum"  # the key of the SHA-256 of a JSON file's other content
 _DEEPEST = 40  # objects and lists within each other
@@ -67,6 +70,15 @@ def opened(path):
             yield file
         except OSError as error:  # a read that fails
             raise InputError(f"cannot read {path}: {error.strerror or error}") from None
+
+
+def checked_path(path) -> pathlib.Path:
+    """A path that a file system can take; there need be nothing at it. Raises InputError for one that is too long."""
+    path = pathlib.Path(path)
+    parts = [os.fsencode(part) for part in path.parts]
+    if "\0" in str(path) or max(map(len, parts), default=0) > _LONGEST_NAME or sum(map(len, parts)) > _LONGEST_PATH:
+        raise InputError(f"{path} is too long for the name of a file, or has a zero byte")
+    return path
 
 
 def size_of(file) -> int:
@@ -159,13 +171,11 @@ def read_json(path, wanted, finite=True):
             raise InputError(
                 f"{path} is damaged or was changed: its content does not have the SHA-256 in its entry {_CHECKSUM!r}"
             )
-    if wrong := _difference(content, wanted):
-        raise InputError(f"{path} is damaged: {wrong}")
-    return content
+    return described(content, wanted, path)
 
 
 def read_npy(path) -> np.ndarray:
-    """The array of an .npy file. Raises InputError: it cannot be read, is damaged, or holds other things than numbers."""
+    """The array of an .npy file. Raises InputError if it cannot be read, is damaged, or holds no plain numbers."""
     with opened(path) as file, _naming_damage(path):
         return _array(file, size_of(file))
 
@@ -219,6 +229,13 @@ def _array(file, size):
     return np.frombuffer(raw, dtype).reshape(shape, order="F" if by_columns else "C")
 
 
+def described(value, wanted, path):
+    """`value`, part of what a file holds. Raises InputError, naming the file, unless it is as `read_json` describes."""
+    if wrong := _difference(value, wanted):
+        raise InputError(f"{path} is damaged: {wrong}")
+    return value
+
+
 def json_text(content: dict, indent=None) -> str:
     """An object as the text of a JSON file, with a checksum of its content, which `read_json` verifies."""
     return json.dumps({**content, _CHECKSUM: _checksum(content)}, indent=indent) + "\n"
@@ -253,7 +270,7 @@ def _check_values(value, finite):
 
 
 def _difference(value, wanted, place="its content") -> str:
-    """"" if a value is as described (see `read_json`), else what is wrong, in words."""
+    """What is wrong with a value that is not as described (see `read_json`), in words; "" for one that is."""
     if isinstance(wanted, tuple):
         found = [_difference(value, each, place) for each in wanted]
         return "" if "" in found else found[0]

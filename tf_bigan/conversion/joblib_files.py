@@ -137,8 +137,8 @@ def _unpickler(file, path):
 def _instructions():
     """The instructions of pickles, by number, without those that parameter files do not need and that can do harm.
 
-    Those of sets and of dictionaries whose keys are no strings compute the hash of a tuple of tuples, which can take for
-    ever. Byte arrays are made before they are read. The others ask for objects by number or name from elsewhere.
+    Those of sets, and of dictionaries whose keys are no strings, compute the hash of a tuple of tuples, which can take
+    for ever. Byte arrays are made before they are read. The others ask for objects by number or name from elsewhere.
     """
     refused = {"FROZENSET", "EMPTY_SET", "ADDITEMS", "BYTEARRAY8", "NEXT_BUFFER", "READONLY_BUFFER"}
     refused |= {"EXT1", "EXT2", "EXT4", "PERSID", "BINPERSID"}

@@ -46,8 +46,8 @@ def parse_flags(values: flags.FlagValues, argv: list[str]):
     """Parses `argv` (program name first) into `values`.
 
     Raises:
-      InputError: a flag is unknown (the message names the nearest), a value has the wrong type or is out of all range, a
-        flagfile cannot be read or is none, or a word is not a flag.
+      InputError: a flag is unknown (the message names the nearest), a value has the wrong type or is out of all range,
+        a flagfile cannot be read or is none, or a word is not a flag.
     """
     arguments = _with_flagfiles(argv[1:])
     for argument in arguments:

@@ -5,7 +5,9 @@ from typing import Any
 
 from tf_bigan.errors import InputError, did_you_mean, shown
 
-_LARGEST = 2**31 - 1  # of a number whose field names no maximum: sizes and counts are 32-bit in many of TensorFlow's ops
+_LARGEST = (
+    2**31 - 1
+)  # of a number whose field names no maximum: sizes and counts are 32-bit in many of TensorFlow's ops
 
 
 def setting(

@@ -12,6 +12,7 @@ from tf_bigan.games.game import Game
 from tf_bigan.games.gan import GAN
 from tf_bigan.games.latent_regressor import JointLatentRegressor, LatentRegressor
 from tf_bigan.games.optimizer import Adam, ConstantThenDecay
+from tf_bigan.games.sizes import check_size, shapes_of
 from tf_bigan.games.supervised import Supervised
 from tf_bigan.games.vae import VAE
 from tf_bigan.priors import make_posterior, make_prior
@@ -32,7 +33,9 @@ __all__ = [
     "LearnedInverse",
     "PostHoc",
     "Supervised",
+    "check_size",
     "make_game",
+    "weight_shapes",
 ]
 
 
@@ -47,6 +50,38 @@ def make_game(experiment, dtype="float32") -> Game:
       InputError: the experiment does not know its examples' shape, or its settings do not go together.
     """
     experiment = experiment.sized()
+    system, networks, terms = _parts(experiment, dtype)
+    prior = make_prior(experiment.prior, experiment.latent_dim)
+    game = system(
+        networks,
+        prior,
+        terms=terms,
+        posterior=make_posterior(experiment.posterior_of(prior)),
+        objective=experiment.objective,
+        seed=experiment.seed,
+        name=experiment.system,
+        **system.settings(experiment),
+    )
+    game.preparation = experiment.preparation
+    return game
+
+
+def weight_shapes(experiment) -> dict[str, list[tuple[int, ...]]]:
+    """The shapes of the weights and statistics of all networks of a game, {role: [shape]}, without making the game.
+
+    Raises:
+      InputError: as for `make_game`.
+    """
+
+    def make():
+        _, networks, terms = _parts(experiment.sized(), "float32")
+        return {**networks, **{role: network for term in terms for role, network in term.networks.items()}}
+
+    return shapes_of(make)
+
+
+def _parts(experiment, dtype):
+    """(the class of an experiment's game, its networks by role, its terms)."""
     system = registry.find(registry.SYSTEMS[experiment.system])
     family, domain = registry.FAMILIES[experiment.networks], domain_of(experiment.example_shape)
     if domain.name != family.domain:
@@ -66,16 +101,4 @@ def make_game(experiment, dtype="float32") -> Game:
         term = registry.find(place)
         term.check_roles(networks, experiment.system)
         terms.append(term.of(experiment, weight, dtype, networks))
-    prior = make_prior(experiment.prior, experiment.latent_dim)
-    game = system(
-        networks,
-        prior,
-        terms=terms,
-        posterior=make_posterior(experiment.posterior_of(prior)),
-        objective=experiment.objective,
-        seed=experiment.seed,
-        name=experiment.system,
-        **system.settings(experiment),
-    )
-    game.preparation = experiment.preparation
-    return game
+    return system, networks, terms

@@ -99,10 +99,10 @@ def run_path(name) -> pathlib.Path:
     """
     if found := entry_path(name, MODEL):
         return found
-    path = pathlib.Path(name).expanduser()
-    if (path / FLAGFILE).is_file():
-        return path
-    if path.is_dir():
+    path = os.path.expanduser(name)
+    if os.path.isfile(os.path.join(path, FLAGFILE)):
+        return pathlib.Path(path)
+    if os.path.isdir(path):
         raise InputError(f"{path} is no run directory: it has no {FLAGFILE}")
     raise InputError(
         f"unknown model {str(name)!r}.{did_you_mean(str(name), list_models())} The path of a run directory works too"

@@ -29,7 +29,7 @@ def load(name, weights="published", dtype="float32"):
         raise InputError(f"weights must be 'published' or None, found {weights!r}")
     path = run_path(name)
 
-    from tf_bigan.games import make_game
+    from tf_bigan.games import check_size, make_game, weight_shapes
 
     run = RunDirectory(path)
     experiment = run.experiment()
@@ -41,6 +41,10 @@ def load(name, weights="published", dtype="float32"):
             else "Start tools/train.py there again: it writes weights with the first pictures and at the end"
         )
         raise InputError(f"{name} has no weights yet; weights=None gives fresh ones.\n{how}")
+    shapes = weight_shapes(experiment)
+    if weights:  # before there is room for them: the flags may ask for networks of any size
+        run.check_weights(shapes)
+    check_size(shapes)
     game = make_game(experiment, dtype)
     if weights:
         run.load_all_weights(game.networks)
