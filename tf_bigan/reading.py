@@ -75,8 +75,11 @@ def opened(path):
 def checked_path(path) -> pathlib.Path:
     """A path that a file system can take; there need be nothing at it. Raises InputError for one that is too long."""
     path = pathlib.Path(path)
-    parts = [os.fsencode(part) for part in path.parts]
-    if "\0" in str(path) or max(map(len, parts), default=0) > _LONGEST_NAME or sum(map(len, parts)) > _LONGEST_PATH:
+    try:
+        name = os.fsencode(path)
+    except UnicodeEncodeError:
+        raise InputError(f"{path} is no name of a file") from None
+    if b"\0" in name or max(map(len, name.split(b"/"))) > _LONGEST_NAME or len(name) > _LONGEST_PATH:
         raise InputError(f"{path} is too long for the name of a file, or has a zero byte")
     return path
 
