@@ -34,4 +34,4 @@ def check_memory(needed: int, what: str, hint: str):
 
 
 def _gigabytes(count):
-    return f"{count / 1e9:,.0f} GB"
+    return f"{count / 1e9:,.1f} GB" if count < 1e10 else f"{count / 1e9:,.0f} GB"

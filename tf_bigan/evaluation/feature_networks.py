@@ -317,7 +317,7 @@ def _loaded(path, hint=""):
     try:
         folder = hub.resolve(os.fspath(path))
         return hub.load(folder), pathlib.Path(folder)
-    except (OSError, ValueError, RuntimeError, tf.errors.OpError) as error:
+    except Exception as error:  # a damaged SavedModel can raise anything
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise InputError(f"{path} cannot be loaded: {reason[0][:200]}{hint}") from None
 
