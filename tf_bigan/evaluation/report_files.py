@@ -2,7 +2,9 @@
 
 import pathlib
 
+from tf_bigan import registry
 from tf_bigan.errors import InputError
+from tf_bigan.evaluation.measure import find_measure
 from tf_bigan.evaluation.report import reusable
 from tf_bigan.evaluation.table import table
 from tf_bigan.files import write_text
@@ -11,18 +13,18 @@ from tf_bigan.reading import COUNT, Optional, json_text, read_json
 _EXAMPLES = {"split": str, "images": COUNT, Optional("dataset"): str, Optional("of_gallery"): bool}
 _REPORT = {
     "results": {str: ([{str: object}], {str: object})},
-    Optional("epochs"): COUNT,
+    "epochs": COUNT,
     Optional("initial_epochs"): [COUNT],
     Optional("weights"): str,
-    Optional("system"): str,
+    "system": str,
     "dataset": str,
     Optional("max_labels"): COUNT,
     "gallery": _EXAMPLES,
     "queries": _EXAMPLES,
-    Optional("training_precision"): str,
-    Optional("training_seed"): COUNT,
+    "training_precision": str,
+    "training_seed": COUNT,
     Optional("untrained"): (str, None),
-    Optional("evaluation_seed"): int,
+    "evaluation_seed": int,
     "protocols": {str: str},
     Optional("commands"): {str: [str]},
 }
@@ -69,6 +71,9 @@ def read_report(path) -> dict:
     report = read_json(path, _REPORT, finite=False)
     try:
         table(report)  # needs the entries of every row, as each measure writes them
+        for name in registry.MEASURES:
+            if found := report["results"].get(name):
+                find_measure(name).headline(found, report)
     except InputError:
         raise
     except Exception as error:

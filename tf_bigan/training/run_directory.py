@@ -23,7 +23,7 @@ import warnings
 from tf_bigan.errors import InputError, short
 from tf_bigan.experiment import Experiment
 from tf_bigan.files import CHECKSUMS, read_checksums, replacing, verify_checksums, write_checksums, write_text
-from tf_bigan.reading import COUNT, Missing, Optional, checked_path, json_text, read_json, read_text
+from tf_bigan.reading import COUNT, Missing, Optional, checked_path, json_text, parsed, read_json, read_text
 from tf_bigan.training.weight_files import weight_file_damage
 
 FLAGFILE = "train.flags"
@@ -37,7 +37,7 @@ _LARGEST_FLAGS = 1 << 20  # bytes of train.flags
 _OF_DATA = {"origin": str, "images": COUNT, "left_out": [COUNT]}
 _LINEAGE = [{"weights": str, "epochs": COUNT, "flags": str}]
 _TRAINER = {"version": str, "device": str, "steps": COUNT, "seconds": float}
-_STATE = {"epochs": COUNT, "statistics_steps": COUNT, Optional("trainer"): _TRAINER}
+WEIGHTS_STATE = {"epochs": COUNT, "statistics_steps": COUNT, Optional("trainer"): _TRAINER}
 
 
 class RunDirectory:
@@ -215,8 +215,8 @@ class RunDirectory:
         records = []
         if self.log.exists():
             for line in self.log.read_text(encoding="utf-8", errors="replace").splitlines():
-                with contextlib.suppress(json.JSONDecodeError):
-                    records.append(json.loads(line))
+                with contextlib.suppress(ValueError):
+                    records.append(parsed(line, finite=False))
         return [record for record in records if isinstance(record, dict) and "step" in record]
 
     def rewind_log(self, step: int):
@@ -291,7 +291,7 @@ class RunDirectory:
           InputError: the weights or weights.json are missing or damaged.
         """
         verify_checksums(self.path)
-        return read_json(self.path / WEIGHTS, _STATE)
+        return read_json(self.path / WEIGHTS, WEIGHTS_STATE)
 
     def is_finished(self) -> bool:
         """Whether the weights from the end of the run are here, undamaged."""

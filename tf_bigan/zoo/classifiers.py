@@ -89,7 +89,7 @@ def _card(reference, classifier, terms, notes):
     height, width, channels = classifier.example_shape
     size = settings["input_size"]
     fields = ClassifierSettings.__dataclass_fields__
-    changed = {name: value for name, value in settings.items() if value != fields[name].default}
+    changed = {name: value for name, value in settings.items() if name in fields and value != fields[name].default}
     names = ("dataset", "split", "test_dataset", "test_split")
     told = {**{name: about[name] for name in names if about[name]}, "image_size": height, **changed}
     texts = {name: str(value).lower() if isinstance(value, bool) else value for name, value in told.items()}

@@ -17,6 +17,7 @@ import tqdm
 
 from tf_bigan.errors import InputError
 from tf_bigan.files import CACHE, CHECKSUMS, cache_path, replacing, verify_checksums, write_text
+from tf_bigan.reading import read_text
 from tf_bigan.zoo.downloading import NotThere, fetch_file, fetch_text
 from tf_bigan.zoo.index import INDEX, MODEL, is_name, kind_of, parse_index
 
@@ -128,7 +129,7 @@ def _index(address, path):
         with contextlib.suppress(InputError):  # a cache that cannot be written is said when it is needed
             write_text(path / INDEX, text)
         return entries
-    with contextlib.suppress(OSError, InputError, UnicodeDecodeError):
-        return parse_index((path / INDEX).read_text(encoding="utf-8"), str(path / INDEX))
+    with contextlib.suppress(InputError):
+        return parse_index(read_text(path / INDEX, _LARGEST_INDEX), str(path / INDEX))
     warnings.warn(f"{why}\nThe next zoo of TF_BIGAN_ZOO is used in its place", ZooWarning, stacklevel=2)
     return {}
