@@ -49,7 +49,7 @@ from tf_bigan.pieces import pieces_digest, read_pieces, write_pieces  # noqa: E4
 from tf_bigan.studies.mixture_results import Results  # noqa: E402
 from tf_bigan.training.checkpoints import Checkpoints  # noqa: E402
 from tf_bigan.training.run_directory import RunDirectory  # noqa: E402
-from tf_bigan.zoo.card import changed_card  # noqa: E402
+from tf_bigan.zoo.model_facts import facts_of, headlines  # noqa: E402
 
 LONGEST = 600  # characters of a message
 _FLAGS = ("--dataset=digits", "--image_size=8", "--channels=1", "--width=16", "--latent_dim=4", "--constant_epochs=1")
@@ -171,15 +171,15 @@ def open_resumed(folder):
 
 
 def open_entry(folder):
-    """As an entry of a zoo is loaded, and its report added to."""
-    zoo.load(folder / "entry")
+    """As an entry of a zoo is described and loaded, and its report added to."""
+    facts_of(folder / "entry", "entry"), zoo.load(folder / "entry")
     zoo.publish_metrics(folder / "entry" / "metrics.json", "entry", zoo=folder)
 
 
 def open_report(folder):
-    """As a report is read and printed, in a card, too."""
+    """As a report is read and printed."""
     report = read_report(folder / "metrics.json")
-    table(report), changed_card("## Numbers\n\n## Terms\n", "name", report, True)
+    table(report), headlines(report)
 
 
 def open_module(folder):

@@ -53,6 +53,11 @@ def replacing(path):
                 temporary.unlink(missing_ok=True)
 
 
+def without_waiting(path, flags) -> int:
+    """An `opener` for `open` that does not wait for a reader if the path is a FIFO, but raises OSError."""
+    return os.open(path, flags | os.O_NONBLOCK, 0o666)
+
+
 def write_text(path, text: str):
     """Writes a text file, whole or not at all."""
     with replacing(path) as temporary:

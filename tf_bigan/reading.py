@@ -72,6 +72,14 @@ def opened(path):
             raise InputError(f"cannot read {path}: {error.strerror or error}") from None
 
 
+def check_files(folder):
+    """Raises InputError if a FIFO, a device or a socket is in or below a folder, which another library will read."""
+    for place, _, names in os.walk(folder):
+        for path in (os.path.join(place, name) for name in names):
+            if os.path.exists(path) and not os.path.isfile(path):
+                raise InputError(f"{path} is no file, but a FIFO, a device or a socket")
+
+
 def checked_path(path) -> pathlib.Path:
     """A path that a file system can take; there need be nothing at it. Raises InputError for one that is too long."""
     path = pathlib.Path(path)

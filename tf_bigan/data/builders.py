@@ -6,6 +6,7 @@ import sys
 from tf_bigan.data import mixture
 from tf_bigan.data.hosts import look_up_hosts
 from tf_bigan.errors import InputError, NoData, close_to, short
+from tf_bigan.reading import check_files
 
 
 def find_builder(dataset: str, data_dir: str | None):
@@ -19,7 +20,7 @@ def find_builder(dataset: str, data_dir: str | None):
     import tf_bigan.data.digits  # noqa: F401  (registers the builder)
     import tf_bigan.data.tiny_imagenet  # noqa: F401
 
-    _check_files(dataset, data_dir)
+    check_files(_folder_of(dataset, data_dir))
     try:
         return tfds.builder(dataset, data_dir=data_dir)
     except tfds.core.DatasetNotFoundError:
@@ -58,15 +59,12 @@ def prepared_builder(dataset: str, data_dir: str | None):
     return builder
 
 
-def _check_files(dataset, data_dir):
-    """Raises InputError if a data set's folder has a FIFO or a device: TFDS would wait for it."""
+def _folder_of(dataset, data_dir):
+    """Where TFDS keeps a data set, all versions of it."""
     from tensorflow_datasets.core import constants
 
     name = dataset.partition(":")[0].partition("/")[0]
-    for folder, _, files in os.walk(os.path.join(os.path.expanduser(data_dir or constants.DATA_DIR), name)):
-        for path in (os.path.join(folder, file) for file in files):
-            if os.path.exists(path) and not os.path.isfile(path):
-                raise InputError(f"{path} is no file; TFDS keeps data sets in files")
+    return os.path.join(os.path.expanduser(data_dir or constants.DATA_DIR), name)
 
 
 def _near_datasets(dataset):

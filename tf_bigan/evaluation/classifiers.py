@@ -6,6 +6,7 @@ trained and how well it classifies. `train_classifier` writes it.
 
 import dataclasses
 import functools
+import math
 import pathlib
 import zipfile
 
@@ -17,7 +18,8 @@ from tf_bigan.domains import Images
 from tf_bigan.errors import InputError
 from tf_bigan.evaluation.classifier_files import ABOUT, NETWORK, read_about
 from tf_bigan.games.compiled import traced_once
-from tf_bigan.reading import opened, sha256, size_of
+from tf_bigan.games.sizes import shapes_of
+from tf_bigan.reading import opened, parsed, sha256, size_of
 
 FEATURES = "features"  # the layer before the logits
 
@@ -125,8 +127,15 @@ def load_keras(path, compile):
     """
     try:
         with opened(path) as file, zipfile.ZipFile(file) as archive:
-            if sum(entry.file_size for entry in archive.infolist()) > size_of(file):
+            size = size_of(file)
+            if sum(entry.file_size for entry in archive.infolist()) > size:
                 raise ValueError("what it holds is larger than the file")
+            config = parsed(archive.read("config.json").decode(), finite=False)
+        shapes = shapes_of(
+            lambda: {"network": keras.saving.deserialize_keras_object({**config, "compile_config": None})}
+        )
+        if 4 * sum(map(math.prod, shapes["network"])) > size:  # float32
+            raise ValueError("its layers have more weights than it holds")
         return keras.saving.load_model(path, compile=compile, safe_mode=True)
     except InputError:
         raise

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tf_bigan.errors import InputError
 from tf_bigan.files import replacing, write_text
-from tf_bigan.reading import COUNT, checked_path, read_json, read_npz
+from tf_bigan.reading import COUNT, checked_path, opened, read_json, read_npz
 
 
 def extract(network, data, output, description, shard=10_000, batch_size=256):
@@ -129,5 +129,10 @@ def _write_records(path, features, labels):
 def _width(path, npz):
     if npz:
         return _read_npz(path)[0].shape[1:]
-    record = next(tf.data.TFRecordDataset(str(path)).as_numpy_iterator())
+    with opened(path):  # TensorFlow waits for a FIFO
+        pass
+    try:
+        record = next(tf.data.TFRecordDataset(str(path)).as_numpy_iterator())
+    except (StopIteration, tf.errors.OpError):
+        raise InputError(f"{path} is damaged; delete it, and it is extracted again") from None
     return (len(tf.train.Example.FromString(record).features.feature["features"].float_list.value),)

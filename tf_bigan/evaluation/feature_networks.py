@@ -19,6 +19,7 @@ from tf_bigan.errors import InputError, did_you_mean, shown
 from tf_bigan.evaluation.settings import INCEPTION
 from tf_bigan.files import sha256
 from tf_bigan.games.compiled import traced_once
+from tf_bigan.reading import check_files
 
 # The graph of 2015-12-05 that papers report, as TF-GAN publishes it.
 INCEPTION_HANDLE = "https://tfhub.dev/tensorflow/tfgan/eval/inception/1"
@@ -316,6 +317,7 @@ def _loaded(path, hint=""):
 
     try:
         folder = hub.resolve(os.fspath(path))
+        check_files(folder)
         return hub.load(folder), pathlib.Path(folder)
     except Exception as error:  # a damaged SavedModel can raise anything
         reason = str(error).strip().splitlines() or [type(error).__name__]

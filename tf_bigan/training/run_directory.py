@@ -22,8 +22,16 @@ import warnings
 
 from tf_bigan.errors import InputError, short
 from tf_bigan.experiment import Experiment
-from tf_bigan.files import CHECKSUMS, read_checksums, replacing, verify_checksums, write_checksums, write_text
-from tf_bigan.reading import COUNT, Missing, Optional, checked_path, json_text, parsed, read_json, read_text
+from tf_bigan.files import (
+    CHECKSUMS,
+    read_checksums,
+    replacing,
+    verify_checksums,
+    without_waiting,
+    write_checksums,
+    write_text,
+)
+from tf_bigan.reading import COUNT, Missing, Optional, checked_path, json_text, parsed, read_bytes, read_json, read_text
 from tf_bigan.training.weight_files import weight_file_damage
 
 FLAGFILE = "train.flags"
@@ -183,7 +191,7 @@ class RunDirectory:
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            file = open(self.path / ".lock", "w")  # noqa: SIM115  (held open for as long as the lock)
+            file = open(self.path / ".lock", "w", opener=without_waiting)  # noqa: SIM115  (held as long as the lock)
         except OSError as error:
             raise InputError(f"cannot write in {self.path}: {error.strerror}") from None
         with file:
@@ -214,7 +222,7 @@ class RunDirectory:
         """The records of metrics.jsonl; lines that a crash cut short are left out."""
         records = []
         if self.log.exists():
-            for line in self.log.read_text(encoding="utf-8", errors="replace").splitlines():
+            for line in read_bytes(self.log).decode(errors="replace").splitlines():
                 with contextlib.suppress(ValueError):
                     records.append(parsed(line, finite=False))
         return [record for record in records if isinstance(record, dict) and "step" in record]
