@@ -4,7 +4,7 @@ import os
 import pathlib
 
 from tf_bigan.errors import InputError
-from tf_bigan.reading import COUNT, read_json
+from tf_bigan.reading import COUNT, Optional, read_json
 
 NETWORK = "classifier.keras"  # the Keras model
 ABOUT = "classifier.json"  # how it was trained, and how well it classifies
@@ -17,7 +17,7 @@ TRAINING = {
     "test_dataset": str,
     "test_split": str,
     "queries": COUNT,
-    "image_shape": [COUNT],
+    Optional("image_shape"): [COUNT],
     "class_names": [str],
     "settings": {
         "architecture": str,

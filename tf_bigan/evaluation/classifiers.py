@@ -64,8 +64,8 @@ class ImageClassifier:
         if sha256(path / NETWORK) != digest:
             raise InputError(f"{path / NETWORK} is damaged: its SHA-256 is not that in {ABOUT}")
         network = load_keras(path / NETWORK, compile=False)
-        shapes = network.input_shape, network.output_shape
-        if shapes != ((None, *about["image_shape"]), (None, len(class_names))):
+        shape = tuple(about.get("image_shape", network.input_shape[1:]))
+        if (network.input_shape, network.output_shape) != ((None, *shape), (None, len(class_names))):
             raise InputError(f"{path / NETWORK} is of other images or classes than {ABOUT} says")
         if FEATURES not in {layer.name for layer in network.layers}:
             raise InputError(f"{path / NETWORK} has no layer {FEATURES!r}")
