@@ -10,10 +10,10 @@ from helpers import ROOT
 
 # A room is a module or a package. A module imports only from its own room and from rooms before it in this order.
 ROOMS = (
-    *("errors", "files", "progress", "pieces", "panels", "domains", "preparation", "dataset_names", "registry"),
-    *("experiment", "saving", "priors", "draws", "networks.kernels", "networks", "games", "data"),
-    *("modules", "evaluation", "figures", "training", "exporting", "conversion", "zoo", "reproducing", "studies"),
-    "machine",
+    *("errors", "reading", "memory", "files", "progress", "pieces", "panels", "domains", "preparation"),
+    *("dataset_names", "registry", "experiment", "saving", "priors", "draws", "networks.kernels", "networks", "games"),
+    *("data", "modules", "evaluation", "figures", "training", "exporting", "conversion", "zoo", "reproducing"),
+    *("studies", "machine"),
 )
 TOOLS = "tools"  # above all rooms, and above tf_bigan's own names
 

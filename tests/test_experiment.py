@@ -1,4 +1,5 @@
 import dataclasses
+import os
 import subprocess
 import sys
 
@@ -227,7 +228,7 @@ def test_command_lines_that_cannot_work_are_refused_in_one_line(arguments, messa
 @pytest.mark.parametrize(
     "content, message",
     [
-        (bytes(range(128, 256)), "not text; it is damaged"),
+        (bytes(range(128, 256)), "damaged or no text file: its byte 0 is no UTF-8"),
         (b"\x00\x01\x02\x03", "is no flag|damaged"),
         (b"--width=16\n--widht=16\n", "unknown flag --widht. Did you mean --width"),
         (b"--width=16\n--latent_di", "unknown flag --latent_di"),
@@ -360,3 +361,92 @@ def test_classes_are_those_trained_on_whatever_the_data_is_called(tmp_path, monk
     trained = Experiment(dataset="tiny_imagenet:1.0.0", max_labels=10)
     assert trained.max_labels_of("tiny_imagenet") == 10 and trained.max_labels_of("tiny_imagenet_80") == 0
     assert not Experiment(dataset="mnist").classes_news("digits")
+
+
+@pytest.mark.parametrize("kind", ["FIFO", "folder", "device", "missing"])
+def test_a_flagfile_that_is_no_file_is_refused(kind, tmp_path):
+    path = {"device": "/dev/zero"}.get(kind, tmp_path / "train.flags")
+    if kind == "FIFO":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    with pytest.raises(InputError, match=f"is a {kind}, and no file|the flagfile .* is missing"):
+        Experiment.from_flagfile(path)
+
+
+SECRETS = [
+    "-----BEGIN PRIVATE KEY-----",
+    "root:x:0:0:root:/root:/bin/bash",
+    "hunter2",
+    "--a b=hunter2",
+    "{'hunter2': 3}",
+]
+
+
+@pytest.mark.parametrize("line", SECRETS)
+def test_no_line_of_a_file_that_is_no_flagfile_is_repeated(line, tmp_path):
+    (tmp_path / "file").write_text(f"# comment\n\n{line}\n--width=16\n")
+    with pytest.raises(InputError) as caught:
+        Experiment.from_flagfile(tmp_path / "file")
+    message = "file is no flagfile, or damaged: line 3 is no flag; flags are --name=value"
+    assert str(caught.value) == f"{tmp_path}/{message}"
+
+
+def test_a_flagfile_may_name_another_but_not_itself(tmp_path):
+    (tmp_path / "a").write_text(f"--width=16\n--flagfile={tmp_path}/b\n  --seed=4\n// comment\n")
+    (tmp_path / "b").write_text("--width=17\n--seed=3\n--flip\n--nowatch\n")
+    found = Experiment.from_flagfile(tmp_path / "a")
+    assert (found.width, found.seed, found.flip, found.watch) == (17, 4, True, False)
+    (tmp_path / "b").write_text(f"--flagfile={tmp_path}/a\n")
+    with pytest.raises(InputError, match="flagfiles name each other in a circle, or too deeply"):
+        Experiment.from_flagfile(tmp_path / "a")
+
+
+@pytest.mark.parametrize(
+    "argument, message",
+    [
+        ("--" + "x" * 1000, "unknown flag --xxx.* --help lists them"),
+        ("--" + "x" * 100_000 + "=3", "unknown flag --xxx.* --help lists them"),
+        ("-" + "width" * 13, "unknown flag --widthwidth.* --help lists them"),
+        ("--width=" + "9" * 5000, "flag --width=999"),
+        ("--width=" + "a b " * 5000, "flag --width=a b a b .*invalid literal"),
+        ("--width=1" + "0" * 20, f"--width must be at most {2**32 - 1}, found 1{'0' * 20}"),
+        ("--width=1e20", "flag --width=1e20: invalid literal"),
+        ("--learning_rate=1e999", "--learning_rate must be a finite number, found inf"),
+        ("--flip=" + "x" * 5000, "flag --flip=xxx"),
+        ("x" * 5000, "'xxx.* is no flag"),
+        ("--flagfile=" + "x" * 5000, "cannot read xxx"),
+        ("--flagfile", "--flagfile needs a file"),
+    ],
+    ids=lambda value: value[:20],
+)
+def test_flags_of_any_length_are_refused_in_a_short_line(argument, message):
+    with pytest.raises(InputError, match=message) as caught:
+        Experiment().changed_by([argument])
+    assert len(str(caught.value)) < 600 and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        *((name, 2**20 + 1) for name in ("width", "latent_dim", "dimensions", "classes", "attributes", "batch_size")),
+        *((name, 2**16) for name in ("image_size", "encoder_size", "shorter_edge")),
+        *((name, 1025) for name in ("logical_cpus", "inter_op_threads", "intra_op_threads", "denoiser_layers")),
+        *((name, 2**31) for name in ("constant_epochs", "checkpoint_every", "labelled", "reconstruction_x")),
+    ],
+)
+def test_no_setting_is_without_limit(name, value):
+    with pytest.raises(InputError, match=f"{name} must be at most [0-9]+, found {value}"):
+        Experiment(**{"image_size": 8, name: value})
+
+
+@pytest.mark.parametrize("value", [float("inf"), 10**400])
+def test_infinite_numbers_are_refused(value):
+    with pytest.raises(InputError, match="learning_rate must be at most"):
+        Experiment(learning_rate=value)
+
+
+@pytest.mark.parametrize("dataset", ["./a\nb", "./a\0b", "./a\rb", "./\udcff"], ids=ascii)
+def test_what_a_flagfile_cannot_hold_is_no_setting(dataset):
+    with pytest.raises(InputError, match="dataset has a character that a flagfile cannot hold"):
+        Experiment(dataset=dataset)

@@ -233,3 +233,38 @@ def test_h5_files_on_a_full_disk_end_in_an_error(tmp_path):
     assert (done.returncode, done.stderr) == (0, "")  # h5py's own writing would end the process by a signal
     assert done.stdout == f"cannot write {path}: File too large\n"
     assert names_in(tmp_path) == ["a.weights.h5"] and path.stat().st_size > 800_000
+
+
+@pytest.mark.parametrize(
+    "name", ["../b.bin", "/etc/passwd", "a/../../b", "a//b", "./a.txt", "x" * 256, "a/" + "x" * 5000, "a\0b"]
+)
+def test_checksums_of_other_folders_and_of_impossible_names_are_refused(checked, name):
+    with open(checked / CHECKSUMS, "a") as file:
+        file.write(f"{'0' * 64}  {name}\n")
+    with pytest.raises(InputError, match="SHA256SUMS is damaged; the files beside it cannot be trusted") as caught:
+        verify_checksums(checked)
+    assert name not in str(caught.value)
+
+
+def test_checksums_of_folders_below_are_verified(checked):
+    (checked / "deep").mkdir()
+    (checked / "deep" / "c.txt").write_text("c")
+    write_checksums(checked, ["a.txt", "deep/c.txt"])
+    verify_checksums(checked)
+    (checked / "deep" / "c.txt").write_text("d")
+    with pytest.raises(InputError, match="deep/c.txt is damaged or was changed"):
+        verify_checksums(checked)
+
+
+def test_a_file_listed_twice_is_not_trusted(checked):
+    (checked / CHECKSUMS).write_text((checked / CHECKSUMS).read_text() + f"{'0' * 64}  a.txt\n")
+    with pytest.raises(InputError, match="it lists a file twice"):
+        verify_checksums(checked, ["a.txt"])
+
+
+def test_a_fifo_in_the_place_of_a_file_is_not_waited_for(checked):
+    for name, message in (("a.txt", "a.txt is a FIFO, and no file"), (CHECKSUMS, f"{CHECKSUMS} is a FIFO")):
+        (checked / name).unlink()
+        os.mkfifo(checked / name)
+        with pytest.raises(InputError, match=message):
+            verify_checksums(checked)

@@ -11,9 +11,9 @@ def folder_of(dataset: str) -> pathlib.Path | None:
     exists, and otherwise a TFDS name with its configuration, such as "voc/2007". A ":" may be part of a folder's name
     as well as of a TFDS name, so it is ignored here.
     """
-    path = pathlib.Path(os.path.expanduser(dataset))
+    path = os.path.expanduser(dataset)
     written_as_path = dataset.startswith((".", "~", os.sep))
-    return path if written_as_path or os.sep in dataset and path.is_dir() else None
+    return pathlib.Path(path) if written_as_path or os.sep in dataset and os.path.isdir(path) else None
 
 
 def same_dataset(one: str, other: str) -> bool:

@@ -8,6 +8,14 @@ import re
 from collections.abc import Iterable
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # numbers of errors: a full disk, a quota, the largest size of a file
+_REPEATED = 200  # characters: what a message repeats, at most, of what was given
+_LONGEST = 1000  # characters of a message
+
+# A word, or a string in quotes, as `repr` writes it. An apostrophe within a word opens no string.
+_LONG_PARTS = re.compile(
+    rf"(?<!\w)'(?:[^'\\\n]|\\.){{{_REPEATED},}}'|(?<!\w)\"(?:[^\"\\\n]|\\.){{{_REPEATED},}}\"|\S{{{_REPEATED + 1},}}"
+)
+_UNPRINTABLE = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class InputError(ValueError):
@@ -15,10 +23,17 @@ class InputError(ValueError):
 
     The message is one or two lines: what was wrong, what was found, what to do. The command lines in
     `tools/` print it without a traceback and exit with status 2.
+
+    Whatever was given (names, paths, values) may be of any length and hold any character. So here, and nowhere else, a
+    message is brought into a form that can be printed: words and strings in quotes are shortened to 200 characters,
+    control characters are escaped, and lines after the second are appended to it.
     """
 
     # Keras appends the arguments of a layer's call to the message of an error that it raises, unless it has this mark.
     _keras_call_info_injected = True
+
+    def __init__(self, message=""):
+        super().__init__(_printable(str(message)))
 
 
 class NoData(InputError):
@@ -28,13 +43,26 @@ class NoData(InputError):
 def did_you_mean(word: str, words: Iterable[str]) -> str:
     """Returns " Did you mean ...? Known: ..." for an unknown `word` among the known `words`."""
     words = sorted(words)
-    close = difflib.get_close_matches(word, words, n=3, cutoff=0.5)
-    hint = f" Did you mean {' or '.join(repr(w) for w in close)}?" if close else ""
+    close = close_to(word, words)
+    hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
     return f"{hint} Known: {', '.join(words) or 'none'}."
 
 
-def whole_number(value, what, least=None) -> int:
-    """`value` as an int. Raises InputError, which calls it `what`, unless it is whole and at least `least`."""
+def close_to(word: str, words: Iterable[str]) -> list[str]:
+    """Up to three of `words` that `word` may be a misspelling of, the closest first."""
+    words = list(words)
+    if len(word) > 2 * max(map(len, words), default=0):  # the search takes long for long words, and finds nothing
+        return []
+    return difflib.get_close_matches(word, words, n=3, cutoff=0.5)
+
+
+def short(text: str, limit: int = _REPEATED) -> str:
+    """A text of up to `limit` characters: longer ones lose their middle."""
+    return text if len(text) <= limit else f"{text[: limit // 2]} ... {text[len(text) - limit // 2 + 5 :]}"
+
+
+def whole_number(value, what, least=None, most=None) -> int:
+    """`value` as an int. Raises InputError, which calls it `what`, unless it is whole and within the limits."""
     try:
         number = None if _is_boolean(value) else operator.index(value)
     except TypeError:
@@ -42,13 +70,18 @@ def whole_number(value, what, least=None) -> int:
     if number is None:
         raise InputError(f"{what} must be a whole number, found {shown(value)}")
     if least is not None and number < least:
-        raise InputError(f"{what} must be at least {least}, found {number}")
+        raise InputError(f"{what} must be at least {least}, found {shown(number)}")
+    if most is not None and number > most:
+        raise InputError(f"{what} must be at most {most}, found {shown(number)}")
     return number
 
 
 def shown(value) -> str:
     """A value as messages show it: its `repr` if that is short, else its type."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except (RecursionError, ValueError):  # nested too deeply; an int of more digits than Python prints
+        return type(value).__name__
     return text if len(text) <= 80 and "\n" not in text else type(value).__name__
 
 
@@ -60,6 +93,16 @@ def reason(text) -> str:
     text = re.sub(r"\{\{.*?\}\}|\[Op:.*", "", str(text)).strip()
     full = [os.strerror(number) for number in FULL]
     return next((each for each in full if each in text), (text.splitlines() or ["no message"])[0][:200])
+
+
+def _printable(message):
+    if len(message) > 4 * _LONGEST:  # so that the search ends soon; what is joined here is shortened below
+        message = message[: 2 * _LONGEST] + message[-2 * _LONGEST :]
+    message = _LONG_PARTS.sub(lambda found: short(found[0]), message)
+    message = _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape", "surrogatepass").decode(), message)
+    first, _, rest = message.partition("\n")
+    rest = " ".join(rest.split("\n"))
+    return short(first + "\n" * bool(rest) + rest, _LONGEST)
 
 
 def _is_boolean(value):

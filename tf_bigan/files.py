@@ -2,7 +2,6 @@
 
 import contextlib
 import fcntl
-import hashlib
 import io
 import os
 import pathlib
@@ -12,6 +11,7 @@ import time
 import uuid
 
 from tf_bigan.errors import InputError
+from tf_bigan.reading import read_text, sha256
 
 CHECKSUMS = "SHA256SUMS"
 CACHE = "TF_BIGAN_CACHE"
@@ -19,14 +19,16 @@ _HOLDER = re.compile(r"\.[0-9a-f]{8}\..+")
 _LOCK = "lock"
 _OLD = 3600  # seconds after which something without a lock is no longer about to get one
 _tidied = set()  # the folders from which this process has removed leftovers
+_LARGEST_CHECKSUMS = 1 << 20  # bytes
+_LONGEST_NAME = 255  # bytes of a file's name, as file systems allow them
 
 
 def cache_path() -> pathlib.Path:
     """The folder for what is fetched: TF_BIGAN_CACHE, or tf_bigan in the user's folder of caches."""
     if place := os.environ.get(CACHE):
-        return pathlib.Path(place).expanduser()
+        return pathlib.Path(os.path.expanduser(place))
     caches = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return pathlib.Path(caches).expanduser() / "tf_bigan"
+    return pathlib.Path(os.path.expanduser(caches), "tf_bigan")
 
 
 @contextlib.contextmanager
@@ -137,6 +139,11 @@ class _NamedMemory(io.BytesIO):
         return self._name
 
 
+def without_waiting(path, flags) -> int:
+    """An `opener` for `open` that does not wait for a reader if the path is a FIFO, but raises OSError."""
+    return os.open(path, flags | os.O_NONBLOCK, 0o666)
+
+
 def write_text(path, text: str):
     """Writes a text file, whole or not at all."""
     with replacing(path) as temporary:
@@ -153,12 +160,22 @@ def read_checksums(folder) -> list[str]:
     """The lines of `folder`/SHA256SUMS. Raises InputError if it is missing or damaged."""
     path = pathlib.Path(folder) / CHECKSUMS
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
-        raise InputError(f"{path} is missing or unreadable; the files beside it cannot be trusted") from None
-    if not lines or not all(re.fullmatch(r"[0-9a-f]{64}  .+", line) for line in lines):
+        lines = read_text(path, _LARGEST_CHECKSUMS).splitlines()
+    except InputError as error:
+        raise InputError(f"{error}; the files beside it cannot be trusted") from None
+    if not lines or not all(re.fullmatch(r"[0-9a-f]{64}  .+", line) and _stays_below(line[66:]) for line in lines):
         raise InputError(f"{path} is damaged; the files beside it cannot be trusted")
+    if len({line[66:] for line in lines}) != len(lines):
+        raise InputError(f"{path} is damaged: it lists a file twice; the files beside it cannot be trusted")
     return lines
+
+
+def _stays_below(name):
+    """Whether a name in a list of checksums is that of a file in the list's folder, or in a folder below it."""
+    parts = name.split("/")
+    return "\0" not in name and all(
+        part not in ("", ".", "..") and len(os.fsencode(part)) <= _LONGEST_NAME for part in parts
+    )
 
 
 def verify_checksums(folder, names=None):
@@ -174,19 +191,8 @@ def verify_checksums(folder, names=None):
         path = folder / name
         if name not in listed:
             raise InputError(f"{path} is not listed in {folder / CHECKSUMS}")
-        if not path.is_file():
-            raise InputError(f"{path} is missing")
         if sha256(path) != listed[name]:
             raise InputError(f"{path} is damaged or was changed: its SHA-256 is not that of {CHECKSUMS}")
-
-
-def sha256(path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _flush(path, recursive=True):

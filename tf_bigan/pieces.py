@@ -8,16 +8,28 @@ from the writer. Nothing is pickled. Imports neither TensorFlow nor PyTorch.
 import hashlib
 import json
 import lzma
+import math
 import pathlib
 
 import numpy as np
 
 from tf_bigan.errors import InputError
 from tf_bigan.files import replacing
+from tf_bigan.memory import check_memory
+from tf_bigan.reading import COUNT, read_bytes, read_json, sha256
 
 INDEX = "index.json"
 PIECE_BYTES = 15 * 10**6
 _DTYPES = ("uint8", "int64", "float32")
+_DIMENSIONS = 32  # of an array, as many as NumPy can have
+_LZMA_BYTES = 256 << 20  # the most memory that decompressing may take; what `lzma` writes takes 9 MiB
+_INDEX = {
+    "told": {str: object},
+    "lzma": bool,
+    "bytes": COUNT,
+    "arrays": {str: {"dtype": str, "shape": [COUNT], "offset": COUNT}},
+    "pieces": [{"name": str, "sha256": str, "bytes": COUNT}],
+}
 
 
 def write_pieces(folder, arrays: dict[str, np.ndarray], told: dict, piece_bytes: int = PIECE_BYTES, compress=False):
@@ -61,23 +73,25 @@ def read_pieces(folder) -> tuple[dict[str, np.ndarray], dict]:
     folder = pathlib.Path(folder)
     index = _read_index(folder)
     stream = bytearray()
+    check_memory(index["bytes"], f"the arrays of {folder} take", "Use a machine with more, or fewer examples")
+    for piece in index["pieces"]:
+        path = folder / pathlib.PurePath(piece["name"]).name
+        stream += _read_piece(path, piece["sha256"], index["bytes"] - len(stream) if index["lzma"] else None)
+        if len(stream) > index["bytes"]:
+            break
+    if len(stream) != index["bytes"]:
+        raise InputError(f"{folder / INDEX} is damaged: its pieces hold {len(stream)} bytes, not {index['bytes']}")
     try:
-        for piece in index["pieces"]:
-            stream += _read_piece(folder / pathlib.PurePath(piece["name"]).name, piece["sha256"], index["lzma"])
-        if len(stream) != index["bytes"]:
-            raise InputError(f"{folder / INDEX} is damaged: its pieces hold {len(stream)} bytes, not {index['bytes']}")
         arrays = {name: _array(stream, place) for name, place in index["arrays"].items()}
-        return arrays, dict(index["told"])
-    except (KeyError, TypeError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{folder / INDEX} is damaged: {type(error).__name__} {error}") from None
+    except ValueError as error:
+        raise InputError(f"{folder / INDEX} is damaged: {error}") from None
+    return arrays, index["told"]
 
 
 def pieces_digest(folder) -> str:
     """The SHA-256 of the index. As the index has the SHA-256 of each piece, this identifies the whole content."""
     _read_index(pathlib.Path(folder))
-    return hashlib.sha256((pathlib.Path(folder) / INDEX).read_bytes()).hexdigest()
+    return sha256(pathlib.Path(folder) / INDEX)
 
 
 def _cut(arrays, size):
@@ -97,31 +111,28 @@ def _cut(arrays, size):
 
 
 def _read_index(folder):
-    try:
-        index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        raise InputError(f"{folder / INDEX} is missing or damaged") from None
-    if not isinstance(index, dict):
-        raise InputError(f"{folder / INDEX} is damaged")
-    return index
+    return read_json(folder / INDEX, _INDEX, finite=False)
 
 
-def _read_piece(path, digest, compressed):
-    try:
-        content = path.read_bytes()
-    except OSError:
-        raise InputError(f"{path} is missing or unreadable") from None
+def _read_piece(path, digest, largest):
+    """The content of a piece; `largest` is the most that it may have when it is decompressed, None = it is not."""
+    content = read_bytes(path)
     if hashlib.sha256(content).hexdigest() != digest:
         raise InputError(f"{path} is damaged: its SHA-256 is not that of {INDEX}")
+    if largest is None:
+        return content
     try:
-        return lzma.decompress(content) if compressed else content
-    except lzma.LZMAError:
+        return lzma.LZMADecompressor(memlimit=_LZMA_BYTES).decompress(content, largest + 1)
+    except (lzma.LZMAError, EOFError, MemoryError):
         raise InputError(f"{path} is damaged: it cannot be decompressed") from None
 
 
 def _array(stream, place):
     if place["dtype"] not in _DTYPES:
-        raise ValueError(f"dtype {place['dtype']!r}")
-    shape = tuple(int(n) for n in place["shape"])
-    count = int(np.prod(shape, dtype=np.int64))
-    return np.frombuffer(stream, np.dtype(place["dtype"]), count, int(place["offset"])).reshape(shape)
+        raise ValueError(f"it has an array of {place['dtype']!r}")
+    dtype, count = np.dtype(place["dtype"]), math.prod(place["shape"])
+    if place["offset"] + count * dtype.itemsize > len(stream) or len(place["shape"]) > _DIMENSIONS:
+        raise ValueError(f"it has an array of shape {place['shape']} that its pieces do not hold")
+    if not count:  # NumPy takes no part of nothing
+        return np.zeros(place["shape"], dtype)
+    return np.frombuffer(stream, dtype, count, place["offset"]).reshape(place["shape"])

@@ -4,8 +4,10 @@ import dataclasses
 import json
 
 from tf_bigan.errors import InputError, did_you_mean, whole_number
+from tf_bigan.reading import parsed
 
 ATTRIBUTES_FROM = ("data", "label")
+LARGEST = 2**20  # of a size
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Preparation:
 
     def __post_init__(self):
         for name in ("image_size", "channels", "shorter_edge", "dimensions"):
-            object.__setattr__(self, name, whole_number(getattr(self, name), name, 0))
+            object.__setattr__(self, name, whole_number(getattr(self, name), name, 0, LARGEST))
         if self.attributes_from not in ATTRIBUTES_FROM:
             raise InputError(
                 f"unknown attributes_from {self.attributes_from!r}."
@@ -67,7 +69,7 @@ class Preparation:
     def from_json(cls, text) -> "Preparation":
         """The inverse of `to_json`. Raises InputError for anything else."""
         try:
-            return cls(**json.loads(text))
+            return cls(**parsed(text))
         except (ValueError, TypeError):
             raise InputError(f"this is no preparation of examples: {text!r}") from None
 

@@ -11,7 +11,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from absl import flags  # noqa: E402
 
-from tf_bigan.errors import FULL, InputError  # noqa: E402
+from tf_bigan.errors import FULL, InputError, short  # noqa: E402
 from tf_bigan.experiment import parse_flags  # noqa: E402
 
 
@@ -35,6 +35,10 @@ def run(main, description: str):
         status = main()
     except InputError as error:
         sys.exit(_complain(error))
+    except OSError as error:  # a file or folder that is named too long, may not be read, or is on a disk that is full
+        if error.filename is None and error.errno is None:
+            raise
+        sys.exit(_complain(InputError(f"{error.filename or 'a file'}: {error.strerror}")))
     except Exception as error:
         if not (complaint := _of_the_machine(error)):
             raise
@@ -100,7 +104,11 @@ def _complain(error):
         sys.stdout.flush()
     except OSError:  # the output goes to a file on a full disk; Python would try again at its end, and then complain
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    print(f"error: {error}", file=sys.stderr)
+    text = str(error)
+    for argument in sys.argv[1:]:  # a value with spaces, which InputError cannot tell from its own words
+        value = argument.partition("=")[2] or argument
+        text = text.replace(value, short(value))
+    print(f"error: {text}", file=sys.stderr)
     return 2
 
 

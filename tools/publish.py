@@ -66,14 +66,9 @@ def main():
 
 
 def _notes():
-    from tf_bigan.errors import InputError
+    from tf_bigan.reading import read_text
 
-    if not _NOTES.value:
-        return None
-    try:
-        return pathlib.Path(_NOTES.value).read_text(encoding="utf-8").strip()
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot read the notes {_NOTES.value}: {error}") from None
+    return read_text(_NOTES.value).strip() if _NOTES.value else None
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 A file is a pickled list of arrays. joblib up to 0.9 kept each array in its own .npy file beside the pickle; later
 versions put the arrays' bytes into the pickle, each behind the object that describes it. Today's joblib no longer reads
 these files, and it would execute whatever a pickle asks for. The unpickler here knows only five names, and none of them
-does more than hold numbers.
+does more than hold numbers. It takes no more memory than a small multiple of the size of the files.
 """
 
 import math
@@ -13,7 +13,8 @@ import re
 
 import numpy as np
 
-from tf_bigan.errors import InputError
+from tf_bigan.errors import InputError, shown
+from tf_bigan.reading import Missing, opened, read_npy, size_of
 
 _COMPRESSED = (b"ZF", b"\x78", b"\x1f\x8b", b"BZ", b"\xfd7z")  # joblib's own, zlib, gzip, bzip2, xz
 _TYPES = ("f2", "f4", "f8", "i4", "i8")
@@ -31,20 +32,19 @@ def read_arrays(path) -> list[np.ndarray]:
         executed.
     """
     path = pathlib.Path(path)
-    try:
-        with open(path, "rb") as file:
-            start = file.read(3)
-            if start.startswith(_COMPRESSED):
-                raise InputError(f"{path} is compressed; the authors' files are not")
-            file.seek(0)
+    with opened(path) as file:
+        start = file.read(3)
+        if start.startswith(_COMPRESSED):
+            raise InputError(f"{path} is compressed; the authors' files are not")
+        file.seek(0)
+        try:
             content = _unpickler(file, path).load()
-            left = len(file.read())
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from None
-    except InputError:
-        raise
-    except Exception as error:  # a damaged pickle can raise anything
-        raise InputError(f"{path} is damaged or no parameter file: {str(error).splitlines()[0]}") from None
+        except (InputError, OSError):
+            raise
+        except Exception as error:  # a damaged pickle can raise anything
+            told = str(error).splitlines() or [type(error).__name__]
+            raise InputError(f"{path} is damaged or no parameter file: {told[0]}") from None
+        left = size_of(file) - file.tell()
     if left:
         raise InputError(f"{path} is no parameter file: {left} bytes follow its end")
     items = content if isinstance(content, list) else [content]
@@ -54,11 +54,25 @@ def read_arrays(path) -> list[np.ndarray]:
     return arrays
 
 
-class _ReadOnly:
-    """A file without `peek`, so that the unpickler does not read further than it needs."""
+class _Bounded:
+    """A file of which no more can be asked for than it has left, so that no buffer is larger than the file.
+
+    It has no `peek`, so that the unpickler does not read further than it needs.
+    """
 
     def __init__(self, file):
-        self.read, self.readline = file.read, file.readline
+        self._file, self._size = file, size_of(file)
+
+    def read(self, count):
+        if not 0 <= count <= self._size - self._file.tell():
+            raise ValueError("the file ends within an array or a string")
+        return self._file.read(count)
+
+    def readline(self):
+        line = self._file.readline()
+        if not line.endswith(b"\n"):
+            raise ValueError("the file ends within a line")
+        return line
 
 
 class _Array:
@@ -68,6 +82,8 @@ class _Array:
 
 
 def _unpickler(file, path):
+    file, read = _Bounded(file), set()
+
     class ArrayInFile(_Array):
         def __setstate__(self, state):
             _check_keys(state, {"filename", "subclass"}, {"allow_mmap"})
@@ -75,9 +91,15 @@ def _unpickler(file, path):
             if not re.fullmatch(r"[A-Za-z0-9_.-]+\.jl_\d+\.npy", name):
                 raise InputError(f"{path} names an array file {name!r}, which is none of its own")
             beside = path.parent / name
-            if not beside.is_file():
-                raise InputError(f"{beside} is missing; {path.name} names it, and it must lie beside it by that name")
-            self.array = _checked(np.load(beside, allow_pickle=False))
+            if name in read:
+                raise ValueError("two arrays are in the same file")
+            read.add(name)
+            try:
+                self.array = _checked(read_npy(beside))
+            except Missing:
+                raise InputError(
+                    f"{beside} is missing; {path.name} names it, and it must lie beside it by that name"
+                ) from None
 
     class ArrayInPickle(_Array):
         def __setstate__(self, state):
@@ -88,16 +110,15 @@ def _unpickler(file, path):
             if min(shape, default=0) < 0 or state["order"] not in ("C", "F"):
                 raise ValueError("an array has an impossible shape or order")
             size = dtype.itemsize * math.prod(shape)
-            if size > path.stat().st_size:
-                raise ValueError("an array is larger than the file")
             raw = file.read(size)
-            if len(raw) != size:
-                raise ValueError("the file ends within an array")
             self.array = np.frombuffer(raw, dtype).reshape(shape, order=state["order"]).copy()
 
     known = {"NDArrayWrapper": ArrayInFile, "NumpyArrayWrapper": ArrayInPickle}
 
-    class Unpickler(pickle.Unpickler):
+    # Python's own unpickler in Python: that in C makes room for as many objects as an index into them says.
+    class Unpickler(pickle._Unpickler):
+        dispatch = _INSTRUCTIONS
+
         def find_class(self, module, name):
             if module in ("sklearn.externals.joblib.numpy_pickle", "joblib.numpy_pickle") and name in known:
                 return known[name]
@@ -110,15 +131,50 @@ def _unpickler(file, path):
             raise InputError(f"{path} is refused: it asks for {module}.{name}, which no parameter file needs")
 
     # Python 2's strings are bytes; latin-1 maps each byte to one character.
-    return Unpickler(_ReadOnly(file), fix_imports=False, encoding="latin-1")
+    return Unpickler(file, fix_imports=False, encoding="latin-1")
+
+
+def _instructions():
+    """The instructions of pickles, by number, without those that parameter files do not need and that can do harm.
+
+    Those of sets, and of dictionaries whose keys are no strings, compute the hash of a tuple of tuples, which can take
+    for ever. Byte arrays are made before they are read. The others ask for objects by number or name from elsewhere.
+    """
+    refused = {"FROZENSET", "EMPTY_SET", "ADDITEMS", "BYTEARRAY8", "NEXT_BUFFER", "READONLY_BUFFER"}
+    refused |= {"EXT1", "EXT2", "EXT4", "PERSID", "BINPERSID"}
+    kept = {
+        code: load
+        for code, load in pickle._Unpickler.dispatch.items()
+        if bytes([code]) not in [getattr(pickle, name) for name in refused]
+    }
+
+    def with_text_keys(load, keys):
+        def checked(self):
+            if not all(isinstance(key, str) for key in keys(self)):
+                raise ValueError("a dictionary has a key that is no string")
+            load(self)
+
+        return checked
+
+    for name, keys in {
+        "SETITEM": lambda unpickler: unpickler.stack[-2:-1],
+        "SETITEMS": lambda unpickler: unpickler.stack[::2],
+        "DICT": lambda unpickler: unpickler.stack[::2],
+    }.items():
+        (code,) = getattr(pickle, name)
+        kept[code] = with_text_keys(kept[code], keys)
+    return kept
+
+
+_INSTRUCTIONS = _instructions()
 
 
 class _DType:
     """Stands for numpy.dtype, with the arguments that the files give it."""
 
     def __init__(self, name, align, copy):
-        if name not in _TYPES:
-            raise ValueError(f"numbers of type {name!r}")
+        if not isinstance(name, str) or name not in _TYPES:
+            raise ValueError(f"numbers of type {shown(name) if isinstance(name, str) else type(name).__name__}")
         self.dtype = np.dtype(name)
 
     def __setstate__(self, state):

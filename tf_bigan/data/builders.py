@@ -1,12 +1,12 @@
 """Finds TFDS builders by name, including those of this project, and prepares their files on disk."""
 
-import difflib
 import os
 import sys
 
 from tf_bigan.data import mixture
 from tf_bigan.data.hosts import look_up_hosts
-from tf_bigan.errors import InputError, NoData
+from tf_bigan.errors import InputError, NoData, close_to, short
+from tf_bigan.reading import check_files
 
 
 def find_builder(dataset: str, data_dir: str | None):
@@ -20,12 +20,13 @@ def find_builder(dataset: str, data_dir: str | None):
     import tf_bigan.data.digits  # noqa: F401  (registers the builder)
     import tf_bigan.data.tiny_imagenet  # noqa: F401
 
+    check_files(_folder_of(dataset, data_dir))
     try:
         return tfds.builder(dataset, data_dir=data_dir)
     except tfds.core.DatasetNotFoundError:
         folder = f" For a folder of images write ./{dataset}." if os.path.isdir(dataset) else ""
         raise NoData(f"unknown data set {dataset!r}.{_near_datasets(dataset)}{folder}") from None
-    except (ValueError, AssertionError, FileNotFoundError) as error:
+    except Exception as error:  # files of the data set that are damaged raise errors of any kind
         raise InputError(f"data set {dataset!r} cannot be opened: {_first_line(error)}") from None
 
 
@@ -58,11 +59,19 @@ def prepared_builder(dataset: str, data_dir: str | None):
     return builder
 
 
+def _folder_of(dataset, data_dir):
+    """Where TFDS keeps a data set, all versions of it."""
+    from tensorflow_datasets.core import constants
+
+    name = dataset.partition(":")[0].partition("/")[0]
+    return os.path.join(os.path.expanduser(data_dir or constants.DATA_DIR), name)
+
+
 def _near_datasets(dataset):
     import tensorflow_datasets as tfds
 
     names = [*tfds.list_builders(with_community_datasets=False), mixture.NAME]
-    close = difflib.get_close_matches(dataset.split(":")[0].split("/")[0], names, n=3, cutoff=0.5)
+    close = close_to(dataset.split(":")[0].split("/")[0], names)
     return (
         f" Did you mean {' or '.join(map(repr, close))}?"
         if close
@@ -72,4 +81,4 @@ def _near_datasets(dataset):
 
 def _first_line(error):
     text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0][:200]
+    return short(text.splitlines()[0])

@@ -1,17 +1,38 @@
 """The files of a classifier's folder. Imports no TensorFlow."""
 
-import json
+import os
 import pathlib
 
 from tf_bigan.errors import InputError
+from tf_bigan.reading import COUNT, Optional, read_json
 
 NETWORK = "classifier.keras"  # the Keras model
 ABOUT = "classifier.json"  # how it was trained, and how well it classifies
 
+# What training a classifier begins with, and what is told of it at the end; see `reading.read_json`.
+TRAINING = {
+    "dataset": str,
+    "split": str,
+    "examples": COUNT,
+    "test_dataset": str,
+    "test_split": str,
+    "queries": COUNT,
+    Optional("image_shape"): [COUNT],
+    "class_names": [str],
+    "settings": {
+        "architecture": str,
+        "input_size": COUNT,
+        "seed": COUNT,
+        "epochs": COUNT,
+        str: (int, float, bool, str),
+    },
+}
+CLASSIFIER = {**TRAINING, "accuracy": float, "sha256": str}
+
 
 def is_classifier(path) -> bool:
     """Whether a folder has the files of a classifier."""
-    return all((pathlib.Path(path) / name).is_file() for name in (NETWORK, ABOUT))
+    return all(os.path.isfile(os.path.join(path, name)) for name in (NETWORK, ABOUT))
 
 
 def read_about(path) -> dict:
@@ -19,11 +40,4 @@ def read_about(path) -> dict:
     path = pathlib.Path(path)
     if not is_classifier(path):
         raise InputError(f"{path} is no classifier: it has no {NETWORK} and {ABOUT}")
-    try:
-        about = json.loads((path / ABOUT).read_text(encoding="utf-8"))
-        whole = all(about[key] for key in ("class_names", "sha256", "settings")) and about["accuracy"] >= 0
-    except (OSError, ValueError, RecursionError, KeyError, TypeError):
-        whole = False
-    if not whole:
-        raise InputError(f"{path / ABOUT} is damaged")
-    return about
+    return read_json(path / ABOUT, CLASSIFIER)

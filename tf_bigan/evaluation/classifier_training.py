@@ -5,18 +5,18 @@ import inspect
 import json
 import math
 import pathlib
-import zipfile
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from tf_bigan.errors import InputError, did_you_mean
-from tf_bigan.evaluation.classifier_files import ABOUT, NETWORK, is_classifier
-from tf_bigan.evaluation.classifiers import FEATURES, ImageClassifier
+from tf_bigan.evaluation.classifier_files import ABOUT, NETWORK, TRAINING, is_classifier
+from tf_bigan.evaluation.classifiers import FEATURES, ImageClassifier, load_keras
 from tf_bigan.evaluation.measure import Diverged
 from tf_bigan.evaluation.settings import PRECISIONS
 from tf_bigan.files import sha256, write_from_memory, write_text
+from tf_bigan.reading import Missing, read_json
 
 _STATE = "training.keras"  # the model in training, with its optimizer's state
 _BEGUN = "training.json"  # data and settings of the training
@@ -257,28 +257,27 @@ def _resumed(workdir, about):
     """The model of the training in the folder, which must be of the same data and settings; None = there is none."""
     if (workdir / _RUN).exists():
         raise InputError(f"{workdir} is the directory of a run; give another folder")
+    if workdir.exists() and not workdir.is_dir():
+        raise InputError(f"{workdir} is no folder")
     try:
-        found = json.loads((workdir / _BEGUN).read_text(encoding="utf-8"))
-        settings = dict(found["settings"])
-    except FileNotFoundError:
+        found = read_json(workdir / _BEGUN, TRAINING)
+    except Missing:
         if is_classifier(workdir):
             raise InputError(f"{workdir} holds a classifier whose training cannot go on; give another folder") from None
         return None
-    except NotADirectoryError:
-        raise InputError(f"{workdir} is no folder") from None
-    except (OSError, ValueError, KeyError, TypeError):
-        raise InputError(f"{workdir / _BEGUN} is damaged; give another folder to train anew") from None
+    except InputError as error:
+        raise InputError(f"{error}; give another folder to train anew") from None
     told = json.loads(json.dumps(about))
     if other := [key for key in told if found.get(key) != told[key]]:
         if other == ["settings"]:
-            other = [name for name, value in told["settings"].items() if settings.get(name) != value]
+            other = [name for name, value in told["settings"].items() if found["settings"].get(name) != value]
         raise InputError(f"{workdir} holds a training with other {', '.join(other)}; give another folder")
     if not (workdir / _STATE).exists():  # it was stopped within its first epoch
         return None
     try:
-        return _decaying(keras.saving.load_model(workdir / _STATE))
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
-        raise InputError(f"{workdir / _STATE} is damaged; give another folder to train anew") from None
+        return _decaying(load_keras(workdir / _STATE, compile=True))
+    except InputError as error:
+        raise InputError(f"{error}; give another folder to train anew") from None
 
 
 def _finished(model, test, settings, about, workdir):

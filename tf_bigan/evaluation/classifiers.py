@@ -6,7 +6,9 @@ trained and how well it classifies. `train_classifier` writes it.
 
 import dataclasses
 import functools
+import math
 import pathlib
+import zipfile
 
 import keras
 import numpy as np
@@ -15,8 +17,9 @@ import tensorflow as tf
 from tf_bigan.domains import Images
 from tf_bigan.errors import InputError
 from tf_bigan.evaluation.classifier_files import ABOUT, NETWORK, read_about
-from tf_bigan.files import sha256
 from tf_bigan.games.compiled import traced_once
+from tf_bigan.games.sizes import shapes_of
+from tf_bigan.reading import opened, parsed, sha256, size_of
 
 FEATURES = "features"  # the layer before the logits
 
@@ -57,10 +60,15 @@ class ImageClassifier:
         """
         path = pathlib.Path(path)
         about = read_about(path)
-        class_names, digest = list(about["class_names"]), about["sha256"]
+        class_names, digest = about["class_names"], about["sha256"]
         if sha256(path / NETWORK) != digest:
             raise InputError(f"{path / NETWORK} is damaged: its SHA-256 is not that in {ABOUT}")
-        network = keras.saving.load_model(path / NETWORK, compile=False)
+        network = load_keras(path / NETWORK, compile=False)
+        shape = tuple(about.get("image_shape", network.input_shape[1:]))
+        if (network.input_shape, network.output_shape) != ((None, *shape), (None, len(class_names))):
+            raise InputError(f"{path / NETWORK} is of other images or classes than {ABOUT} says")
+        if FEATURES not in {layer.name for layer in network.layers}:
+            raise InputError(f"{path / NETWORK} has no layer {FEATURES!r}")
         return cls(name or path.name, digest, network, class_names, about)
 
     @property
@@ -105,3 +113,32 @@ class ImageClassifier:
             return features, tf.nn.softmax(logits)
 
         return traced_once(outputs, tf.zeros((0, *self.example_shape)), batches=True)
+
+
+def load_keras(path, compile):
+    """Reads a .keras file, which holds a model's layers and weights and no code.
+
+    Args:
+      path: the file.
+      compile: as for `keras.saving.load_model`.
+
+    Raises:
+      InputError: it is missing, damaged, or holds more than its size when it is decompressed.
+    """
+    try:
+        with opened(path) as file, zipfile.ZipFile(file) as archive:
+            size = size_of(file)
+            if sum(entry.file_size for entry in archive.infolist()) > size:
+                raise ValueError("what it holds is larger than the file")
+            config = parsed(archive.read("config.json").decode(), finite=False)
+        shapes = shapes_of(
+            lambda: {"network": keras.saving.deserialize_keras_object({**config, "compile_config": None})}
+        )
+        if 4 * sum(map(math.prod, shapes["network"])) > size:  # float32
+            raise ValueError("its layers have more weights than it holds")
+        return keras.saving.load_model(path, compile=compile, safe_mode=True)
+    except InputError:
+        raise
+    except Exception as error:  # damaged, it can raise anything
+        told = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{path} is damaged: {told}") from None

@@ -1,9 +1,7 @@
 """Writes the features of a whole data set to files, in bounded memory; an interrupted extraction can be resumed."""
 
 import json
-import pathlib
 import shutil
-import zipfile
 
 import numpy as np
 import tensorflow as tf
@@ -11,6 +9,7 @@ import tensorflow as tf
 from tf_bigan.errors import InputError, reason
 from tf_bigan.files import replacing, write_text
 from tf_bigan.progress import Count
+from tf_bigan.reading import COUNT, checked_path, opened, read_json, read_npz
 
 
 def extract(network, data, output, description, shard=10_000, batch_size=256):
@@ -36,7 +35,7 @@ def extract(network, data, output, description, shard=10_000, batch_size=256):
       InputError: images that cannot be decoded, points that are not finite, an output that cannot be written, or an
         output that holds another extraction.
     """
-    output = pathlib.Path(output)
+    output = checked_path(output)
     npz = output.suffix == ".npz"
     count = -(-data.count // shard)
     if npz:
@@ -82,10 +81,10 @@ def extract(network, data, output, description, shard=10_000, batch_size=256):
 def _claim(plan, content):
     if plan.exists():
         try:
-            found = json.loads(plan.read_text(encoding="utf-8"))
-            told = f"{found['description']}, {found['examples']} examples, shards of {found['shard']}"
-        except (OSError, ValueError, KeyError, TypeError):
-            raise InputError(f"{plan} is damaged or unrelated; delete it, or give another --output") from None
+            found = read_json(plan, {"description": str, "examples": COUNT, "shard": COUNT})
+        except InputError as error:
+            raise InputError(f"{error}. Delete it, or give another --output") from None
+        told = f"{found['description']}, {found['examples']} examples, shards of {found['shard']}"
         if found != content:
             raise InputError(
                 f"{plan} belongs to another extraction: {told}.\nFinish that one, delete its files, or give another "
@@ -97,15 +96,16 @@ def _claim(plan, content):
 
 def _described(path):
     try:
-        with np.load(path) as found:
-            return f"{found['description']}" if "description" in found else "something else"
-    except (OSError, ValueError, TypeError, zipfile.BadZipFile):  # TypeError: a single array, not an archive
+        return str(read_npz(path).get("description", "something else"))
+    except InputError:
         return "something else"
 
 
 def _read_npz(path):
-    with np.load(path) as part:
-        return part["features"], part["labels"]
+    part = read_npz(path)
+    if missing := {"features", "labels"} - part.keys():
+        raise InputError(f"{path} is damaged: it has no {missing.pop()}")
+    return part["features"], part["labels"]
 
 
 def _write_npz(path, features, labels, **more):
@@ -128,5 +128,10 @@ def _write_records(path, features, labels):
 def _width(path, npz):
     if npz:
         return _read_npz(path)[0].shape[1:]
-    record = next(tf.data.TFRecordDataset(str(path)).as_numpy_iterator())
+    with opened(path):  # TensorFlow waits for a FIFO
+        pass
+    try:
+        record = next(tf.data.TFRecordDataset(str(path)).as_numpy_iterator())
+    except (StopIteration, tf.errors.OpError):
+        raise InputError(f"{path} is damaged; delete it, and it is extracted again") from None
     return (len(tf.train.Example.FromString(record).features.feature["features"].float_list.value),)

@@ -1,11 +1,11 @@
 """Features of a whole data set, kept on disk so that memory holds those of one layer at a time."""
 
-import os
 import tempfile
 
 import numpy as np
 
 from tf_bigan.errors import InputError
+from tf_bigan.memory import machine_memory
 from tf_bigan.progress import counted
 
 _BATCH = 512  # examples at a time
@@ -86,7 +86,7 @@ def check_memory(role, part, width):
       part: `Data`.
       width: number of features of an example.
     """
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    memory = machine_memory()
     needed = 4 * width * part.count
     if needed > memory:
         fewer = f"--{role}_split={part.split.partition('[')[0]}[:{memory // (8 * width)}]"

@@ -2,12 +2,14 @@
 
 import hashlib
 import json
+import os
 import pathlib
 
 import numpy as np
 
 from tf_bigan.errors import InputError
 from tf_bigan.files import replacing
+from tf_bigan.reading import Missing, checked_path, read_npz
 
 LARGEST = 2 << 30  # bytes of a file; features that take more are computed each time
 
@@ -27,7 +29,7 @@ class KeptFeatures:
     """
 
     def __init__(self, folder, say=print):
-        self._folder = None if folder is None else pathlib.Path(folder).expanduser()
+        self._folder = None if folder is None else checked_path(os.path.expanduser(folder))
         self._say = say
 
     def path(self, key: dict) -> pathlib.Path:
@@ -36,12 +38,14 @@ class KeptFeatures:
 
     def load(self, key: dict) -> dict | None:
         """The arrays of a key by their names; None if there are none."""
-        if self._folder is None or not (path := self.path(key)).exists():
+        if self._folder is None:
             return None
+        path = self.path(key)
         try:
-            with np.load(path) as file:
-                found = {name: file[name] for name in file.files}
-        except Exception:  # headers of a zip file that are damaged raise errors of many kinds, zlib.error among them
+            found = read_npz(path)
+        except Missing:
+            return None
+        except InputError:
             self._say(f"{path} is damaged and is not used")
             return None
         if str(found.pop(_KEY, "")) != _told(key, found):

@@ -1,11 +1,33 @@
 """Reads and writes evaluation reports as files. Imports no TensorFlow."""
 
-import json
 import pathlib
 
+from tf_bigan import registry
 from tf_bigan.errors import InputError
+from tf_bigan.evaluation.measure import find_measure
 from tf_bigan.evaluation.report import reusable
+from tf_bigan.evaluation.table import table
 from tf_bigan.files import write_text
+from tf_bigan.reading import COUNT, Optional, json_text, read_json
+
+_EXAMPLES = {"split": str, "images": COUNT, Optional("dataset"): str, Optional("of_gallery"): bool}
+_REPORT = {
+    "results": {str: ([{str: object}], {str: object})},
+    "epochs": COUNT,
+    Optional("initial_epochs"): [COUNT],
+    Optional("weights"): str,
+    "system": str,
+    "dataset": str,
+    Optional("max_labels"): COUNT,
+    "gallery": _EXAMPLES,
+    "queries": _EXAMPLES,
+    "training_precision": str,
+    "training_seed": COUNT,
+    Optional("untrained"): (str, None),
+    "evaluation_seed": int,
+    "protocols": {str: str},
+    Optional("commands"): {str: [str]},
+}
 
 
 def write_report(path, report: dict):
@@ -29,7 +51,7 @@ def write_report(path, report: dict):
             commands[name] = list(dict.fromkeys(told))
         report = {**report, "results": results, "protocols": {**protocols, **report["protocols"]}}
         report["commands"] = {name: told for name, told in commands.items() if told}
-    write_text(path, json.dumps(report, indent=1) + "\n")
+    write_text(path, json_text(report, indent=1))
 
 
 def _rows_beside(earlier, rows):
@@ -46,10 +68,15 @@ def _rows_beside(earlier, rows):
 
 def read_report(path) -> dict:
     """Reads an evaluation report. Raises InputError if the file is damaged, or is not an evaluation report."""
+    report = read_json(path, _REPORT, finite=False)
     try:
-        report = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} is damaged or unreadable: {error}") from None
-    if not isinstance(report, dict) or not isinstance(report.get("results"), dict):
-        raise InputError(f"{path} is no evaluation report")
+        table(report)  # needs the entries of every row, as each measure writes them
+        for name in registry.MEASURES:
+            if found := report["results"].get(name):
+                find_measure(name).headline(found, report)
+    except InputError:
+        raise
+    except Exception as error:
+        told = f"{type(error).__name__} {error}" if str(error) else type(error).__name__
+        raise InputError(f"{path} is damaged: its results cannot be shown: {told}") from None
     return report

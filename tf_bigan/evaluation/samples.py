@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import hashlib
-import os
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from tf_bigan.evaluation.feature_networks import as_feature_network
 from tf_bigan.evaluation.kept_features import KeptFeatures
 from tf_bigan.evaluation.sample_statistics import Moments
 from tf_bigan.games.conditioned import conditioned
+from tf_bigan.memory import machine_memory
 from tf_bigan.progress import counted
 
 _BATCH = 500  # images at a time; samples depend on it, as each batch has its own seed
@@ -165,7 +165,7 @@ def batch_seed(seed, number) -> int:
 
 def _check_memory(dimensions, kept, name):
     """Raises InputError if features of `dimensions`, or their covariances, do not fit in memory, before it is full."""
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    memory = machine_memory()
     needed = 8 * 4 * dimensions**2 + 2 * 4 * kept * dimensions
     if needed > memory:
         raise InputError(

@@ -3,7 +3,11 @@
 import dataclasses
 from typing import Any
 
-from tf_bigan.errors import InputError, did_you_mean
+from tf_bigan.errors import InputError, did_you_mean, shown
+
+_LARGEST = (
+    2**31 - 1
+)  # of a number whose field names no maximum: sizes and counts are 32-bit in many of TensorFlow's ops
 
 
 def setting(
@@ -34,15 +38,27 @@ def check(field: dataclasses.Field, value: Any):
     choices, minimum, maximum = (field.metadata[key] for key in ("choices", "minimum", "maximum"))
     whole_for_float = isinstance(field.default, float) and type(value) is int
     if type(value) is not type(field.default) and not whole_for_float:
-        raise InputError(f"{field.name} must be {type(field.default).__name__}, found {value!r}")
+        raise InputError(f"{field.name} must be {type(field.default).__name__}, found {shown(value)}")
+    if isinstance(value, str) and not _fits_a_line(value):
+        raise InputError(f"{field.name} has a character that a flagfile cannot hold, found {value!r}")
     if choices and value not in choices:
         if isinstance(value, str):
             raise InputError(f"unknown {field.name} {value!r}.{did_you_mean(value, choices)}")
-        raise InputError(f"{field.name} must be one of {', '.join(map(str, choices))}, found {value}")
+        raise InputError(f"{field.name} must be one of {', '.join(map(str, choices))}, found {shown(value)}")
     if minimum is not None and not value >= minimum:  # NaN fails too
-        raise InputError(f"{field.name} must be at least {minimum}, found {value}")
+        raise InputError(f"{field.name} must be at least {minimum}, found {shown(value)}")
+    if maximum is None and type(value) in (int, float):
+        maximum = _LARGEST
     if maximum is not None and not value <= maximum:
-        raise InputError(f"{field.name} must be at most {maximum}, found {value}")
+        raise InputError(f"{field.name} must be at most {maximum}, found {shown(value)}")
+
+
+def _fits_a_line(text):
+    try:
+        content = text.encode()
+    except UnicodeEncodeError:  # the name of a file that is no text
+        return False
+    return not any(each in content for each in b"\0\r\n")
 
 
 def line(name, value):

@@ -17,6 +17,9 @@ _DFM = "Warde-Farley and Bengio 2017"
 _SALIMANS = "Salimans et al. 2016"
 _TERMS = "tf_bigan.games.terms."
 
+_EDGE = 65_535  # pixels: the largest that JPEG has
+_UNITS = 2**20  # of a layer; the largest shapes are then within 64 bits
+_THREADS = 1024  # TensorFlow ends the process if the system has no room for as many as it is told
 _BELOW_1 = 0.9999999  # the moments' corrections divide by 1 - beta
 _FIRST = functools.partial(setting, since=1)  # a setting that the first published runs had
 
@@ -53,21 +56,33 @@ class Settings:
         "edge of the square images; 0 = as stored. Images of another size are resized and centre-cropped",
         "pixels",
         minimum=0,
+        maximum=_EDGE,
     )
     encoder_size: int = _FIRST(
-        0, "edge of the images that E takes, if larger than D's and G's; 0 = image_size", "pixels", minimum=0
+        0,
+        "edge of the images that E takes, if larger than D's and G's; 0 = image_size",
+        "pixels",
+        minimum=0,
+        maximum=_EDGE,
     )
     shorter_edge: int = _FIRST(
-        0, "resize each image's shorter edge to this before cropping; 0 = the crop's size", "pixels", minimum=0
+        0,
+        "resize each image's shorter edge to this before cropping; 0 = the crop's size",
+        "pixels",
+        minimum=0,
+        maximum=_EDGE,
     )
     crop: str = _FIRST("centre", "where training crops images", choices=("centre", "random"))
     flip: bool = _FIRST(False, "mirror each training image with probability 1/2", source=_PAPER)
     channels: int = _FIRST(0, "colour channels: 1 or 3; 0 = as stored", choices=(0, 1, 3))
     dimensions: int = setting(
-        0, "coordinates of each point, if the data is points; 0 = as stored", "coordinates", minimum=0
+        0, "coordinates of each point, if the data is points; 0 = as stored", "coordinates", minimum=0, maximum=_UNITS
     )
     attributes: int = setting(
-        0, "number of attributes of an example, in conditional_ali; 0 = as many as the data has", minimum=0
+        0,
+        "number of attributes of an example, in conditional_ali; 0 = as many as the data has",
+        minimum=0,
+        maximum=_UNITS,
     )
     attributes_from: str = setting(
         "data",
@@ -90,6 +105,7 @@ class Settings:
         "units or channels",
         _PAPER,
         minimum=0,
+        maximum=_UNITS,
     )
     latent_dim: int = _FIRST(
         0,
@@ -97,6 +113,7 @@ class Settings:
         "dimensions",
         _PAPER,
         minimum=0,
+        maximum=_UNITS,
     )
     prior: str = _FIRST("uniform", "p(z): U(-1, 1) or N(0, 1)", source=_PAPER, choices=("uniform", "normal"))
     posterior: str = setting(
@@ -175,8 +192,10 @@ class Settings:
         minimum=0.0,
         term=_TERMS + "denoising:DenoisingFeatureMatching",
     )
-    denoiser_layers: int = setting(10, "hidden layers of the denoiser", "layers", _DFM, minimum=1)
-    denoiser_width: int = setting(2048, "units in each hidden layer of the denoiser", "units", _DFM, minimum=1)
+    denoiser_layers: int = setting(10, "hidden layers of the denoiser", "layers", _DFM, minimum=1, maximum=1000)
+    denoiser_width: int = setting(
+        2048, "units in each hidden layer of the denoiser", "units", _DFM, minimum=1, maximum=_UNITS
+    )
     feature_matching: float = setting(
         0.0,
         "weight of feature matching in G's loss: the squared distance between the means of D's features of real and of "
@@ -200,8 +219,10 @@ class Settings:
         _SALIMANS,
         minimum=0,
     )
-    classes: int = setting(0, "outputs of a D that learns labels; 0 = as many as the data has classes", minimum=0)
-    batch_size: int = _FIRST(128, "batch over all replicas", "examples", _PAPER, minimum=2)
+    classes: int = setting(
+        0, "outputs of a D that learns labels; 0 = as many as the data has classes", minimum=0, maximum=_UNITS
+    )
+    batch_size: int = _FIRST(128, "batch over all replicas", "examples", _PAPER, minimum=2, maximum=_UNITS)
     constant_epochs: int = _FIRST(200, "epochs at the full learning rate", "epochs", _PAPER, minimum=0)
     decay_epochs: int = _FIRST(200, "epochs of exponential decay after constant_epochs", "epochs", _PAPER, minimum=0)
     learning_rate: float = _FIRST(2e-4, "Adam's step size", source=_PAPER, minimum=0.0)
@@ -242,12 +263,14 @@ class Settings:
         "split the CPU into this many devices, to try strategy=mirrored without GPUs; 0 = do not split",
         "devices",
         minimum=0,
+        maximum=_THREADS,
     )
     inter_op_threads: int = _FIRST(
         0,
         "TensorFlow operations that run in parallel; 0 = 2 for an MLP on a CPU of two cores, else TensorFlow's default",
         "threads",
         minimum=0,
+        maximum=_THREADS,
         operational=True,
     )
     intra_op_threads: int = _FIRST(
@@ -255,6 +278,7 @@ class Settings:
         "threads within one operation; 0 = 1 for an MLP on a CPU of two cores, else TensorFlow's default",
         "threads",
         minimum=0,
+        maximum=_THREADS,
         operational=True,
     )
     checkpoint_every: int = _FIRST(2000, "steps between checkpoints", "steps", minimum=1, operational=True)

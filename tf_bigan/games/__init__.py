@@ -13,6 +13,7 @@ from tf_bigan.games.gan import GAN
 from tf_bigan.games.latent_regressor import JointLatentRegressor, LatentRegressor
 from tf_bigan.games.optimizer import Adam, ConstantThenDecay
 from tf_bigan.games.pair_model import PairModel
+from tf_bigan.games.sizes import check_size, shapes_of
 from tf_bigan.games.supervised import Supervised
 from tf_bigan.games.vae import VAE
 from tf_bigan.priors import make_posterior, make_prior
@@ -33,8 +34,10 @@ __all__ = [
     "LearnedInverse",
     "PostHoc",
     "Supervised",
+    "check_size",
     "make_game",
     "make_part",
+    "weight_shapes",
 ]
 
 
@@ -49,12 +52,7 @@ def make_game(experiment, dtype="float32") -> Game:
       InputError: the experiment does not know its examples' shape, or its settings do not go together.
     """
     experiment, system, makers = _makers(experiment, dtype)
-    networks = {role: makers[role]() for role in system.roles}
-    terms = []
-    for place, weight in experiment.terms():
-        term = registry.find(place)
-        term.check_roles(networks, experiment.system)
-        terms.append(term.of(experiment, weight, dtype, networks))
+    networks, terms = _parts(experiment, system, makers, dtype)
     prior = make_prior(experiment.prior, experiment.latent_dim)
     game = system(
         networks,
@@ -89,6 +87,31 @@ def make_part(experiment, roles, dtype="float32") -> PairModel:
     part = kind(networks, prior, posterior, experiment.seed, experiment.system)
     part.preparation = experiment.preparation
     return part
+
+
+def weight_shapes(experiment) -> dict[str, list[tuple[int, ...]]]:
+    """The shapes of the weights and statistics of all networks of a game, {role: [shape]}, without making the game.
+
+    Raises:
+      InputError: as for `make_game`.
+    """
+
+    def make():
+        networks, terms = _parts(*_makers(experiment, "float32"), "float32")
+        return {**networks, **{role: network for term in terms for role, network in term.networks.items()}}
+
+    return shapes_of(make)
+
+
+def _parts(experiment, system, makers, dtype):
+    """(the networks of an experiment's game by role, its terms)."""
+    networks = {role: makers[role]() for role in system.roles}
+    terms = []
+    for place, weight in experiment.terms():
+        term = registry.find(place)
+        term.check_roles(networks, experiment.system)
+        terms.append(term.of(experiment, weight, dtype, networks))
+    return networks, terms
 
 
 def _makers(experiment, dtype):

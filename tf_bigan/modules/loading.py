@@ -8,6 +8,7 @@ import tensorflow as tf
 from tf_bigan.errors import InputError, did_you_mean
 from tf_bigan.files import CHECKSUMS, verify_checksums
 from tf_bigan.preparation import Preparation
+from tf_bigan.reading import check_files
 
 GRAPH, INDEX = "saved_model.pb", "variables/variables.index"
 
@@ -34,6 +35,7 @@ class Module:
             self.folder = _resolved(path)
         if not (self.folder / GRAPH).is_file():
             raise InputError(f"{path} is no module: it has no {GRAPH}")
+        check_files(self.folder)
         verify_module(self.folder)
         options = tf.saved_model.LoadOptions(experimental_skip_checkpoint=not weights)
         try:

@@ -3,15 +3,29 @@
 import dataclasses
 import json
 import pathlib
+import re
 
 from tf_bigan.errors import InputError
 from tf_bigan.experiment import Experiment
 from tf_bigan.files import write_text
+from tf_bigan.reading import COUNT, Missing, Optional, read_json
 from tf_bigan.studies.mixture_plan import ENTRANTS, RANGES, SEED, Planned, settings
 
 RESULTS = "study.json"
 COUNTS = ("modes", "modes_near", "modes_covered")
 DECODER = "gan"  # the system whose best-covering run gives others its decoder
+
+_REACHED = {
+    **dict.fromkeys(COUNTS, COUNT),
+    **dict.fromkeys(("high_quality", "kl"), float),
+    **dict.fromkeys(map(Optional, ("reconstruction", "reconstruction_b", "seconds")), float),
+    **dict.fromkeys(map(Optional, ("weights", "decoder")), str),
+}
+_STUDY = {
+    "settings": object,
+    "flags": {str: {str: (int, float, bool, str)}},
+    "runs": {str: ({"diverged": str, Optional("seconds"): float}, _REACHED)},
+}
 
 
 class Results:
@@ -34,17 +48,16 @@ class Results:
         self.path = pathlib.Path(path)
         self.runs: dict[str, dict] = {}
         self.flags = _flags(plan) if plan else {}
-        if not self.path.exists():
-            return
         try:
-            content = json.loads(self.path.read_text(encoding="utf-8"))
-            self.runs = dict(content["runs"])
-            self.flags, recorded = self.flags or content["flags"], content["flags"]
-            for result in self.runs.values():
-                if "diverged" not in result:
-                    _ = [float(result[name]) for name in (*COUNTS, "high_quality", "kl")]
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            raise InputError(f"{self.path} is damaged; delete it to evaluate the runs again") from None
+            content = read_json(self.path, _STUDY)
+        except Missing:
+            return
+        except InputError as error:
+            raise InputError(f"{error}. Delete it to evaluate the runs again") from None
+        self.runs, recorded = content["runs"], content["flags"]
+        self.flags = self.flags or recorded
+        if unknown := [name for name in self.runs if not re.fullmatch(r"[a-z_]+-\d{1,4}", name)]:
+            raise InputError(f"{self.path} is damaged: it names a run {unknown[0]!r}")
         if recorded != self.flags or content["settings"] != settings():
             raise InputError(
                 f"{self.path} holds runs of other settings{_first_difference(recorded, self.flags)}.\n"

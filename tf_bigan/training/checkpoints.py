@@ -1,6 +1,7 @@
 """Checkpoints for exact resume. Each is a folder with checksums that is either complete or absent."""
 
 import json
+import math
 import pathlib
 import shutil
 
@@ -8,8 +9,11 @@ import tensorflow as tf
 
 from tf_bigan.errors import InputError, reason
 from tf_bigan.files import remove_leftovers, replacing, verify_checksums, write_checksums
+from tf_bigan.reading import parsed, read_text
 
 _SUMS = "losses.json"
+
+_STEP = "step/.ATTRIBUTES/VARIABLE_VALUE"  # the name of the step in a checkpoint
 
 
 class Checkpoints:
@@ -53,7 +57,7 @@ class Checkpoints:
         """
         if not self._chief:
             return
-        path = self._folder / f"step-{self._game.steps_done:09d}"
+        path = self._folder / _name(self._game.steps_done)
         with replacing(path) as temporary:
             temporary.mkdir()
             try:
@@ -85,8 +89,12 @@ class Checkpoints:
         """
         if self._chief:
             remove_leftovers(self._folder, sole_writer=True)
+        changed = False  # whether a checkpoint that turned out to be damaged may have changed some of the game's state
         for path in reversed(self._paths()):
-            damage = self._restore(path)
+            damage = _damage(path)
+            if not damage:
+                damage = self._restore(path)
+                changed = True
             if not damage:
                 return True
             say(f"skipping checkpoint {path.name}: {damage}")
@@ -94,16 +102,18 @@ class Checkpoints:
                 aside = path.with_name(f"damaged-{path.name}")
                 shutil.rmtree(aside, ignore_errors=True)  # the same step may have been damaged before
                 path.rename(aside)
+        if changed:
+            raise InputError(f"no checkpoint in {self._folder} can be restored; give another --workdir")
         return False
 
     def _restore(self, path) -> str:
         """Restores the checkpoint at `path`. Returns "", or what is wrong with it if it is damaged."""
         try:
-            verify_checksums(path)
             sums = _read_sums(path / _SUMS)
+        except InputError as error:
+            return str(error)
+        try:
             self._checkpoint.read(str(path / "state")).assert_consumed()
-        except (InputError, tf.errors.OpError) as error:
-            return str(error).splitlines()[0]
         except (AssertionError, ValueError):  # for missing and superfluous values, and for other shapes
             # Otherwise TensorFlow lists every value that was not restored, when the checkpoint's objects are freed.
             tf.get_logger().setLevel("ERROR")
@@ -111,6 +121,8 @@ class Checkpoints:
                 f"{path} is of other networks; another version of tf_bigan wrote it.\n"
                 "Resume with that version, or give another --workdir"
             ) from None
+        except Exception as error:  # TensorFlow's own, and those of the encoding of its graph of objects
+            return _first_line(error)
         log = None if self._log is None else path / self._log.name
         self.restored_log, self.restored_sums = log if log and log.exists() else None, sums
         return ""
@@ -123,7 +135,36 @@ def _read_sums(path):
     if not path.exists():
         return {}
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = parsed(read_text(path))
         return {str(name): (float(total), float(steps)) for name, (total, steps) in found.items()}
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+    except (ValueError, TypeError, AttributeError):
         raise InputError(f"{path} is damaged") from None
+
+
+def _damage(path) -> str:
+    """What is wrong with the checkpoint at `path`, without restoring it; "" = every value in it can be read.
+
+    Its checksums are not enough: they may be those of files that are damaged. Restoring such a checkpoint would leave
+    the game with some of its values.
+    """
+    try:
+        verify_checksums(path)
+        held = sum(file.stat().st_size for file in path.iterdir())
+        reader = tf.train.load_checkpoint(str(path / "state"))
+        types, step = reader.get_variable_to_dtype_map(), None
+        for name, shape in reader.get_variable_to_shape_map().items():
+            if types[name] != tf.string and types[name].size * math.prod(shape) > held:
+                return f"{name} is larger than its files"
+            value = reader.get_tensor(name)
+            step = int(value) if name == _STEP else step
+        return "" if path.name == _name(step) else f"it is of step {step}"
+    except Exception as error:  # an InputError of the checksums, or what TensorFlow raises for damaged files
+        return _first_line(error)
+
+
+def _name(step):
+    return f"step-{step:09d}" if step is not None else ""
+
+
+def _first_line(error):
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -5,7 +5,7 @@ import dataclasses
 from tf_bigan import registry
 from tf_bigan.data import open_data
 from tf_bigan.data.sources import count_if_here
-from tf_bigan.games import make_game
+from tf_bigan.games import check_size, make_game, weight_shapes
 from tf_bigan.networks.costs import layer_costs
 from tf_bigan.training.estimate import estimate
 from tf_bigan.training.labels import learner
@@ -78,6 +78,7 @@ def _made(experiment, data_dir):
         options = {"data_dir": data_dir, "max_labels": experiment.max_labels, **preparation}
         data = open_data(experiment.dataset, experiment.split, **options)
         experiment = dataclasses.replace(experiment, **shape_settings(experiment, data))
+    check_size(weight_shapes(experiment))
     return experiment, make_game(experiment)
 
 

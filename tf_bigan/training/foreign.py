@@ -10,12 +10,25 @@ import numpy as np
 
 from tf_bigan.errors import InputError
 from tf_bigan.experiment import Experiment
-from tf_bigan.games import make_game
+from tf_bigan.games import check_size, make_game, weight_shapes
 from tf_bigan.pieces import read_pieces
+from tf_bigan.reading import COUNT, described
 from tf_bigan.training.run_directory import RunDirectory
 
-_TOLD = ("trainer", "version", "device", "precision", "steps", "epochs", "steps_per_epoch", "images_per_second")
-_TOLD += ("seconds", "command", "examples", "initial")
+# What the trainer tells of itself and of the run; see `read_json`.
+_HELD = {
+    "flags": str,
+    "statistics_steps": COUNT,
+    "log": [{"step": COUNT}],
+    "trainer": {
+        **dict.fromkeys(("trainer", "version", "device", "precision"), str),
+        **dict.fromkeys(("steps", "epochs", "steps_per_epoch"), COUNT),
+        **dict.fromkeys(("images_per_second", "seconds"), float),
+        "command": str,
+        "examples": (str, None),
+        "initial": (str, None),
+    },
+}
 
 
 def arrays_of(networks: dict) -> dict[str, np.ndarray]:
@@ -59,24 +72,21 @@ def import_run(pieces, workdir):
     if run.has_begun():
         raise InputError(f"{run.path} holds a run; give another --workdir")
     arrays, told = read_pieces(pieces)
-    try:
-        experiment = Experiment().changed_by(told["flags"].splitlines())
-        trainer = {name: told["trainer"][name] for name in _TOLD}
-        trainer["command"] = _without_places(str(trainer["command"]))
-        epochs, statistics_steps = int(trainer["epochs"]), int(told["statistics_steps"])
-        log = [dict(record) for record in told["log"]]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{pieces} holds no weights of benchmarks/torch_train.py") from None
+    if not told.keys() >= _HELD.keys():
+        raise InputError(f"{pieces} holds no weights of benchmarks/torch_train.py")
+    described(told, _HELD, pieces)
+    experiment = Experiment().changed_by(told["flags"].splitlines())
+    trainer = {name: told["trainer"][name] for name in _HELD["trainer"]}
+    trainer["command"] = _without_places(trainer["command"])
+    check_size(weight_shapes(experiment))
     game = make_game(experiment)
     fill(game.networks, arrays, str(pieces))
     run.path.mkdir(parents=True, exist_ok=True)
     run.write_experiment(experiment)
     run.rewind_log(-1)
-    for record in log:
+    for record in told["log"]:
         run.append_log(record)
-    run.save_weights(game.networks, epochs, statistics_steps, trainer)
+    run.save_weights(game.networks, trainer["epochs"], told["statistics_steps"], trainer)
     return run, trainer
 
 

@@ -19,31 +19,41 @@ import json
 import pathlib
 import warnings
 
-from tf_bigan.errors import InputError
+from tf_bigan.errors import InputError, short
 from tf_bigan.experiment import Experiment
 from tf_bigan.files import (
     CHECKSUMS,
     read_checksums,
     remove_leftovers,
     verify_checksums,
+    without_waiting,
     write_checksums,
     write_from_memory,
     write_text,
 )
+from tf_bigan.reading import COUNT, Missing, Optional, checked_path, json_text, read_json, read_text
 from tf_bigan.training import run_log
+from tf_bigan.training.weight_files import weight_file_damage
 
 FLAGFILE = "train.flags"
 WEIGHTS = "weights.json"
 DATA = "data.json"
 INITIAL = "initial.json"
 _DIGEST = "# SHA-256 of the lines below: "
+_LARGEST_FLAGS = 1 << 20  # bytes of train.flags
+
+# What the JSON files hold; see `read_json`. "trainer" is a record of another program that trained the weights.
+_OF_DATA = {"origin": str, "images": COUNT, "left_out": [COUNT]}
+_LINEAGE = [{"weights": str, "epochs": COUNT, "flags": str}]
+_TRAINER = {"version": str, "device": str, "steps": COUNT, "seconds": float}
+WEIGHTS_STATE = {"epochs": COUNT, "statistics_steps": COUNT, Optional("trainer"): _TRAINER}
 
 
 class RunDirectory:
     """A run directory at `path`, or a published run, which is one without its checkpoints."""
 
     def __init__(self, path):
-        self.path = pathlib.Path(path)
+        self.path = checked_path(path)
         self.checkpoints = self.path / "checkpoints"
         self.log = self.path / "metrics.jsonl"
         self.images = self.path / "images"
@@ -53,9 +63,9 @@ class RunDirectory:
         """The run's `Experiment`. Raises InputError when train.flags is missing, damaged or was changed by hand."""
         path = self.path / FLAGFILE
         try:
-            first, _, flags = path.read_text(encoding="utf-8").partition("\n")
-        except (OSError, UnicodeDecodeError):
-            raise InputError(f"{path} is missing or damaged, so {self.path} is no run directory") from None
+            first, _, flags = read_text(path, _LARGEST_FLAGS).partition("\n")
+        except InputError as error:
+            raise InputError(f"{error}, so {self.path} is no run directory") from None
         if not first.startswith(_DIGEST) and self.has_begun():
             raise InputError(f"{path} is damaged or was changed: its first line, with its SHA-256, is missing")
         if first.startswith(_DIGEST) and first != _DIGEST + _digest(flags):
@@ -64,7 +74,7 @@ class RunDirectory:
         named = [line.removeprefix("--").partition("=")[0] for line in flags.splitlines() if line.startswith("--")]
         if unknown := [name for name in named if name not in known and name.removeprefix("no") not in known]:
             raise InputError(
-                f"{path} has settings that this version of tf_bigan does not know: {', '.join(unknown[:5])}.\n"
+                f"{path} has settings that this version of tf_bigan does not know: {short(', '.join(unknown[:5]))}.\n"
                 "A newer one wrote it; update tf_bigan"
             )
         return Experiment.from_flagfile(path)
@@ -102,7 +112,7 @@ class RunDirectory:
     def write_left_out(self, origin: str, stored: int, numbers: list[int]):
         """Writes data.json: which of the `stored` images of `origin` are left out."""
         content = {"origin": origin, "images": stored, "left_out": numbers}
-        write_text(self.path / DATA, json.dumps(content) + "\n")
+        write_text(self.path / DATA, json_text(content))
 
     def left_out(self, origin: str, stored: int) -> list[int] | None:
         """The numbers of the images that the run here leaves out; None if there is no run to resume, or no data.json.
@@ -114,10 +124,14 @@ class RunDirectory:
         if not (path.exists() and self.has_begun()):
             return None
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            numbers, begun = [int(number) for number in content["left_out"]], int(content["images"])
-        except (OSError, ValueError, KeyError, TypeError):
-            raise InputError(f"{path} is damaged; delete it to have the images checked again") from None
+            content = read_json(path, _OF_DATA)
+        except InputError as error:
+            raise InputError(f"{error}; delete it to have the images checked again") from None
+        numbers, begun = content["left_out"], content["images"]
+        if sorted(set(numbers)) != numbers or numbers[-1:] > [begun - 1]:
+            raise InputError(
+                f"{path} is damaged: left_out are no numbers of its {begun} images; delete it to check them again"
+            )
         if begun != stored:
             raise InputError(
                 f"{self.path} was begun with {begun} images of {content.get('origin')}; {origin} has {stored}.\n"
@@ -149,16 +163,14 @@ class RunDirectory:
           InputError: initial.json is damaged.
         """
         path = self.path / INITIAL
-        if not path.exists():
-            return []
         try:
-            lineage = json.loads(path.read_text(encoding="utf-8"))
-            lineage = [{name: run[name] for name in ("weights", "epochs", "flags")} for run in lineage]
-        except (OSError, ValueError, KeyError, TypeError):
-            lineage = []
+            content = read_json(path, ({"runs": _LINEAGE}, _LINEAGE))
+        except Missing:
+            return []
+        lineage = content if isinstance(content, list) else content["runs"]  # a list is of an earlier version
         if not lineage:
-            raise InputError(f"{path} is damaged")
-        return lineage
+            raise InputError(f"{path} is damaged: it names no run")
+        return [{name: run[name] for name in _LINEAGE[0]} for run in lineage]
 
     def check_initial(self, other: "RunDirectory | None"):
         """Raises InputError if there is a run to resume here that did not begin from the weights of `other`.
@@ -176,7 +188,7 @@ class RunDirectory:
 
     def write_initial(self, lineage: list[dict]):
         """Writes initial.json."""
-        write_text(self.path / INITIAL, json.dumps(lineage, indent=1) + "\n")
+        write_text(self.path / INITIAL, json_text({"runs": lineage}, indent=1))
 
     @contextlib.contextmanager
     def lock(self, say=print):
@@ -189,7 +201,7 @@ class RunDirectory:
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            file = open(self.path / ".lock", "w")  # noqa: SIM115  (held open for as long as the lock)
+            file = open(self.path / ".lock", "w", opener=without_waiting)  # noqa: SIM115  (held as long as the lock)
         except OSError as error:
             raise InputError(f"cannot write in {self.path}: {error.strerror}") from None
         with file:
@@ -256,16 +268,30 @@ class RunDirectory:
         Raises:
           InputError: the file is missing, damaged, changed, or of another architecture.
         """
+        self.check_weights({role: [variable.shape for variable in network.variables]})
         path = self.weights_path(role)
-        verify_checksums(self.path, [path.name])
         try:
             with warnings.catch_warnings():
                 # Keras only warns if a file leaves layers at their initial values.
                 warnings.simplefilter("error")
                 network.load_weights(path)
-        except (ValueError, OSError, KeyError, UserWarning) as error:
-            reason = str(error).splitlines()[0]
-            raise InputError(f"{path} does not fit the {role} that the flags describe: {reason}") from None
+        except Exception as error:  # for its reasons, see `weight_file_damage`
+            raise _misfit(path, role, (str(error).splitlines() or [type(error).__name__])[0]) from None
+
+    def check_weights(self, shapes: dict):
+        """Checks weight files before there is room for their weights.
+
+        Args:
+          shapes: role -> the shapes of the network's weights and statistics.
+
+        Raises:
+          InputError: as for `load_weights`.
+        """
+        for role, of_network in shapes.items():
+            path = self.weights_path(role)
+            verify_checksums(self.path, [path.name])
+            if reason := weight_file_damage(path, of_network):
+                raise _misfit(path, role, reason)
 
     def weights_state(self) -> dict:
         """The state of the weights: {"epochs": epochs trained, "statistics_steps": batches behind the statistics}.
@@ -276,10 +302,7 @@ class RunDirectory:
           InputError: the weights or weights.json are missing or damaged.
         """
         verify_checksums(self.path)
-        try:
-            return json.loads((self.path / WEIGHTS).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            raise InputError(f"{self.path / WEIGHTS} is missing or damaged") from None
+        return read_json(self.path / WEIGHTS, WEIGHTS_STATE)
 
     def is_finished(self) -> bool:
         """Whether the weights from the end of the run are here, undamaged."""
@@ -316,6 +339,10 @@ class RunDirectory:
     def weights_path(self, role: str) -> pathlib.Path:
         """The path of the weight file of the network called `role`."""
         return self.path / f"{role}.weights.h5"
+
+
+def _misfit(path, role, reason):
+    return InputError(f"{path} does not fit the {role} that the flags describe: {reason}")
 
 
 def _digest(text):

@@ -2,10 +2,10 @@
 
 import json
 import os
-import pathlib
 
 from tf_bigan.errors import InputError
-from tf_bigan.files import write_text
+from tf_bigan.files import without_waiting, write_text
+from tf_bigan.reading import Missing, parsed, read_bytes
 
 
 def read_records(path) -> list[dict]:
@@ -16,13 +16,10 @@ def read_records(path) -> list[dict]:
     Raises:
       InputError: another line is damaged; the message has its number.
     """
-    path = pathlib.Path(path)
     try:
-        lines = path.read_bytes().split(b"\n")
-    except FileNotFoundError:
+        lines = read_bytes(path).split(b"\n")
+    except Missing:
         return []
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from None
     records = []
     for number, line in enumerate(lines, 1):
         record = _record(line)
@@ -44,7 +41,7 @@ def write_records(path, records):
 def append_record(path, record):
     """Adds a record to a log. Raises InputError if it cannot be written; the log is then as before."""
     try:
-        with open(path, "ab") as file:
+        with open(path, "ab", opener=without_waiting) as file:
             before = file.tell()
             try:
                 file.write((json.dumps(record) + "\n").encode())
@@ -72,8 +69,8 @@ def rewound(records, step, kept=()):
 def _record(line):
     """The record in a line; None if it is none: a record has numbers as "epoch" and "step"."""
     try:
-        record = json.loads(line.decode())
-    except (ValueError, RecursionError):
+        record = parsed(line.decode(), finite=False)
+    except ValueError:
         return None
     fine = isinstance(record, dict) and all(type(record.get(name)) is int for name in ("epoch", "step"))
     return record if fine else None

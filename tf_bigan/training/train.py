@@ -14,7 +14,8 @@ from tf_bigan import figures
 from tf_bigan.data import open_data
 from tf_bigan.errors import InputError
 from tf_bigan.experiment import Experiment
-from tf_bigan.games import Adam, ConstantThenDecay, make_game
+from tf_bigan.games import Adam, ConstantThenDecay, check_size, make_game, weight_shapes
+from tf_bigan.memory import check_memory
 from tf_bigan.progress import counted
 from tf_bigan.training import devices
 from tf_bigan.training.begun import settled
@@ -117,6 +118,9 @@ def _train(experiment, run, initial, strategy, data_dir, say):
     experiment = dataclasses.replace(
         experiment, **shape_settings(experiment, data), precision=policy, xla="on" if xla else "off"
     )
+    check_size(weight_shapes(experiment), copies=4)
+    of_batch = 8 * experiment.batch_size * math.prod(data.example_shape)  # float32, real and generated
+    check_memory(of_batch, "a batch and its samples take", "Give a smaller --batch_size")
     with strategy.scope():
         game = make_game(experiment, policy)  # what cannot be built is refused before all images are decoded
     lineage = begin(experiment, game, run, initial, strategy)

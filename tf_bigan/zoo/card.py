@@ -8,10 +8,11 @@ from tf_bigan.evaluation.report import describe_dataset
 from tf_bigan.evaluation.report_files import read_report
 from tf_bigan.evaluation.table import table
 from tf_bigan.experiment import Experiment
+from tf_bigan.reading import described
 from tf_bigan.training.run_directory import FLAGFILE, RunDirectory
 from tf_bigan.zoo.describing import fact_rows
 from tf_bigan.zoo.finding import REPORT
-from tf_bigan.zoo.model_facts import facts_of, read_card_facts
+from tf_bigan.zoo.model_facts import CARD_FACTS, facts_of, read_card_facts
 
 _CAPTIONS = {
     "samples.png": "Samples",
@@ -31,10 +32,13 @@ def card(folder, reference: str, notes: str = "") -> str:
       InputError: a file of the entry is missing or damaged.
     """
     folder = pathlib.Path(folder)
-    run, told, report = RunDirectory(folder), read_card_facts(folder), read_report(folder / REPORT)
+    run, report = RunDirectory(folder), read_report(folder / REPORT)
+    told = described(read_card_facts(folder), {"losses": object, "state": object}, folder / CARD_FACTS)
     experiment, lineage, state = run.experiment(), run.initial(), told["state"]
     losses = ", ".join(
-        f"{key.removesuffix('_loss')} {value:.4f}" for key, value in told["losses"].items() if key.endswith("_loss")
+        f"{key.removesuffix('_loss')} {value:.4f}"
+        for key, value in told["losses"].items()
+        if key.endswith("_loss") and isinstance(value, float)
     )
     facts = facts_of(folder, reference)
     pictures = "\n\n".join(f"![{_CAPTIONS[name]}]({name})" for name in _CAPTIONS if name in facts.pictures)

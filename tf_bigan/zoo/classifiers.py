@@ -1,5 +1,6 @@
 """Finds and publishes classifiers of images."""
 
+import os
 import pathlib
 import re
 import shutil
@@ -18,8 +19,8 @@ def classifier_path(name) -> pathlib.Path | None:
     """The folder of a classifier of the zoos, or `name` itself if it is the folder of one; None if it is neither."""
     if found := entry_path(name, CLASSIFIER):
         return found
-    path = pathlib.Path(name).expanduser()
-    return path if is_classifier(path) else None
+    path = os.path.expanduser(name)
+    return pathlib.Path(path) if is_classifier(path) else None
 
 
 def find_classifier(name) -> Classifier:
@@ -40,7 +41,7 @@ def find_classifier(name) -> Classifier:
     try:
         model, digest = load_with_digest(name)
     except InputError as error:
-        if str(name) in list_models() or (pathlib.Path(name).expanduser() / FLAGFILE).is_file():
+        if str(name) in list_models() or os.path.isfile(os.path.join(os.path.expanduser(name), FLAGFILE)):
             raise
         hint = did_you_mean(str(name), [*list_models(), *list_classifiers()])
         raise InputError(f"unknown classifier {str(name)!r}.{hint} The folder of a classifier works too") from error
@@ -88,7 +89,7 @@ def _card(reference, classifier, terms, notes):
     height, width, channels = classifier.example_shape
     size = settings["input_size"]
     fields = ClassifierSettings.__dataclass_fields__
-    changed = {name: value for name, value in settings.items() if value != fields[name].default}
+    changed = {name: value for name, value in settings.items() if name in fields and value != fields[name].default}
     names = ("dataset", "split", "test_dataset", "test_split")
     told = {**{name: about[name] for name in names if about[name]}, "image_size": height, **changed}
     texts = {name: str(value).lower() if isinstance(value, bool) else value for name, value in told.items()}

@@ -1,7 +1,6 @@
 """Finds feature networks by what names them."""
 
 import os
-import pathlib
 
 from tf_bigan.errors import InputError
 from tf_bigan.evaluation.settings import INCEPTION
@@ -41,8 +40,8 @@ def find_feature_network(spec):
         return networks.inception(os.path.expanduser(given)) if given else networks.inception()
     if spec.startswith(_KERAS):
         return networks.keras_application(spec.removeprefix(_KERAS))
-    folder = pathlib.Path(spec).expanduser()
-    if (folder / "saved_model.pb").is_file():
+    folder = os.path.expanduser(spec)
+    if os.path.isfile(os.path.join(folder, "saved_model.pb")):
         return networks.module(folder)
     if place := classifier_path(spec):
         return networks.as_feature_network(ImageClassifier.load(place))
@@ -57,13 +56,13 @@ def names_feature_network(spec) -> bool:
     if name in (INCEPTION, _KERAS.rstrip(":"), *list_models(), *list_classifiers()):
         return True
     places = (spec, spec.rpartition(":")[0] or spec)
-    return any(pathlib.Path(place).expanduser().exists() for place in places)
+    return any(os.path.exists(os.path.expanduser(place)) for place in places)
 
 
 def _model_and_layer(spec):
     """(name of a model, name of its layer) that a specification means."""
     name, _, layer = spec.rpartition(":")
-    if not name or spec in list_models() or pathlib.Path(spec).expanduser().is_dir():
+    if not name or spec in list_models() or os.path.isdir(os.path.expanduser(spec)):
         name, layer = spec, "penultimate"
     try:
         run_path(name)

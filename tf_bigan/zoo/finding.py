@@ -8,6 +8,7 @@ import warnings
 
 from tf_bigan.errors import InputError, did_you_mean
 from tf_bigan.files import cache_path
+from tf_bigan.reading import checked_path
 from tf_bigan.training.run_directory import FLAGFILE
 from tf_bigan.zoo.index import CLASSIFIER, MODEL, entries_of, kind_of, write_index
 from tf_bigan.zoo.remote import RemoteZoo, ZooWarning
@@ -24,7 +25,7 @@ class FolderZoo:
     """The zoo in a folder of this machine."""
 
     def __init__(self, path):
-        self.path = pathlib.Path(path).expanduser()
+        self.path = checked_path(os.path.expanduser(path))
 
     def entries(self) -> dict[str, str]:
         """The zoo's entries, name -> "model" or "classifier". Warns with a `ZooWarning` if there is no such folder."""
@@ -99,10 +100,10 @@ def run_path(name) -> pathlib.Path:
     """
     if found := entry_path(name, MODEL):
         return found
-    path = pathlib.Path(name).expanduser()
-    if (path / FLAGFILE).is_file():
-        return path
-    if path.is_dir():
+    path = os.path.expanduser(name)
+    if os.path.isfile(os.path.join(path, FLAGFILE)):
+        return pathlib.Path(path)
+    if os.path.isdir(path):
         raise InputError(f"{path} is no run directory: it has no {FLAGFILE}")
     raise InputError(
         f"unknown model {str(name)!r}.{did_you_mean(str(name), list_models())} The path of a run directory works too"
@@ -126,7 +127,7 @@ def place_of(zoo, name: str) -> tuple[pathlib.Path, str]:
     """
     if _is_own(zoo):
         return zoo_path() / name, name
-    folder = pathlib.Path(zoo).expanduser().resolve() / name
+    folder = checked_path(os.path.expanduser(zoo)).resolve() / name
     return folder, str(folder)
 
 
@@ -137,8 +138,8 @@ def write_index_of(zoo):
       InputError: as in `write_index`.
     """
     if not _is_own(zoo):
-        write_index(pathlib.Path(zoo).expanduser())
+        write_index(os.path.expanduser(zoo))
 
 
 def _is_own(zoo):
-    return zoo is None or pathlib.Path(zoo).expanduser().resolve() == zoo_path().resolve()
+    return zoo is None or checked_path(os.path.expanduser(zoo)).resolve() == zoo_path().resolve()

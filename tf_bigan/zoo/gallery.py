@@ -1,6 +1,7 @@
 """A static page of a zoo: pictures, numbers beside baselines, sizes and terms. Imports no TensorFlow by itself."""
 
 import html
+import os
 import pathlib
 import shutil
 
@@ -50,7 +51,7 @@ def write_gallery(zoo=None, output=None) -> pathlib.Path:
       InputError: the folder has no entries, an entry is damaged, or the page cannot be written.
     """
     folder = place_of(zoo, "name")[0].parent
-    output = pathlib.Path(output).expanduser() if output else folder
+    output = pathlib.Path(os.path.expanduser(output)) if output else folder
     kinds = entries_of(folder)
     if not kinds:
         raise InputError(f"{folder} has no entries of a zoo")

@@ -11,12 +11,17 @@ import re
 
 from tf_bigan.errors import InputError
 from tf_bigan.evaluation.classifier_files import is_classifier
-from tf_bigan.files import sha256, write_text
+from tf_bigan.files import write_text
+from tf_bigan.reading import COUNT, described, parsed, sha256
 from tf_bigan.training.run_directory import FLAGFILE
 
 INDEX = "zoo.json"
 MODEL, CLASSIFIER = "model", "classifier"
 _FORMAT = 1
+_INDEX = {  # see `read_json`
+    "format": COUNT,
+    "entries": {str: {"kind": str, "files": {str: {"bytes": COUNT, "sha256": str}}}},
+}
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -73,12 +78,11 @@ def parse_index(text: str, origin: str) -> dict:
       InputError: it is no such index, or is one of a newer format.
     """
     try:
-        content = json.loads(text)
+        content = described(parsed(text), _INDEX, origin)
         version, entries = content["format"], content["entries"]
-        valid = all(_valid(name, entry) for name, entry in entries.items())
-    except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
-        valid = False
-    if not valid:
+    except ValueError:  # an InputError is one
+        entries = None
+    if entries is None or not all(_valid(name, entry) for name, entry in entries.items()):
         raise InputError(f"{origin} is no index of a zoo, or is damaged")
     if version != _FORMAT:
         raise InputError(f"{origin} has a format that this version of tf_bigan does not know; update tf_bigan")
@@ -89,8 +93,5 @@ def _valid(name, entry):
     return (
         is_name(name)
         and entry["kind"] in (MODEL, CLASSIFIER)
-        and all(
-            is_name(file) and type(about["bytes"]) is int and about["bytes"] >= 0 and _SHA256.fullmatch(about["sha256"])
-            for file, about in entry["files"].items()
-        )
+        and all(is_name(file) and _SHA256.fullmatch(about["sha256"]) for file, about in entry["files"].items())
     )

@@ -30,12 +30,17 @@ def load(name, weights="published", dtype="float32"):
         raise InputError(f"weights must be 'published' or None, found {weights!r}")
     path = run_path(name)
 
-    from tf_bigan.games import make_game
+    from tf_bigan.games import check_size, make_game, weight_shapes
 
     run = RunDirectory(path)
+    experiment = run.experiment()
     if weights:
         _check_published(name, run)
-    game = make_game(run.experiment(), dtype)
+    shapes = weight_shapes(experiment)
+    if weights:  # before there is room for them: the flags may ask for networks of any size
+        run.check_weights(shapes)
+    check_size(shapes)
+    game = make_game(experiment, dtype)
     if weights:
         run.load_all_weights(game.networks)
     return game
@@ -58,13 +63,18 @@ def load_part(name, *roles):
     run = RunDirectory(run_path(name))
     _check_published(name, run)
 
-    from tf_bigan.games import make_part
+    from tf_bigan.games import check_size, make_part, weight_shapes
 
     experiment = run.experiment()
     known = registry.find(registry.SYSTEMS[experiment.system]).roles
     if "encoder" in roles and "encoder" not in known:
         roles = (*roles, "discriminator")
-    part = make_part(experiment, [role for role in known if role in (*roles, "embedding")] or known)
+    wanted = [role for role in known if role in (*roles, "embedding")] or known
+    of_all = weight_shapes(experiment)
+    shapes = {role: of_all[role] for role in wanted}
+    run.check_weights(shapes)  # as in `load`
+    check_size(shapes)
+    part = make_part(experiment, wanted)
     run.load_all_weights(part.networks)
     return part
 

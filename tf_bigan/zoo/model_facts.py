@@ -15,15 +15,23 @@ import json
 import pathlib
 
 from tf_bigan import registry
-from tf_bigan.errors import InputError
 from tf_bigan.evaluation.measure import Headline, find_measure
 from tf_bigan.evaluation.report_files import read_report
 from tf_bigan.experiment import Experiment
 from tf_bigan.files import write_text
-from tf_bigan.training.run_directory import RunDirectory
+from tf_bigan.reading import COUNT, Optional, read_json
+from tf_bigan.training.run_directory import WEIGHTS_STATE, RunDirectory
 from tf_bigan.zoo.finding import REPORT, run_path
 
 CARD_FACTS = "card.json"
+_CARD_FACTS = {  # see `read_json`
+    "terms": str,
+    Optional("reproduces"): str,
+    Optional("losses"): {str: object},
+    Optional("state"): WEIGHTS_STATE,
+    "parameters": {str: COUNT},
+    "layers": {str: [COUNT]},
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,9 +98,10 @@ def facts_of(path, name: str) -> Facts:
 
 def network_facts(experiment) -> dict:
     """{"parameters": ..., "layers": ...} of the networks of an `Experiment`, as in card.json. Imports TensorFlow."""
-    from tf_bigan.games import make_game
+    from tf_bigan.games import check_size, make_game, weight_shapes
     from tf_bigan.networks.costs import layer_costs
 
+    check_size(weight_shapes(experiment))
     game = make_game(experiment)
     shapes = {cost.name: list(cost.shape) for cost in layer_costs(game.feature_network)}
     layers = {name: shapes[name] for name in game.layer_names if name in shapes}
@@ -107,15 +116,7 @@ def write_card_facts(path, told: dict):
 
 def read_card_facts(path) -> dict:
     """The content of the card.json in a folder. Raises InputError if it is missing or damaged."""
-    path = pathlib.Path(path) / CARD_FACTS
-    try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-        whole = all(isinstance(told[key], dict) for key in ("parameters", "layers")) and told["terms"]
-    except (OSError, ValueError, RecursionError, KeyError, TypeError):
-        whole = False
-    if not whole:
-        raise InputError(f"{path} is missing or damaged")
-    return told
+    return read_json(pathlib.Path(path) / CARD_FACTS, _CARD_FACTS, finite=False)
 
 
 def headlines(report) -> dict[str, Headline]:

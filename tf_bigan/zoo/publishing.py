@@ -9,6 +9,7 @@ from tf_bigan.evaluation.classifier_files import is_classifier
 from tf_bigan.evaluation.report_files import read_report, write_report
 from tf_bigan.experiment import Experiment
 from tf_bigan.files import CHECKSUMS, replacing, write_checksums, write_text
+from tf_bigan.reading import read_text
 from tf_bigan.training.run_directory import INITIAL, WEIGHTS, RunDirectory
 from tf_bigan.zoo.card import card, notes_of
 from tf_bigan.zoo.finding import CARD, REPORT, place_of, write_index_of
@@ -146,10 +147,11 @@ def publish_pictures(name, zoo=None, data_dir=None, say=print):
 
 def _notes_of(path):
     """The notes on an entry's card. Raises InputError if it cannot be read."""
+    text = read_text(path / CARD)
     try:
-        return notes_of((path / CARD).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path / CARD} is damaged or unreadable: {error}") from None
+        return notes_of(text)
+    except ValueError as error:
+        raise InputError(f"{path / CARD} is damaged: {error}") from None
 
 
 def _write_sums(entry):

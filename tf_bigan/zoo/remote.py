@@ -16,7 +16,8 @@ import warnings
 import tqdm
 
 from tf_bigan.errors import InputError
-from tf_bigan.files import CACHE, CHECKSUMS, cache_path, replacing, verify_checksums, write_text
+from tf_bigan.files import CACHE, CHECKSUMS, cache_path, replacing, verify_checksums, without_waiting, write_text
+from tf_bigan.reading import read_text
 from tf_bigan.zoo.downloading import NotThere, fetch_file, fetch_text
 from tf_bigan.zoo.index import INDEX, MODEL, is_name, kind_of, parse_index
 
@@ -89,7 +90,7 @@ class RemoteZoo:
         """Within this context, no other process fetches from this zoo."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            file = open(self.path / ".lock", "w")  # noqa: SIM115  (held open for as long as the lock)
+            file = open(self.path / ".lock", "w", opener=without_waiting)  # noqa: SIM115  (held as long as the lock)
         except OSError as error:
             raise InputError(
                 f"cannot write in the cache {self.path}: {error.strerror}; {CACHE} names another"
@@ -128,7 +129,7 @@ def _index(address, path):
         with contextlib.suppress(InputError):  # a cache that cannot be written is said when it is needed
             write_text(path / INDEX, text)
         return entries
-    with contextlib.suppress(OSError, InputError, UnicodeDecodeError):
-        return parse_index((path / INDEX).read_text(encoding="utf-8"), str(path / INDEX))
+    with contextlib.suppress(InputError):
+        return parse_index(read_text(path / INDEX, _LARGEST_INDEX), str(path / INDEX))
     warnings.warn(f"{why}\nThe next zoo of TF_BIGAN_ZOO is used in its place", ZooWarning, stacklevel=2)
     return {}

@@ -1,6 +1,7 @@
 """Measures of samples, in the features of a classifier that is worked out by hand."""
 
 import dataclasses
+import os
 import types
 
 import numpy as np
@@ -9,7 +10,6 @@ from helpers import ROOT, awake_game, images, tiny
 
 from tf_bigan.data import ArraySource, open_data
 from tf_bigan.errors import InputError
-from tf_bigan.evaluation import samples
 from tf_bigan.evaluation.data import EvaluationData
 from tf_bigan.evaluation.evaluate import evaluate
 from tf_bigan.evaluation.feature_networks import as_feature_network
@@ -314,7 +314,7 @@ def test_what_is_refused(name, changes, of, message):
 
 
 def test_features_that_do_not_fit_in_memory_are_refused(monkeypatch):
-    monkeypatch.setattr(samples.os, "sysconf", lambda name: 100)  # 100 pages of 100 bytes
+    monkeypatch.setattr(os, "sysconf", lambda name: 100)  # 100 pages of 100 bytes
     with pytest.raises(InputError, match="^8 features of judge take 0 GB with their covariances, more than this mach"):
         measured(["fid"], settings())
 
