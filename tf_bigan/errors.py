@@ -2,6 +2,7 @@
 
 import difflib
 import operator
+import unicodedata
 from collections.abc import Iterable
 
 
@@ -42,6 +43,26 @@ def shown(value) -> str:
     """A value as messages show it: its `repr` if that is short, else its type."""
     text = repr(value)
     return text if len(text) <= 80 and "\n" not in text else type(value).__name__
+
+
+def on_one_line(text) -> str:
+    """A name, such as that of a file, as one line that every output takes, whatever its characters.
+
+    Line breaks, other control characters, marks that turn the direction of writing, and bytes that are no UTF-8, which
+    Python reads as surrogates, are written as Python's escape sequences. All other text stays as it is.
+    """
+    return "".join(_escaped(c) if unicodedata.category(c) in _UNSAFE or c in _TURNING else c for c in str(text))
+
+
+_UNSAFE = ("Cc", "Cs", "Zl", "Zp")
+_TURNING = "\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+
+
+def _escaped(character):
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # a byte of a file name that is no UTF-8
+        return f"\\x{code - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode()
 
 
 def _is_boolean(value):

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from tf_bigan.errors import InputError, did_you_mean
+from tf_bigan.errors import InputError, did_you_mean, on_one_line
 
 
 def setting(
@@ -35,6 +35,10 @@ def check(field: dataclasses.Field, value: Any):
     whole_for_float = isinstance(field.default, float) and type(value) is int
     if type(value) is not type(field.default) and not whole_for_float:
         raise InputError(f"{field.name} must be {type(field.default).__name__}, found {value!r}")
+    if isinstance(value, str) and on_one_line(value) != value:
+        raise InputError(
+            f"{field.name} must be printable text on one line, which a flagfile can hold, found {on_one_line(value)}"
+        )
     if choices and value not in choices:
         if isinstance(value, str):
             raise InputError(f"unknown {field.name} {value!r}.{did_you_mean(value, choices)}")
