@@ -37,7 +37,7 @@ def damage(path):
 
 
 def mend(path):
-    Image.new("RGB", (12, 10)).save(path)
+    Image.effect_noise((12, 10), 50).convert("RGB").save(path)
 
 
 def settings(folder, **changes):
@@ -85,7 +85,10 @@ def test_skipped_images_are_counted_and_named(skipped):
     assert ": 39 images of 8x8x3; " in stdout and "finished: 3 steps" in stdout
     assert "Traceback" not in stderr
     content = json.loads((run / "data.json").read_text())
+    files = content.pop("files")
     assert content == {"origin": str(folder), "images": 40, "left_out": [BAD]}
+    told = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in sorted(folder.iterdir())]
+    assert list(zip(files["names"], files["sizes"], files["times"], strict=True))[:BAD] == told[:BAD]
 
 
 def test_a_resumed_run_leaves_out_the_same_images_without_a_check(skipped, tmp_path):
@@ -110,7 +113,12 @@ def test_the_policy_decides_the_result(skipped):
         ran(settings(skipped[0]), skipped[1])
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"images": 40}', '{"images": 40, "left_out": ["a"]}'])
+DAMAGED_FILES = '{"images": 40, "left_out": [], "files": {"names": ["a"], "sizes": [], "times": []}}'
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", '{"images": 40}', '{"images": 40, "left_out": ["a"]}', DAMAGED_FILES], ids=range(5)
+)
 def test_a_damaged_record_is_named(skipped, tmp_path, content):
     run = tmp_path / "run"
     shutil.copytree(skipped[1], run)

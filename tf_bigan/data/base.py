@@ -140,6 +140,10 @@ class Data:
         """What the examples are called in their data set: paths relative to a folder, TFDS' ids, or numbers."""
         return self._source.names(self._numbers_of(np.arange(self.count)))
 
+    def described(self, indices) -> list[str]:
+        """Texts that tell a user which examples the `indices` are, each on one line."""
+        return [self._source.describe(number) for number in self._numbers_of(np.asarray(indices, np.int64))]
+
     def left_out(self) -> list[str]:
         """What is left out, each on one line: the names of bad examples; then a folder's files that are not read."""
         return [*map(on_one_line, self._source.names(self._bad)), *self._source.unread]

@@ -82,6 +82,7 @@ class FolderSource(Source):
         return {"x": tf.ensure_shape(image, (None, None, channels)), "label": label}
 
     def _decoded(self, path, channels):
+        path = path if isinstance(path, bytes) else path.item()  # in eager mode, TensorFlow gives an array of it
         with _as_tensorflows():
             return photos.decode(path, channels, self._max_pixels)
 

@@ -34,6 +34,11 @@ class EvaluationData:
         """Whether any query is in the gallery, as when both are the same folder."""
         return self.gallery.overlaps(self.queries)
 
+    @functools.cached_property
+    def same(self) -> bool:
+        """Whether gallery and queries are the same examples with the same numbers, as if both are a folder."""
+        return self.gallery.origin == self.queries.origin and self.gallery.names() == self.queries.names()
+
     @contextlib.contextmanager
     def naming_damage(self):
         """Turns TensorFlow's error about an image that was damaged after the check into an InputError that names it."""
@@ -102,6 +107,7 @@ def open_evaluation_data(
     max_labels = experiment.max_labels_of(dataset)
     if news := experiment.classes_news(dataset):
         say(news)
+    say = _once(say)
     options = {"max_labels": max_labels, "data_dir": data_dir, "bad_images": bad_images or experiment.bad_images}
 
     def open_both(preparation):
@@ -146,6 +152,18 @@ def not_here(experiment) -> NoData:
         f"the data that the model was trained on, {experiment.dataset}, was not found.\n"
         "Use --dataset to name other data or the folder's path; --data_dir or TFDS_DATA_DIR to name the TFDS directory"
     )
+
+
+def _once(say):
+    """A function that calls `say` with each line once: gallery and queries may be one folder."""
+    said = set()
+
+    def say_once(line):
+        if line not in said:
+            said.add(line)
+            say(line)
+
+    return say_once
 
 
 def _list(names):

@@ -1,7 +1,7 @@
 """The run directory: what a run is, its log, its pictures and its weights.
 
 train.flags            the resolved Experiment
-data.json              the data, and which of its images are left out; absent from a published run
+data.json              the data that the run began with; absent from a published run (see `begun_data`)
 initial.json           the runs that trained the initial weights; absent if the run began from fresh weights
 checkpoints/           for resuming; absent from a published run
 metrics.jsonl          one record per epoch
@@ -26,7 +26,6 @@ from tf_bigan.files import CHECKSUMS, read_checksums, replacing, verify_checksum
 
 FLAGFILE = "train.flags"
 WEIGHTS = "weights.json"
-DATA = "data.json"
 INITIAL = "initial.json"
 _DIGEST = "# SHA-256 of the lines below: "
 
@@ -83,32 +82,6 @@ class RunDirectory:
         """Writes train.flags."""
         flags = experiment.to_flagfile()
         write_text(self.path / FLAGFILE, f"{_DIGEST}{_digest(flags)}\n{flags}")
-
-    def write_left_out(self, origin: str, stored: int, numbers: list[int]):
-        """Writes data.json: which of the `stored` images of `origin` are left out."""
-        content = {"origin": origin, "images": stored, "left_out": numbers}
-        write_text(self.path / DATA, json.dumps(content) + "\n")
-
-    def left_out(self, origin: str, stored: int) -> list[int] | None:
-        """The numbers of the images that the run here leaves out; None if there is no run to resume, or no data.json.
-
-        Raises:
-          InputError: data.json is damaged, or the data no longer has as many images as the run began with.
-        """
-        path = self.path / DATA
-        if not (path.exists() and self.has_begun()):
-            return None
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            numbers, begun = [int(number) for number in content["left_out"]], int(content["images"])
-        except (OSError, ValueError, KeyError, TypeError):
-            raise InputError(f"{path} is damaged; delete it to have the images checked again") from None
-        if begun != stored:
-            raise InputError(
-                f"{self.path} was begun with {begun} images of {content.get('origin')}; {origin} has {stored}.\n"
-                "Restore the images to resume the run, or give another --workdir"
-            )
-        return numbers
 
     def lineage(self) -> list[dict]:
         """The runs behind the weights here: the oldest run first, this one last.
