@@ -17,9 +17,13 @@ from PIL import Image
 _REFUSED = ("EPS", "WMF", "BUFR", "GRIB", "HDF5", "MPEG", "IPTC")
 # Formats whose files do not begin with a signature. A file is taken for one of these only if its name says so.
 _BY_NAME = ("TGA", "PCD", "IM")
+_PLAIN = ("JPEG", "PNG")
+# What a PNG with an orientation or an animation contains; bytes of pixels that look like it do no harm.
+_MARKS = (b"eXIf", b"Raw profile type", b"XML:com.adobe.xmp", b"acTL")
 _USUAL = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "AVIF")  # tried first
-# Bytes of a file for each pixel that it may have: no format stores a picture in more, and larger files are not read.
+# Files of more bytes than this for each pixel that they may have are not read: no format stores a picture in so many.
 _BYTES_PER_PIXEL = 32
+_BESIDES = 1 << 26  # bytes of a file besides its pixels
 
 _ORIENTATION = 0x0112  # EXIF's tag
 _TURNS = {
@@ -50,7 +54,8 @@ def suffixes() -> dict[str, str]:
     with it.
     """
     known = {*formats(), *(name for name in _BY_NAME if name in Image.OPEN)}
-    return {suffix: name for suffix, name in Image.registered_extensions().items() if name in known}
+    found = {suffix: name for suffix, name in Image.registered_extensions().items() if name in known}
+    return {**found, ".mpo": "JPEG"}  # JPEGs of several pictures, as some cameras write them
 
 
 def decode(path, channels: int, max_pixels: int) -> np.ndarray:
@@ -91,17 +96,31 @@ def allow(max_pixels: int):
         Image.MAX_IMAGE_PIXELS = max_pixels
 
 
-def as_plain_file(path, max_pixels: int) -> bytes:
-    """The content of an image file if every program that decodes it gets the picture of `decode`, else a PNG of that.
+def plain_content(path, max_pixels: int) -> bytes | None:
+    """The content of a JPEG or PNG file of which any decoder gets the picture of `decode`; None for all other files.
 
-    Raises:
-      ValueError, OSError: the file cannot be read as an image.
+    It is 8 bits grey or RGB, not turned, not transparent and not animated, and has up to `max_pixels` pixels. The file
+    may be damaged. Of JPEGs, decoders must use libjpeg's accurate inverse transform ("ISLOW") and its usual upsampling.
     """
-    with _opened(path, max_pixels) as file, Image.open(file, formats=_formats_of(path)) as image:
-        plain = image.format in ("JPEG", "PNG") and image.mode in ("L", "RGB") and "transparency" not in image.info
-        if plain and _orientation(image) == 1:
+    try:
+        with _opened(path, max_pixels) as file, Image.open(file, formats=_PLAIN) as image:
+            width, height = image.size
+            if image.format not in _PLAIN or image.mode not in ("L", "RGB") or "transparency" in image.info:
+                return None
+            # Of a PNG, Pillow would decode the whole file to find its orientation.
+            if width * height > max_pixels or (image.format == "JPEG" and _orientation(image) != 1):
+                return None
             file.seek(0)
-            return file.read()
+            content = file.read()
+            return None if image.format == "PNG" and any(mark in content for mark in _MARKS) else content
+    except Exception:  # `decode` will say why
+        return None
+
+
+def as_plain_file(path, max_pixels: int) -> bytes:
+    """The `plain_content` of a file, or a PNG of its picture. Raises like `decode`."""
+    if content := plain_content(path, max_pixels):
+        return content
     pixels, written = decode(path, 1, max_pixels), io.BytesIO()
     Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(written, "PNG")
     return written.getvalue()
@@ -124,7 +143,7 @@ def _opened(path, max_pixels):
     """The file, opened to be read. A pipe or device is refused, and not waited for."""
     file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb")
     found = os.fstat(file.fileno())
-    if not stat.S_ISREG(found.st_mode) or found.st_size > _BYTES_PER_PIXEL * max_pixels:
+    if not stat.S_ISREG(found.st_mode) or found.st_size > _BYTES_PER_PIXEL * max_pixels + _BESIDES:
         file.close()
         raise ValueError("no regular file, or a file of more bytes than a picture takes")
     return file
