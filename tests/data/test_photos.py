@@ -70,6 +70,7 @@ def test_files_of_other_formats_are_turned_once(tmp_path, kind):
     np.testing.assert_allclose(centres(decoded(path)), turned(6), atol=tolerance)
 
 
+@pytest.mark.filterwarnings("ignore")  # Pillow's; pytest takes the place of this project's own filter
 @pytest.mark.parametrize(
     "content", [b"", b"Exif\0\0", b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0MM\0*\0\0\0\x08\0\x01"]
 )
