@@ -33,11 +33,14 @@ def test_what_is_not_read_is_counted_and_named(tmp_path):
     image(tmp_path / "folder.jpg" / "c.png")
     data, said = opened(tmp_path)
     assert data.count == 2 and data.class_names == ["folder.jpg"]
-    unread = "no kind of image that Pillow reads"
+    unread, where = "no kind of image that Pillow reads", f"{tmp_path}/"
     assert said == [
-        f"4 files or links under {tmp_path} are not read as images: {tmp_path}/b.heic ({unread}), "
-        f"{tmp_path}/notes.txt ({unread}), {tmp_path}/nowhere.png (a broken link) and 1 more"
+        f"4 files or links under {tmp_path} are not read as images: {where}b.heic ({unread}), {where}notes.txt "
+        f"({unread}), {where}nowhere.png (a broken link), {where}pipe.png (no regular file)"
     ]
+    for i in range(20):
+        (tmp_path / f"z{i}.txt").write_text("no image")
+    assert opened(tmp_path)[1][0].endswith(" and 14 more")
     assert data.left_out()[-1] == f"{tmp_path}/pipe.png (no regular file)"
 
 

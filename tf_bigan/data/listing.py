@@ -3,7 +3,7 @@
 import os
 import pathlib
 
-_NAMED = 3  # at most so many files are named in a message
+_NAMED = 10  # at most so many files are named in a message
 
 
 def listed(folder: pathlib.Path, suffixes) -> tuple[list[pathlib.Path], list[tuple[pathlib.Path, str]]]:
