@@ -92,11 +92,12 @@ def _image(i, arrays, channels):
         found = arrays["images"][i]
         if found.shape[-1] == channels:
             return found
-        image = Image.fromarray(found[..., 0] if found.shape[-1] == 1 else found[..., :3])
+        image = Image.fromarray(found[..., 0] if found.shape[-1] == 1 else found)
     else:
         first, last = arrays["offsets"][i : i + 2]
         image = Image.open(io.BytesIO(arrays["encoded"][first:last].tobytes()))
-        if image.mode == "RGBA":  # transparency is dropped, not blended
-            image = Image.fromarray(np.asarray(image)[..., :3])
+    if image.mode == "RGBA":  # transparent pixels are laid over white, as in tf_bigan.data.pixels
+        colours, opacity = np.split(np.asarray(image).astype(np.int32), [3], axis=-1)
+        image = Image.fromarray(((colours * opacity + 255 * (255 - opacity) + 127) // 255).astype(np.uint8))
     image = np.asarray(image.convert("L" if channels == 1 else "RGB"))
     return image[..., None] if channels == 1 else image

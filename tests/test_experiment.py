@@ -25,6 +25,7 @@ CHANGED = Experiment(
     attributes_from="label",
     train_embedding=False,
     bad_images="skip",
+    max_pixels=1000,
     encoder_size=112,
     shorter_edge=128,
     crop="random",
@@ -241,6 +242,13 @@ def test_damaged_flagfiles_are_refused(content, message, tmp_path):
     path.write_bytes(content)
     with pytest.raises(InputError, match=message):
         Experiment.from_flagfile(path)
+
+
+@pytest.mark.parametrize("name", ["./two\nlines", "./\udcff", "./bell\x07"])
+def test_a_name_that_no_flagfile_can_hold_is_refused_on_one_line(name):
+    with pytest.raises(InputError, match="^dataset must be printable text on one line") as caught:
+        Experiment(dataset=name)
+    assert str(caught.value).isprintable()
 
 
 def test_difference_names_the_fields_that_decide_the_result():

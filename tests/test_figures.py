@@ -166,6 +166,17 @@ def test_neighbours_show_the_query_and_first_itself(monkeypatch, digits_dir):
     np.testing.assert_array_equal(rows[:, 2], data.arrays()[0][second])
 
 
+def test_neighbours_of_a_folders_own_images_are_others(monkeypatch, digits_dir):
+    game, data = tiny_game(), open_images("digits", "test", data_dir=digits_dir)
+    own, everything = np.array([123, 7]), data.arrays()[0]
+    shown = {}
+    monkeypatch.setattr(figures, "grid", lambda cells, columns: shown.update(cells=cells, columns=columns))
+    figures.neighbours(game, everything[own], data, layer="h1", metric="cosine", count=2, own=own)
+    features = game.features(everything, "h1")
+    expected = nearest(features[own], features, 3, "cosine")[0][:, 1:]
+    np.testing.assert_array_equal(shown["cells"].reshape(2, 3, 8, 8, 1)[:, 1:], everything[expected])
+
+
 @pytest.mark.parametrize("role", ["encoder", "generator", "discriminator"])
 def test_filters_are_the_weights_next_to_the_images(role):
     network = getattr(tiny_game(), role)

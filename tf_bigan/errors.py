@@ -5,6 +5,7 @@ import errno
 import operator
 import os
 import re
+import unicodedata
 from collections.abc import Iterable
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # numbers of errors: a full disk, a quota, the largest size of a file
@@ -15,7 +16,6 @@ _LONGEST = 1000  # characters of a message
 _LONG_PARTS = re.compile(
     rf"(?<!\w)'(?:[^'\\\n]|\\.){{{_REPEATED},}}'|(?<!\w)\"(?:[^\"\\\n]|\\.){{{_REPEATED},}}\"|\S{{{_REPEATED + 1},}}"
 )
-_UNPRINTABLE = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class InputError(ValueError):
@@ -99,10 +99,30 @@ def _printable(message):
     if len(message) > 4 * _LONGEST:  # so that the search ends soon; what is joined here is shortened below
         message = message[: 2 * _LONGEST] + message[-2 * _LONGEST :]
     message = _LONG_PARTS.sub(lambda found: short(found[0]), message)
-    message = _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape", "surrogatepass").decode(), message)
+    message = "\n".join(map(on_one_line, message.split("\n")))
     first, _, rest = message.partition("\n")
     rest = " ".join(rest.split("\n"))
     return short(first + "\n" * bool(rest) + rest, _LONGEST)
+
+
+def on_one_line(text) -> str:
+    """A name, such as that of a file, as one line that every output takes, whatever its characters.
+
+    Line breaks, other control characters, marks that turn the direction of writing, and bytes that are no UTF-8, which
+    Python reads as surrogates, are written as Python's escape sequences. All other text stays as it is.
+    """
+    return "".join(_escaped(c) if unicodedata.category(c) in _UNSAFE or c in _TURNING else c for c in str(text))
+
+
+_UNSAFE = ("Cc", "Cs", "Zl", "Zp")
+_TURNING = "\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+
+
+def _escaped(character):
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # a byte of a file name that is no UTF-8
+        return f"\\x{code - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode()
 
 
 def _is_boolean(value):

@@ -137,7 +137,7 @@ def filters(network, count=100):
     return grid((weights - low) / np.maximum(high - low, 1e-12), columns=10)
 
 
-def neighbours(model, queries, gallery, layer="penultimate", metric="euclidean", count=9):
+def neighbours(model, queries, gallery, layer="penultimate", metric="euclidean", count=9, own=None):
     """A row for each query: the query, and the gallery's images that are nearest to it in feature space.
 
     Args:
@@ -147,6 +147,8 @@ def neighbours(model, queries, gallery, layer="penultimate", metric="euclidean",
       layer: feature space, as `Game.features` names it.
       metric: "euclidean" or "cosine"; the paper's figure uses cosine.
       count: neighbours per row.
+      own: the numbers of the queries in the gallery, int64 [N], if they are examples of it: these are not shown as
+        their own neighbours.
 
     Raises:
       InputError: a model of points, an unknown layer, or images of the gallery that cannot be decoded.
@@ -163,7 +165,11 @@ def neighbours(model, queries, gallery, layer="penultimate", metric="euclidean",
             gallery.batches(_GALLERY_BATCH), "neighbours", gallery.count, "images", lambda batch: len(batch[1])
         )
         chunks = (flat(images) for images, _ in batches)
-        indices = nearest_in_stream(flat(queries), chunks, count, metric)
+        indices = nearest_in_stream(flat(queries), chunks, count + (own is not None), metric)
+        if own is not None:
+            # A copy of the query may come before it. If there are more copies than neighbours, the last is left out.
+            others = np.argsort(indices == np.asarray(own)[:, None], axis=1, kind="stable")
+            indices = np.take_along_axis(indices, others[:, : max(indices.shape[1] - 1, 1)], 1)
         found, _ = gallery.read(indices.reshape(-1))
     rows = np.concatenate([queries[:, None], found.numpy().reshape(*indices.shape, *queries.shape[1:])], axis=1)
     return grid(rows.reshape(-1, *queries.shape[1:]), columns=rows.shape[1])

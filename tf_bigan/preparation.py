@@ -8,16 +8,18 @@ from tf_bigan.reading import parsed
 
 ATTRIBUTES_FROM = ("data", "label")
 LARGEST = 2**20  # of a size
+MAX_PIXELS = 1024**3 // 4 // 3  # above which Pillow warns of an image: 89,478,485
 
 
 @dataclasses.dataclass(frozen=True)
 class Preparation:
     """How examples are prepared for a network: images or points.
 
-    An image is decoded and brought to `channels`. Lanczos' filter resizes its shorter edge to `shorter_edge`, and the
-    centre is cropped to a square of `image_size`. Its values are then scaled to [0, 1]. Training may crop another part
-    and mirror the image; everything else is the same in training, evaluation, feature extraction and exported modules.
-    Points stay as they are.
+    An image is decoded and brought to `channels`. A photo of a folder is then turned as its EXIF orientation says.
+    Transparent pixels are laid over white. Lanczos' filter resizes the shorter edge to `shorter_edge`, and the centre
+    is cropped to a square of `image_size`. Values are then scaled to [0, 1]. Training may crop another part and mirror
+    the image; everything else is the same in training, evaluation, feature extraction and exported modules. Points stay
+    as they are.
 
     Attributes:
       image_size: edge of the crops in pixels; 0 = as stored.
@@ -26,6 +28,7 @@ class Preparation:
       dimensions: number of coordinates of points; 0 = as stored, or the examples are images.
       attributes_from: "data" = an example's attributes are those that the data has; "label" = they are the one-hot
         vector of its label.
+      max_pixels: an image file of a folder that has more pixels cannot be used.
 
     Raises:
       InputError: shorter_edge is below image_size, dimensions come with an attribute of images, or a value is none of
@@ -37,10 +40,12 @@ class Preparation:
     shorter_edge: int = 0
     dimensions: int = 0
     attributes_from: str = "data"
+    max_pixels: int = MAX_PIXELS
 
     def __post_init__(self):
         for name in ("image_size", "channels", "shorter_edge", "dimensions"):
             object.__setattr__(self, name, whole_number(getattr(self, name), name, 0, LARGEST))
+        object.__setattr__(self, "max_pixels", whole_number(self.max_pixels, "max_pixels", 1))
         if self.attributes_from not in ATTRIBUTES_FROM:
             raise InputError(
                 f"unknown attributes_from {self.attributes_from!r}."
@@ -74,10 +79,11 @@ class Preparation:
             raise InputError(f"this is no preparation of examples: {text!r}") from None
 
     def to_json(self) -> str:
-        """This preparation as text, which exported modules contain. Without `attributes_from`, it is "data"."""
+        """This preparation as text, which exported modules contain. Later fields are left out if they have defaults."""
         told = dataclasses.asdict(self)
-        if self.attributes_from == Preparation.attributes_from:
-            del told["attributes_from"]
+        for name in ("attributes_from", "max_pixels"):
+            if told[name] == getattr(Preparation, name):
+                del told[name]
         return json.dumps(told)
 
     @property

@@ -26,6 +26,9 @@ def run(main, description: str):
       description: what the tool does; --help prints it above the flags.
     """
     warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"  # a person does not need the place
+    for stream in (sys.stdout, sys.stderr):  # a path may have bytes that are no UTF-8, and is printed all the same
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     help_flag = flags.DEFINE_bool("help", False, "show this help", short_name="h", allow_hide_cpp=True)
     try:
         parse_flags(flags.FLAGS, sys.argv)
@@ -92,6 +95,17 @@ def require(flag: flags.FlagHolder):
     if flag.value in (None, "", []):
         raise InputError(f"--{flag.name} is required; --help explains")
     return flag.value
+
+
+def define_max_pixels(default: str) -> flags.FlagHolder:
+    """Defines --max_pixels, the limit on the pixels of a folder's images; without it, the limit is `default`."""
+    text = f"an image file of a folder that has more pixels cannot be used; default: {default}"
+    return flags.DEFINE_integer("max_pixels", None, text, lower_bound=1)
+
+
+def given(flag: flags.FlagHolder) -> dict:
+    """{name: value} of a flag, or {} if it was not given."""
+    return {} if flag.value is None else {flag.name: flag.value}
 
 
 def note(line: str):

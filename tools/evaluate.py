@@ -60,6 +60,7 @@ _SEED = flags.DEFINE_integer("seed", 0, "seed of the samples, and of the classif
 _BAD_IMAGES = flags.DEFINE_enum(
     "bad_images", None, ["refuse", "skip"], "what to do with images that cannot be decoded; default: as in training"
 )
+_MAX_PIXELS = common.define_max_pixels("as in training")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "the TFDS directory; default TFDS_DATA_DIR or TFDS's own")
 _JSON = flags.DEFINE_string(
     "json", None, "where to write the report; default: metrics.json in a run directory, nowhere for a zoo model"
@@ -122,7 +123,8 @@ def main():
         raise InputError(f"{', '.join(slow)} can take hours; give --json=FILE, in which results are kept")
     settings = _settings(slow)
     splits, datasets = (_GALLERY_SPLIT.value, _QUERY_SPLIT.value), (_DATASET.value, _QUERY_DATASET.value)
-    data = open_evaluation_data(experiment, *datasets, *splits, _DATA_DIR.value, _BAD_IMAGES.value, common.note)
+    opened_as = dataclasses.replace(experiment, **common.given(_MAX_PIXELS))
+    data = open_evaluation_data(opened_as, *datasets, *splits, _DATA_DIR.value, _BAD_IMAGES.value, common.note)
     earlier = _earlier(target, about, describe(experiment, data, _SEED.value))
 
     latest = {"results": {}}

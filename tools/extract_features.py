@@ -3,10 +3,11 @@
   python tools/extract_features.py --model=bigan_mnist --dataset=mnist --split=test --output=/tmp/test.npz
   python tools/extract_features.py --module=/tmp/module --dataset=./photos --output=/tmp/photos.tfrecord
 
-If --output ends in .npz, it is one file with "features" float32 [N, D], "labels" int64 [N] (-1 = no label) and
-"description", a text that says what the features are. Otherwise --output is the prefix of TFRecord shards, which have a
-tf.train.Example with "features" and "label" for each image or point. If the tool is started again, it continues where
-it stopped.
+If --output ends in .npz, it is one file with "features" float32 [N, D], "labels" int64 [N] (-1 = no label), "names" [N]
+(paths relative to a folder, or TFDS' ids), "class_names", "left_out" (what is not among the rows) and "description", a
+text that says what the features are. Otherwise --output is the prefix of TFRecord shards, which have a tf.train.Example
+with "features", "label", "name" and "class_name" for each image or point; OUTPUT.json has the rest. If the tool is
+started again, it continues where it stopped.
 """
 
 import dataclasses
@@ -33,6 +34,8 @@ _IMAGE_SIZE = flags.DEFINE_integer(
 _BAD_IMAGES = flags.DEFINE_enum(
     "bad_images", "refuse", ["refuse", "skip"], "if images cannot be decoded: write nothing, or leave these images out"
 )
+_MAX_PIXELS = common.define_max_pixels("as the model was trained")
+_NAMES = flags.DEFINE_string("names", None, "a .csv or .parquet file for the rows' names, labels and class names, too")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "the TFDS directory; default TFDS_DATA_DIR or TFDS's own")
 _OUTPUT = flags.DEFINE_string("output", None, "a .npz file, or the prefix of TFRecord shards; required")
 _SHARD = flags.DEFINE_integer("shard", 10_000, "examples per shard; only whole shards are resumed from", lower_bound=1)
@@ -47,10 +50,13 @@ def main():
     from tf_bigan.errors import InputError, NoData
     from tf_bigan.evaluation.data import not_here
     from tf_bigan.evaluation.extract import extract
+    from tf_bigan.evaluation.names import check_table, write_table
     from tf_bigan.files import sha256
 
     if bool(_MODEL.value) == bool(_MODULE.value):
         raise InputError("give either --model or --module")
+    if _NAMES.value:
+        check_table(_NAMES.value)  # now rather than hours later
     if _MODEL.value and _IMAGE_SIZE.value:
         raise InputError("--image_size is for --module; a model has its own")
     if _MODEL.value:
@@ -79,7 +85,7 @@ def main():
         fingerprint = " ".join(map(sha256, files or [module.folder / "saved_model.pb"]))
     options = {"data_dir": _DATA_DIR.value, "bad_images": _BAD_IMAGES.value, "say": common.note}
     # Features need no attributes, so examples without a label are taken, too.
-    preparation = dataclasses.replace(preparation, attributes_from="data")
+    preparation = dataclasses.replace(preparation, attributes_from="data", **common.given(_MAX_PIXELS))
     try:
         data = open_data(dataset, _SPLIT.value, max_labels=max_labels, like=preparation, **options)
     except NoData as error:
@@ -88,6 +94,8 @@ def main():
         raise not_here(experiment) from error
     description = f"{name} of {data.origin} at {data.preparation}, weights {fingerprint[:16]}"
     count, shape = extract(network, data, output, description, _SHARD.value, _BATCH_SIZE.value)
+    if _NAMES.value:
+        write_table(_NAMES.value, data)
     print(f"{count} examples, features {list(shape)}, in {output}{'' if output.endswith('.npz') else '-*'}")
 
 

@@ -20,6 +20,7 @@ _DATA_DIR = flags.DEFINE_string("data_dir", None, "the TFDS directory; default T
 _BAD_IMAGES = flags.DEFINE_enum(
     "bad_images", "refuse", ["refuse", "skip"], "what to do with images that cannot be decoded: refuse, or leave out"
 )
+_MAX_PIXELS = common.define_max_pixels("89,478,485, above which Pillow warns")
 _WORKDIR = flags.DEFINE_string("workdir", None, "where to write the classifier; required")
 _ARCHITECTURE = flags.DEFINE_string("architecture", "MobileNetV2", "a network of keras.applications")
 _INPUT_SIZE = flags.DEFINE_integer(
@@ -61,6 +62,7 @@ def main():
     other = _TEST_DATASET.value or dataset
     split = _TEST_SPLIT.value or default_query_split(other, _DATA_DIR.value)
     options = {"image_size": _IMAGE_SIZE.value, "data_dir": _DATA_DIR.value, "bad_images": _BAD_IMAGES.value}
+    options |= common.given(_MAX_PIXELS)
     training, test = open_images(dataset, _SPLIT.value, **options), open_images(other, split, **options)
     classifier = train_classifier(training, test, settings, workdir, common.note)
     print(

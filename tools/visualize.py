@@ -6,6 +6,7 @@ python tools/visualize.py --run=/tmp/bigan_mnist
 The second command draws the curves of a run, finished or not: losses, rates, and what the collapse watch measured.
 """
 
+import dataclasses
 import pathlib
 
 import common
@@ -20,7 +21,9 @@ _WANTED = flags.DEFINE_list("figures", None, f"which: {', '.join(_FIGURES)}; def
 _LAYER = flags.DEFINE_string("layer", "penultimate", "feature space of the neighbours")
 _METRIC = flags.DEFINE_string("metric", "cosine", "distance of the neighbours: cosine, as in the paper, or euclidean")
 _ROWS = flags.DEFINE_integer("rows", 10, "rows of a picture", lower_bound=1)
-_SEED = flags.DEFINE_integer("seed", 0, "seed of the samples, and of the codes of a stochastic encoder")
+_SEED = flags.DEFINE_integer(
+    "seed", 0, "seed of the samples, of the codes of a stochastic encoder, and of the images shown of a folder"
+)
 _DATASET = flags.DEFINE_string("dataset", None, "data set of the images shown; default: the one trained on")
 _QUERY_DATASET = flags.DEFINE_string("query_dataset", None, "data set of the images shown, if not that of neighbours")
 _QUERY_SPLIT = flags.DEFINE_string(
@@ -29,6 +32,7 @@ _QUERY_SPLIT = flags.DEFINE_string(
 _BAD_IMAGES = flags.DEFINE_enum(
     "bad_images", None, ["refuse", "skip"], "if images cannot be decoded; default: as the model was trained"
 )
+_MAX_PIXELS = common.define_max_pixels("as the model was trained")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "the TFDS directory; default TFDS_DATA_DIR or TFDS's own")
 
 # The networks that figures need; filters are of all networks.
@@ -42,7 +46,7 @@ _NETWORKS = {
 
 _OF_PICTURES = (
     *(_WANTED, _LAYER, _METRIC, _ROWS, _SEED),
-    *(_DATASET, _QUERY_DATASET, _QUERY_SPLIT, _BAD_IMAGES, _DATA_DIR),
+    *(_DATASET, _QUERY_DATASET, _QUERY_SPLIT, _BAD_IMAGES, _MAX_PIXELS, _DATA_DIR),
 )
 
 
@@ -89,6 +93,7 @@ def main():
     rows = _ROWS.value
     if set(wanted) - {"filters"} - (set() if model.conditions else {"samples"}):
         experiment = RunDirectory(zoo.run_path(name)).experiment()
+        experiment = dataclasses.replace(experiment, **common.given(_MAX_PIXELS))
         opened = {
             "dataset": _DATASET.value,
             "query_dataset": _QUERY_DATASET.value,
@@ -99,7 +104,8 @@ def main():
         }
         data = open_evaluation_data(experiment, **opened) if "neighbours" in wanted else None
         queries = data.queries if data else open_queries(experiment, **opened)
-        shown = queries.records(limit=figures.POINTS if points else rows * figures.pairs_per_row(model))
+        numbers = queries.shown(figures.POINTS if points else rows * figures.pairs_per_row(model), _SEED.value)
+        shown = queries.records_of(numbers)
         images, pictured = shown["x"], conditioned(model, shown)
     else:
         pictured = model
@@ -122,9 +128,14 @@ def main():
                 if hasattr(network, "image_filters"):
                     yield f"filters_{role}", figures.filters(network, 10 * rows)
         if figure == "neighbours":
-            if data.overlap:
-                common.note("the images shown are among those searched, so each finds itself; see --query_dataset")
-            yield figure, figures.neighbours(model, images[:rows], data.gallery, _LAYER.value, _METRIC.value)
+            own = numbers[:rows] if data.same else None
+            if data.overlap and not data.same:
+                common.note("some images shown are among those searched, so each finds itself; see --query_dataset")
+            yield (
+                figure,
+                figures.neighbours(model, images[:rows], data.gallery, _LAYER.value, _METRIC.value, own=own),
+            )
+            common.note(f"the images of the rows of neighbours.png: {', '.join(queries.described(numbers[:rows]))}")
 
     wanted = [figure for figure in _FIGURES if figure in wanted]
     for number, figure in enumerate(wanted, 1):

@@ -35,6 +35,7 @@ USABLE = {
     "1x200.jpg": encoded(noise(1, 200), "JPEG"),
     "200x1.png": encoded(noise(200, 1)),
     "mislabelled.jpg": encoded(noise()),
+    "tiff.jpg": encoded(noise(), "TIFF"),
     "grey.jpg": encoded(noise().convert("L"), "JPEG"),
     "cmyk.jpg": encoded(noise().convert("CMYK"), "JPEG"),
     "rgba.png": encoded(noise().convert("RGBA")),
@@ -52,7 +53,6 @@ BAD = {
     "truncated.gif": encoded(noise().convert("P"), "GIF")[:-40],
     "truncated.bmp": encoded(noise(), "BMP")[:20],
     "changed.png": encoded(noise())[:80] + b"\x00\x00" + encoded(noise())[82:],
-    "tiff.jpg": encoded(noise(), "TIFF"),
     "strip.png": encoded(Image.new("L", (60000, 1))),
 }
 

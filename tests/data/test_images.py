@@ -424,12 +424,6 @@ def test_overlaps_are_of_examples_not_of_names(digits, digits_dir, tmp_path):
     assert not whole.without([0, 2]).overlaps(a)
 
 
-def test_transparency_is_dropped(tmp_path):
-    save(tmp_path / "a.png", np.concatenate([flat(100, 4, 4, 3), flat(0, 4, 4, 1)], axis=-1))
-    images, _ = open_images(str(tmp_path)).arrays()
-    np.testing.assert_allclose(images, np.full((1, 4, 4, 3), 100 / 255), rtol=1e-6)
-
-
 def test_tfds_images_change_channels(digits, digits_dir):
     images, _ = open_images("digits", data_dir=digits_dir, channels=3).arrays(limit=4)
     np.testing.assert_array_equal(images, np.repeat(digits.arrays(limit=4)[0], 3, axis=-1))

@@ -1,14 +1,18 @@
+import csv
 import json
+import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from helpers import run_tool
+from PIL import Image
 
 import tf_bigan
 from tf_bigan.data import open_data, open_images
 from tf_bigan.errors import InputError
 from tf_bigan.evaluation.extract import extract
+from tf_bigan.evaluation.names import check_table, write_table
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +47,58 @@ def test_npz_holds_every_example_in_order(data, tmp_path):
     np.testing.assert_array_equal(written["labels"], labels)
     assert (count, shape) == (360, (64,))
     assert [path.name for path in tmp_path.iterdir()] == ["f.npz"]
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Three photos of two classes and one of none; one of the classes has a file that is cut short, and a text."""
+    folder = tmp_path / "photos"
+    for name in ("cats/1.png", "cats/2.webp", "dogs/a\nb.png", "c.png"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8), (len(name), 0, 0)).save(folder / name)
+    (folder / "cats" / "3.png").write_bytes(b"no image")
+    (folder / "cats" / "notes.txt").write_text("no image")
+    return open_images(str(folder), bad_images="skip", say=lambda line: None)
+
+
+NAMES, LABELS = ["c.png", "cats/1.png", "cats/2.webp", "dogs/a\nb.png"], [-1, 0, 0, 1]
+
+
+def test_rows_have_names_and_classes_in_npz(photos, tmp_path):
+    extract(double, photos, tmp_path / "f.npz", "double", shard=3)
+    with np.load(tmp_path / "f.npz") as found:
+        assert found["names"].tolist() == NAMES and found["labels"].tolist() == LABELS
+        assert found["class_names"].tolist() == ["cats", "dogs"]
+        notes = f"{photos.origin}/cats/notes.txt (no kind of image that Pillow reads)"
+        assert found["left_out"].tolist() == ["cats/3.png", notes]
+        np.testing.assert_allclose(found["features"][:, 0] * 127.5, list(map(len, NAMES)), atol=0.01)
+
+
+def test_rows_have_names_and_classes_in_records(photos, tmp_path):
+    extract(double, photos, tmp_path / "f", "double", shard=3)
+    found = []
+    for record in tf.data.TFRecordDataset(sorted(map(str, tmp_path.glob("f-*")))).as_numpy_iterator():
+        example = tf.train.Example.FromString(record).features.feature
+        found.append((example["name"].bytes_list.value[0].decode(), list(example["class_name"].bytes_list.value)))
+    assert found == list(zip(NAMES, ([], [b"cats"], [b"cats"], [b"dogs"]), strict=True))
+    told = json.loads((tmp_path / "f.json").read_text())
+    assert told["class_names"] == ["cats", "dogs"] and told["left_out"] == photos.left_out()
+
+
+def test_names_as_tables(photos, tmp_path, monkeypatch):
+    rows = [(0, "c.png", -1, ""), (1, "cats/1.png", 0, "cats"), (2, "cats/2.webp", 0, "cats")]
+    rows.append((3, "dogs/a\\nb.png", 1, "dogs"))
+    write_table(tmp_path / "n.csv", photos)
+    with open(tmp_path / "n.csv", newline="", encoding="utf-8") as file:
+        assert list(csv.reader(file)) == [["row", "name", "label", "class_name"], *[list(map(str, r)) for r in rows]]
+    parquet = pytest.importorskip("pyarrow.parquet")
+    write_table(tmp_path / "n.parquet", photos)
+    assert [tuple(row.values()) for row in parquet.read_table(tmp_path / "n.parquet").to_pylist()] == rows
+    with pytest.raises(InputError, match="ends in .csv or .parquet, found n.txt"):
+        check_table("n.txt")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(InputError, match="a .parquet file needs pyarrow: pip install pyarrow; or give a .csv"):
+        check_table("n.parquet")
 
 
 def test_npz_goes_on_where_it_stopped(data, tmp_path):

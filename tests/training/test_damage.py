@@ -12,10 +12,10 @@ from helpers import fit, images, run_tool, tiny, tiny_game
 import tf_bigan
 from tf_bigan.errors import InputError
 from tf_bigan.files import write_checksums
+from tf_bigan.reading import json_text
+from tf_bigan.training import begun_data
 from tf_bigan.training.checkpoints import Checkpoints
 from tf_bigan.training.run_directory import RunDirectory
-
-ORIGIN = "digits train"
 
 
 @pytest.fixture
@@ -160,24 +160,35 @@ def test_a_damaged_state_of_the_weights_is_named(content, why, run):
 # -- data.json and initial.json
 
 
+def write_data(run, numbers, **more):
+    content = {"origin": "digits train", "images": 1797, "left_out": numbers, **more}
+    (run.path / "data.json").write_text(json_text(content))
+
+
 @pytest.mark.parametrize("numbers", [[1797], [3, 3], [5, 4], [0, 10**10]], ids=str)
 def test_images_left_out_are_among_the_images(numbers, run):
-    run.write_left_out(ORIGIN, 1797, numbers)
+    write_data(run, numbers)
     with pytest.raises(InputError, match="data.json is damaged: left_out are no numbers of its 1797 images; delete it"):
-        run.left_out(ORIGIN, 1797)
+        begun_data.read(run)
+
+
+def test_files_are_as_many_as_images(run):
+    write_data(run, [], files={"names": ["a.png"], "sizes": [1], "times": [1]})
+    with pytest.raises(InputError, match="data.json is damaged: it has not as many files as images; delete it"):
+        begun_data.read(run)
 
 
 def test_what_is_left_out_is_read_with_its_checksum_and_without(run):
-    run.write_left_out(ORIGIN, 1797, [0, 1796])
-    assert run.left_out(ORIGIN, 1797) == [0, 1796]
+    write_data(run, [0, 1796])
+    assert begun_data.read(run)["left_out"] == [0, 1796]
     path = run.path / "data.json"
     content = json.loads(path.read_text())
     path.write_text(json.dumps({**content, "left_out": [0]}))
     with pytest.raises(InputError, match="data.json is damaged or was changed: its content does not have the SHA-256"):
-        run.left_out(ORIGIN, 1797)
+        begun_data.read(run)
     del content["checksum"]
     path.write_text(json.dumps(content))
-    assert run.left_out(ORIGIN, 1797) == [0, 1796]
+    assert begun_data.read(run)["left_out"] == [0, 1796]
 
 
 def test_the_record_of_initial_weights_is_read_with_its_checksum_and_without(run):

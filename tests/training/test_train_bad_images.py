@@ -37,7 +37,7 @@ def damage(path):
 
 
 def mend(path):
-    Image.new("RGB", (12, 10)).save(path)
+    Image.effect_noise((12, 10), 50).convert("RGB").save(path)
 
 
 def settings(folder, **changes):
@@ -85,7 +85,10 @@ def test_skipped_images_are_counted_and_named(skipped):
     assert ": 39 images of 8x8x3; " in stdout and "finished: 3 steps" in stdout
     assert "Traceback" not in stderr
     content = json.loads((run / "data.json").read_text())
+    files = content.pop("files")
     assert content == {"origin": str(folder), "images": 40, "left_out": [BAD]}
+    told = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in sorted(folder.iterdir())]
+    assert list(zip(files["names"], files["sizes"], files["times"], strict=True))[:BAD] == told[:BAD]
 
 
 def test_a_resumed_run_leaves_out_the_same_images_without_a_check(skipped, tmp_path):
@@ -110,7 +113,12 @@ def test_the_policy_decides_the_result(skipped):
         ran(settings(skipped[0]), skipped[1])
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"images": 40}', '{"images": 40, "left_out": ["a"]}'])
+DAMAGED_FILES = '{"images": 40, "left_out": [], "files": {"names": ["a"], "sizes": [], "times": []}}'
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", '{"images": 40}', '{"images": 40, "left_out": ["a"]}', DAMAGED_FILES], ids=range(5)
+)
 def test_a_damaged_record_is_named(skipped, tmp_path, content):
     run = tmp_path / "run"
     shutil.copytree(skipped[1], run)
@@ -138,6 +146,45 @@ def test_a_folder_with_other_images_does_not_resume(skipped, tmp_path):
     with pytest.raises(InputError, match=f"begun with 40 images of {folder}; {folder} has 41") as caught:
         ran(experiment, tmp_path / "run")
     assert len(str(caught.value).splitlines()) == 2
+
+
+def replaced(path):
+    Image.effect_noise((12, 10), 80).convert("RGB").save(path)
+
+
+def touched(path):
+    os.utime(path, (1, 1))
+
+
+@pytest.mark.parametrize("change", [replaced, touched])
+def test_an_image_that_was_changed_is_named_at_resume(change, tmp_path):
+    folder, run = photos(tmp_path / "photos"), tmp_path / "run"
+    experiment = settings(folder, bad_images="skip")
+    ran(experiment, run)
+    unfinish(run)
+    change(folder / "07.png")
+    with pytest.raises(InputError, match=f"(?s)1 of 40 images of {folder} were changed.*the first is 07.png") as caught:
+        ran(experiment, run)
+    assert f"or delete {run}/data.json to go on" in str(caught.value) and len(str(caught.value).splitlines()) == 2
+    (run / "data.json").unlink()
+    assert "resuming after step 3 of 3" in ran(experiment, run)
+
+
+def test_a_run_of_an_earlier_version_keeps_its_files_and_their_order(tmp_path):
+    folder, run = photos(tmp_path / "photos"), tmp_path / "run"
+    experiment = settings(folder, bad_images="skip")
+    ran(experiment, run)
+    content = json.loads((run / "data.json").read_text())
+    del content["files"]
+    (run / "data.json").write_text(json.dumps(content))
+    Image.new("RGB", (12, 10)).save(folder / "00.webp")  # which an earlier version did not read
+    for _ in range(2):  # the second time, the files are recorded
+        unfinish(run)
+        lines = ran(experiment, run)
+        assert lines[0].startswith("this run was begun by an earlier version") and "resuming after step 3 of 3" in lines
+        content = json.loads((run / "data.json").read_text())
+        assert (content["images"], content["left_out"], content["earlier"]) == (40, [BAD], True)
+        assert len(content["files"]["names"]) == 40 and "00.webp" not in content["files"]["names"]
 
 
 def test_what_is_loaded_is_decoded_once(skipped, tmp_path, monkeypatch):

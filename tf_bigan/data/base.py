@@ -6,10 +6,10 @@ import copy
 import numpy as np
 import tensorflow as tf
 
-from tf_bigan.data.labelled import beside_labelled, hidden
+from tf_bigan.data.labelled import beside_labelled, hidden, spread
 from tf_bigan.data.order import Order
 from tf_bigan.domains import domain_of
-from tf_bigan.errors import InputError
+from tf_bigan.errors import InputError, on_one_line
 
 _NAMED = 3  # at most so many bad examples are named in a message
 
@@ -50,6 +50,7 @@ class Data:
         self._tried = False  # whether every example was checked, by this process or an earlier one
         self._labelled = None  # int64 [n]: the examples whose labels training uses; None = all
         self._kept = None  # int64 [count]: the examples' numbers in the source; None if none is left out
+        self._bad = np.zeros(0, np.int64)  # the source's numbers of the examples that are left out
 
     def fits_memory(self) -> bool:
         """Whether the decoded examples are few enough for `load` to keep them."""
@@ -112,6 +113,7 @@ class Data:
         data = copy.copy(self)
         data._tried = True
         if len(numbers):
+            data._bad = np.union1d(self._bad, np.asarray(numbers, np.int64))
             data._kept = np.setdiff1d(self._numbers_of(np.arange(self.count)), numbers)
             data.count, data._memory = len(data._kept), None
         return data
@@ -133,6 +135,22 @@ class Data:
         more = f" and {len(numbers) - _NAMED} more" if len(numbers) > _NAMED else ""
         which = f"{len(numbers)} of {self.stored} {self.domain.name} of {self.name}"
         return f"{which} cannot be used and are left out: {names}{more}"
+
+    def names(self) -> list[str]:
+        """What the examples are called in their data set: paths relative to a folder, TFDS' ids, or numbers."""
+        return self._source.names(self._numbers_of(np.arange(self.count)))
+
+    def described(self, indices) -> list[str]:
+        """Texts that tell a user which examples the `indices` are, each on one line."""
+        return [self._source.describe(number) for number in self._numbers_of(np.asarray(indices, np.int64))]
+
+    def left_out(self) -> list[str]:
+        """What is left out, each on one line: the names of bad examples; then a folder's files that are not read."""
+        return [*map(on_one_line, self._source.names(self._bad)), *self._source.unread]
+
+    def files(self) -> list[list] | None:
+        """The files of all stored examples, those left out included, as `Source.files` tells them; None without."""
+        return self._source.files(np.arange(self.stored))
 
     @contextlib.contextmanager
     def naming_damage(self):
@@ -228,12 +246,25 @@ class Data:
 
     def records(self, limit=None) -> dict[str, np.ndarray]:
         """The batch of the first `limit` examples (None = all), as numpy arrays."""
-        count = self.count if limit is None else min(limit, self.count)
         if limit is None:
             self.load()
+        return self.records_of(np.arange(self.count if limit is None else min(limit, self.count)))
+
+    def records_of(self, indices) -> dict[str, np.ndarray]:
+        """The batch of the examples `indices`, int64 [N], as numpy arrays."""
         with self.naming_damage():
-            record = self.read_records(tf.range(count, dtype=tf.int64))
+            record = self.read_records(tf.constant(indices, tf.int64))
         return {name: column.numpy() for name, column in record.items()}
+
+    def shown(self, count: int, seed: int) -> np.ndarray:
+        """The examples for pictures: int64 [N], at most `count`.
+
+        They are the first ones. Of a folder, whose order is that of the classes, they are drawn from the seed, equally
+        many of each class if there are enough; the first ones are of different classes.
+        """
+        if not self._source.ordered:
+            return np.arange(min(count, self.count))
+        return spread(self.labels(), count, seed)
 
     def arrays(self, limit=None) -> tuple[np.ndarray, np.ndarray]:
         """Like `records`, but returns only ("x", "label")."""

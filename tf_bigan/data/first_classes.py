@@ -19,6 +19,7 @@ class FirstClasses(Source):
         self.attribute_names = source.attribute_names
         self.stored_shape, self.varies = source.stored_shape, source.varies
         self.decode, self.encoded = source.decode, source.encoded
+        self.ordered, self.unread = source.ordered, source.unread
         self.split, self.origin = source.split, f"{source.origin}, {max_labels} classes"
 
     def read(self, indices):
@@ -40,6 +41,14 @@ class FirstClasses(Source):
     def describe(self, i):
         """The other source's description of the example."""
         return self._source.describe(self._numbers[i])
+
+    def names(self, indices):
+        """The other source's names of the examples."""
+        return self._source.names(self._numbers[np.asarray(indices, np.int64)])
+
+    def files(self, indices):
+        """The other source's files of the examples."""
+        return self._source.files(self._numbers[np.asarray(indices, np.int64)])
 
     def identities(self, indices):
         """The other source's identities of the examples."""

@@ -24,11 +24,6 @@ class ImageData(Data):
       image_shape: (height, width, channels), another name for `example_shape`.
     """
 
-    _unusable = (
-        f"truncated, unreadable, not an image, over {pixels.LONGEST} times as long as wide, or with pixels that are "
-        "NaN or outside [0, 1]"
-    )
-
     def __init__(self, name, source, image_size, channels, cropped=False, shorter_edge=0):
         super().__init__(name, source, (image_size, image_size, channels))
         self._shorter_edge = shorter_edge or image_size
@@ -45,6 +40,14 @@ class ImageData(Data):
     @property
     def image_shape(self):
         return self.example_shape
+
+    @property
+    def _unusable(self):
+        of_files = f"of more than {self.preparation.max_pixels:,} pixels (see --max_pixels), "
+        return (
+            f"truncated, unreadable, not an image, {of_files if self._source.ordered else ''}over {pixels.LONGEST} "
+            "times as long as wide, or with pixels that are NaN or outside [0, 1]"
+        )
 
     def fits_memory(self) -> bool:
         """Whether the decoded images are few enough for `load` to keep them."""
@@ -82,8 +85,9 @@ class ImageData(Data):
         """Every image before it is resized or cropped, and the labels.
 
         Returns:
-          (the images in order; labels, int64 [count], -1 = no label). Each image is the bytes of a PNG, JPEG or other
-          file. If the images are not stored as files with uint8 pixels, each is an array, uint8 [H, W, C], instead.
+          (the images in order; labels, int64 [count], -1 = no label). Each image is the bytes of a PNG or JPEG file, or
+          of whatever files a TFDS data set has. If the images are not stored as files with uint8 pixels, each is an
+          array, uint8 [H, W, C], instead.
 
         Raises:
           InputError: images that cannot be read.

@@ -25,6 +25,8 @@ class LabelAttributes(Source):
         self.stored_shape, self.varies = source.stored_shape, source.varies
         self.read, self.encoded, self.labels = source.read, source.encoded, source.labels
         self.describe, self.identities, self.state = source.describe, source.identities, source.state
+        self.names, self.files = source.names, source.files
+        self.ordered, self.unread = source.ordered, source.unread
 
     def decode(self, example, channels: int):
         """The record of an example, with the one-hot vector of its label."""

@@ -1,4 +1,4 @@
-"""Which examples have labels that training or a classifier may use: equally many of each class."""
+"""Which examples have labels that training or a classifier may use, or are shown: equally many of each class."""
 
 import zlib
 
@@ -62,6 +62,25 @@ def choose(data, count, seed) -> np.ndarray:
     seed, each = _seed(seed, "choice"), count // len(classes)
     drawn = [np.random.RandomState([seed, k]).permutation(numbers)[:each] for k, numbers in enumerate(classes)]
     return np.sort(np.concatenate(drawn))
+
+
+def spread(labels, count, seed) -> np.ndarray:
+    """Examples drawn over all classes from the seed: int64 [min(count, N)].
+
+    Each class gives one example in turn, in an order of the classes that is drawn anew for each turn, until it has no
+    more. Examples without a label count as a class.
+
+    Args:
+      labels: int64 [N], -1 = no label.
+      count: number of examples.
+      seed: any whole number.
+    """
+    drawn = np.random.RandomState(_seed(seed, "shown")).permutation(len(labels))
+    turns = np.zeros(len(labels), np.int64)  # of the examples in the order in which they are drawn
+    for label in np.unique(labels):
+        places = np.flatnonzero(labels[drawn] == label)
+        turns[places] = np.arange(len(places))
+    return drawn[np.argsort(turns, kind="stable")[:count]].astype(np.int64)
 
 
 def hidden(record, indices, labelled, count) -> dict:

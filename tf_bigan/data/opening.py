@@ -3,14 +3,16 @@
 import dataclasses
 import os
 
+from tf_bigan.data import listing
 from tf_bigan.data.base import Data
 from tf_bigan.data.first_classes import FirstClasses
+from tf_bigan.data.folder import order_news
 from tf_bigan.data.images import ImageData
 from tf_bigan.data.label_attributes import LabelAttributes
 from tf_bigan.data.points import PointData
 from tf_bigan.data.protocol import Source
 from tf_bigan.data.sources import open_source
-from tf_bigan.errors import InputError, did_you_mean, shown, whole_number
+from tf_bigan.errors import InputError, did_you_mean, on_one_line, shown, whole_number
 from tf_bigan.preparation import Preparation
 
 BAD_IMAGES = ("refuse", "skip")
@@ -45,14 +47,15 @@ def open_data(
       bad_images: "skip" checks every example on opening (see `Data.checked`) and leaves out images that cannot be
         decoded and points that are not finite. With "refuse", `Data.load` and `Data.check` raise InputError if there
         are any.
-      say: called with a message if examples are left out.
+      say: called with a message if examples are left out; if a folder holds files that are not read; or if the classes
+        of a folder are not in the order in which a person would count them.
       like: a model or a `Preparation`, instead of `image_size` and `preparation`. Examples are prepared as those of the
-        model, and data of another domain is refused.
+        model, and data of another domain is refused. `max_pixels` may be given beside it.
       **preparation: the other fields of `Preparation`. channels: 1 or 3; 0 = as stored. shorter_edge: the length that
         an image's shorter edge is resized to, with Lanczos' filter, before the centre is cropped; 0 = image_size. The
         authors of BiGAN use 72 for crops of 64, and 128 for crops of 112. dimensions: the number of coordinates that
         points must have; 0 = as stored. attributes_from: "data", or "label" to make an example's attributes the one-hot
-        vector of its label.
+        vector of its label. max_pixels: an image file of a folder that has more pixels cannot be used.
 
     Raises:
       InputError: there is no such data set or split; the data is not on disk and there is no network; it has no
@@ -76,7 +79,7 @@ def open_data(
     elif not isinstance(split, str):
         raise InputError(f"split must be a string such as 'train' or 'train[:50%]', found {shown(split)}")
     else:
-        source, name = open_source(dataset, split, data_dir), dataset
+        source, name = open_source(dataset, split, data_dir, prepared.max_pixels), on_one_line(dataset)
     if not source.count:
         raise InputError(f"{_place(name, source)} is empty")
     if max_labels and not (source := FirstClasses(name, source, max_labels)).count:
@@ -86,7 +89,12 @@ def open_data(
     points = len(source.stored_shape) == 1
     _check_domain(name, "points" if points else "images", prepared, like is not None)
     data = _point_data(name, source, prepared) if points else _image_data(name, source, prepared)
-    data.preparation = dataclasses.replace(data.preparation, attributes_from=prepared.attributes_from)
+    others = {"attributes_from": prepared.attributes_from, "max_pixels": prepared.max_pixels}
+    data.preparation = dataclasses.replace(data.preparation, **others)
+    if source.unread:
+        say(listing.left_out_news(name, source.unread))
+    if source.ordered and (news := order_news(name, source.class_names)):
+        say(news)
     if bad_images == "skip":
         data, left_out = data.checked()
         if len(left_out):
@@ -110,9 +118,10 @@ def _preparation(like, **options):
     preparation = Preparation(**options)
     if like is None:
         return preparation
+    limit = {name: options.pop(name) for name in ("max_pixels",) if name in options}
     if given := [option for option, value in options.items() if value != getattr(_AS_STORED, option)]:
         raise InputError(f"{given[0]} does not go with like, which has its own")
-    return Preparation.of(like)
+    return dataclasses.replace(Preparation.of(like), **limit)
 
 
 def _check_domain(name, found, preparation, like):

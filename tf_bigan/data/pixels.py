@@ -26,13 +26,16 @@ def within_proportions(image):
 
 
 def with_channels(image, channels):
-    """[H, W, C] -> [H, W, channels], for 1 or 3 channels; a fourth, transparency, is dropped."""
-    found = image.shape[-1]
-    if found == channels:
+    """uint8 [H, W, C] -> [H, W, channels], for C = 1, 3 or 4 and 1 or 3 channels.
+
+    A fourth channel is the pixels' opacity: they are laid over white.
+    """
+    if image.shape[-1] == 4:
+        colours, opacity = (tf.cast(part, tf.int32) for part in tf.split(image, [3, 1], axis=-1))
+        image = tf.cast((colours * opacity + 255 * (255 - opacity) + 127) // 255, tf.uint8)
+    if image.shape[-1] == channels:
         return image
-    if channels == 1:
-        return tf.image.rgb_to_grayscale(image[..., :3])
-    return tf.image.grayscale_to_rgb(image[..., :1]) if found < 3 else image[..., :3]
+    return tf.image.rgb_to_grayscale(image) if channels == 1 else tf.image.grayscale_to_rgb(image)
 
 
 def _shape_of_resized(shape, shorter_edge):

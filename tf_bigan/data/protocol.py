@@ -21,12 +21,16 @@ class Source:
       varies: whether images may differ in size from `stored_shape`.
       split: name of the split; empty if there are no splits.
       origin: a text that says where the examples are read from.
+      ordered: whether the examples lie in an order that is not random, such as by class.
+      unread: descriptions of what lies beside the examples but is not read, each one line.
     """
 
     class_names = ()
     attribute_names = ()
     varies = False
     split = ""
+    ordered = False
+    unread = ()
 
     def read(self, indices) -> list[bytes]:
         """The serialised examples with the numbers `indices`, int64 [N]."""
@@ -42,7 +46,7 @@ class Source:
         raise NotImplementedError
 
     def encoded(self, example) -> bytes | None:
-        """The content of the image file in a serialised example; None if images are not stored as files."""
+        """The content of an image file that holds the image of `decode`; None if images are not stored as files."""
         del example
 
     def columns(self) -> dict[str, np.ndarray]:
@@ -60,6 +64,17 @@ class Source:
     def describe(self, i) -> str:
         """A text that tells a user which example is the i-th."""
         raise NotImplementedError
+
+    def names(self, indices) -> list[str]:
+        """What the examples are called in their data set; by default, their numbers."""
+        return [str(i) for i in indices]
+
+    def files(self, indices) -> list[list] | None:
+        """[name, size in bytes, time of modification in ns] of each example's file; None if examples have no files.
+
+        It is told without reading the examples. A file that is missing has size -1.
+        """
+        del indices
 
     def identities(self, indices) -> dict:
         """What identifies the examples, as {place: identities in it}.

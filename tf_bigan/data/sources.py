@@ -5,12 +5,13 @@ from tf_bigan.data.builders import find_builder, prepared_builder
 from tf_bigan.data.folder import FolderSource
 from tf_bigan.data.tfds_source import TFDSSource
 from tf_bigan.dataset_names import folder_of
+from tf_bigan.preparation import MAX_PIXELS
 
 
-def open_source(dataset: str, split: str, data_dir: str | None):
+def open_source(dataset: str, split: str, data_dir: str | None, max_pixels: int = MAX_PIXELS):
     """The source called `dataset`, which is a folder (see `dataset_names`), "mixture" or a TFDS name."""
     if folder := folder_of(dataset):
-        return FolderSource(folder)
+        return FolderSource(folder, max_pixels)
     if dataset == mixture.NAME:
         return mixture.open_mixture(split)
     return TFDSSource(dataset, split, prepared_builder(dataset, data_dir))

@@ -51,6 +51,8 @@ class TFDSSource(Source):
         self._files = [os.fspath(f.filename) for f in files]
         self._file_of = np.repeat(np.arange(len(files), dtype=np.int32), [len(o) for o in offsets])
         self._offsets = np.concatenate(offsets) if offsets else np.zeros((0, 2), np.int64)
+        lengths, skipped = [len(o) for o in offsets], [f.skip for f in files]
+        self._first_of = np.cumsum([0, *lengths])[:-1] - np.array(skipped, np.int64)  # i - this = number in the file
         self.count = len(self._offsets)
         self.split = split
         self.origin = f"{dataset} {split}"
@@ -102,6 +104,13 @@ class TFDSSource(Source):
         starts = range(0, len(indices), _PARSED_AT_ONCE)
         parts = (self.read(indices[start : start + _PARSED_AT_ONCE]) for start in starts)
         return np.concatenate([[], *(tf.io.parse_example(part, spec)[self._label] for part in parts)]).astype(np.int64)
+
+    def names(self, indices):
+        """TFDS' own ids (`ReadConfig.add_tfds_id`): each is the file's name, "__", and the example's number in it."""
+        folders = {os.path.dirname(file) for file in self._files}
+        above = folders.pop() if len(folders) == 1 else os.path.commonpath(folders)
+        short = [os.path.relpath(file, above) for file in self._files]
+        return [f"{short[self._file_of[i]]}__{i - self._first_of[self._file_of[i]]}" for i in indices]
 
     def identities(self, indices):
         """{file: offsets of the examples in it}."""

@@ -34,6 +34,11 @@ class EvaluationData:
         """Whether any query is in the gallery, as when both are the same folder."""
         return self.gallery.overlaps(self.queries)
 
+    @functools.cached_property
+    def same(self) -> bool:
+        """Whether gallery and queries are the same examples with the same numbers, as if both are a folder."""
+        return self.gallery.origin == self.queries.origin and self.gallery.names() == self.queries.names()
+
     @contextlib.contextmanager
     def naming_damage(self):
         """Turns TensorFlow's error about an image that was damaged after the check into an InputError that names it."""
@@ -99,7 +104,7 @@ def open_evaluation_data(
     """
     asked, dataset = dataset, dataset or experiment.dataset
     query_dataset = query_dataset or dataset
-    options = _options(experiment, dataset, data_dir, bad_images, say)
+    options = _options(experiment, dataset, data_dir, bad_images, _once(say))
 
     def open_both(preparation):
         with _told_if_not_here(experiment, asked):
@@ -174,6 +179,18 @@ def not_here(experiment) -> NoData:
         f"the data that the model was trained on, {experiment.dataset}, was not found.\n"
         "Use --dataset to name other data or the folder's path; --data_dir or TFDS_DATA_DIR to name the TFDS directory"
     )
+
+
+def _once(say):
+    """A function that calls `say` with each line once: gallery and queries may be one folder."""
+    said = set()
+
+    def say_once(line):
+        if line not in said:
+            said.add(line)
+            say(line)
+
+    return say_once
 
 
 def _list(names):

@@ -1,6 +1,10 @@
-"""Writes the features of a whole data set to files, in bounded memory; an interrupted extraction can be resumed."""
+"""Writes the features of a whole data set to files, in bounded memory; an interrupted extraction can be resumed.
+
+Every row carries the name of its example, so that features can be tied to photos.
+"""
 
 import json
+import os
 import shutil
 
 import numpy as np
@@ -13,16 +17,19 @@ from tf_bigan.reading import COUNT, checked_path, opened, read_json, read_npz
 
 
 def extract(network, data, output, description, shard=10_000, batch_size=256):
-    """Writes `network`'s features of every example of `data`, in order, with the labels.
+    """Writes `network`'s features of every example of `data`, in order, with the labels and names.
 
     Each shard is written as a whole. After an interruption a second call continues with the first missing shard.
 
     Args:
       network: function from float32 examples [n, ...], images being in [0, 1], to their features float32 [n, ...].
       data: a `Data`.
-      output: a path that ends in ".npz" gives one file with "features" float32 [N, D], "labels" int64 [N] and
-        "description" str; all features are held in memory while it is written. Any other path is the prefix of files
-        "<output>-00000-of-00007" of tf.train.Examples ("features", "label"), described by "<output>.json".
+      output: a path that ends in ".npz" gives one file with "features" float32 [N, D], "labels" int64 [N], "names" str
+        [N] (see `Data.names`), "class_names" str [classes], "left_out" str [k] (see `Data.left_out`) and "description"
+        str; all features are held in memory while it is written. Any other path is the prefix of files
+        "<output>-00000-of-00007" of tf.train.Examples ("features", "label", "name" and, of a labelled example,
+        "class_name"; names are the bytes that a file system has). "<output>.json" holds "description", "class_names"
+        and "left_out".
       description: text that says what is extracted from which data. An `output` that holds another extraction, complete
         or not, is refused.
       shard: number of examples in a shard.
@@ -48,7 +55,9 @@ def extract(network, data, output, description, shard=10_000, batch_size=256):
         raise InputError(f"{output} holds {found}.\nDelete it, or give another --output")
     if not plan.exists():
         data.check()  # fail now rather than hours later
-    _claim(plan, {"description": description, "examples": data.count, "shard": shard})
+    told = {"class_names": data.class_names, "left_out": data.left_out()}
+    _claim(plan, {"description": description, "examples": data.count, "shard": shard, **told})
+    names = data.names()
 
     done = 0
     while done < count and shards[done].exists():
@@ -65,7 +74,11 @@ def extract(network, data, output, description, shard=10_000, batch_size=256):
             progress.at(at)
             while held >= shard or (held and at == data.count):
                 columns = [np.concatenate(column) for column in zip(*pending, strict=True)]
-                (_write_npz if npz else _write_records)(shards[done], *(column[:shard] for column in columns))
+                features, labels = (column[:shard] for column in columns)
+                if npz:
+                    _write_npz(shards[done], features, labels)
+                else:
+                    _write_records(shards[done], features, labels, names[done * shard :], data.class_names)
                 pending = [tuple(column[shard:] for column in columns)]
                 held, done = max(held - shard, 0), done + 1
     progress.end()
@@ -73,7 +86,8 @@ def extract(network, data, output, description, shard=10_000, batch_size=256):
     shape = _width(shards[0], npz)
     if npz:
         parts = zip(*map(_read_npz, shards), strict=True)
-        _write_npz(output, *map(np.concatenate, parts), description=description)
+        told = {name: np.array(each, np.str_) for name, each in {"names": names, **told}.items()}
+        _write_npz(output, *map(np.concatenate, parts), **told, description=description)
         shutil.rmtree(folder)
     return data.count, shape
 
@@ -113,13 +127,17 @@ def _write_npz(path, features, labels, **more):
         np.savez(file, features=features, labels=labels, **more)
 
 
-def _write_records(path, features, labels):
+def _write_records(path, features, labels, names, class_names):
+    """Writes a shard; `names` begin with those of its examples."""
     try:
         with replacing(path) as temporary, tf.io.TFRecordWriter(str(temporary)) as writer:
-            for row, label in zip(features, labels, strict=True):
+            for row, label, name in zip(features, labels, names, strict=False):
                 example = tf.train.Example()
                 example.features.feature["features"].float_list.value.extend(row)
                 example.features.feature["label"].int64_list.value.append(int(label))
+                example.features.feature["name"].bytes_list.value.append(os.fsencode(name))
+                if label >= 0:
+                    example.features.feature["class_name"].bytes_list.value.append(class_names[label].encode())
                 writer.write(example.SerializeToString())
     except tf.errors.OpError as error:  # such as a full disk
         raise InputError(f"cannot write {path}: {reason(error.message)}") from None

@@ -93,7 +93,9 @@ class Experiment(Settings):
     def preparation(self) -> Preparation:
         """What happens to an example between its file and the encoder."""
         return Preparation(
-            self.crop_size, self.channels, self.shorter_edge, self.dimensions, attributes_from=self.attributes_from
+            *(self.crop_size, self.channels, self.shorter_edge, self.dimensions),
+            attributes_from=self.attributes_from,
+            max_pixels=self.max_pixels,
         )
 
     def max_labels_of(self, dataset: str) -> int:

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from tf_bigan.errors import InputError, did_you_mean, shown
+from tf_bigan.errors import InputError, did_you_mean, on_one_line, shown
 
 _LARGEST = (
     2**31 - 1
@@ -39,8 +39,10 @@ def check(field: dataclasses.Field, value: Any):
     whole_for_float = isinstance(field.default, float) and type(value) is int
     if type(value) is not type(field.default) and not whole_for_float:
         raise InputError(f"{field.name} must be {type(field.default).__name__}, found {shown(value)}")
-    if isinstance(value, str) and not _fits_a_line(value):
-        raise InputError(f"{field.name} has a character that a flagfile cannot hold, found {value!r}")
+    if isinstance(value, str) and on_one_line(value) != value:
+        raise InputError(
+            f"{field.name} must be printable text on one line, which a flagfile can hold, found {on_one_line(value)}"
+        )
     if choices and value not in choices:
         if isinstance(value, str):
             raise InputError(f"unknown {field.name} {value!r}.{did_you_mean(value, choices)}")
@@ -51,14 +53,6 @@ def check(field: dataclasses.Field, value: Any):
         maximum = _LARGEST
     if maximum is not None and not value <= maximum:
         raise InputError(f"{field.name} must be at most {maximum}, found {shown(value)}")
-
-
-def _fits_a_line(text):
-    try:
-        content = text.encode()
-    except UnicodeEncodeError:  # the name of a file that is no text
-        return False
-    return not any(each in content for each in b"\0\r\n")
 
 
 def line(name, value):

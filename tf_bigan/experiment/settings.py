@@ -5,7 +5,7 @@ import functools
 
 from tf_bigan.errors import InputError
 from tf_bigan.experiment.setting import check, setting
-from tf_bigan.preparation import ATTRIBUTES_FROM
+from tf_bigan.preparation import ATTRIBUTES_FROM, MAX_PIXELS
 from tf_bigan.registry import FAMILIES, SYSTEMS
 
 AUTO = "auto"
@@ -93,6 +93,12 @@ class Settings:
         "refuse",
         "what to do if images cannot be decoded: refuse to train, or leave these images out",
         choices=("refuse", "skip"),
+    )
+    max_pixels: int = setting(
+        MAX_PIXELS,
+        "an image file of a folder that has more pixels counts as one that cannot be decoded",
+        "pixels",
+        minimum=1,
     )
 
     # The networks.

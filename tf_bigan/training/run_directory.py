@@ -1,7 +1,7 @@
 """The run directory: what a run is, its log, its pictures and its weights.
 
 train.flags            the resolved Experiment
-data.json              the data, and which of its images are left out; absent from a published run
+data.json              the data that the run began with; absent from a published run (see `begun_data`)
 initial.json           the runs that trained the initial weights; absent if the run began from fresh weights
 checkpoints/           for resuming; absent from a published run
 metrics.jsonl          one record per epoch
@@ -37,13 +37,11 @@ from tf_bigan.training.weight_files import weight_file_damage
 
 FLAGFILE = "train.flags"
 WEIGHTS = "weights.json"
-DATA = "data.json"
 INITIAL = "initial.json"
 _DIGEST = "# SHA-256 of the lines below: "
 _LARGEST_FLAGS = 1 << 20  # bytes of train.flags
 
 # What the JSON files hold; see `read_json`. "trainer" is a record of another program that trained the weights.
-_OF_DATA = {"origin": str, "images": COUNT, "left_out": [COUNT]}
 _LINEAGE = [{"weights": str, "epochs": COUNT, "flags": str}]
 _TRAINER = {"version": str, "device": str, "steps": COUNT, "seconds": float}
 WEIGHTS_STATE = {"epochs": COUNT, "statistics_steps": COUNT, Optional("trainer"): _TRAINER}
@@ -108,36 +106,6 @@ class RunDirectory:
         """Writes train.flags."""
         flags = experiment.to_flagfile()
         write_text(self.path / FLAGFILE, f"{_DIGEST}{_digest(flags)}\n{flags}")
-
-    def write_left_out(self, origin: str, stored: int, numbers: list[int]):
-        """Writes data.json: which of the `stored` images of `origin` are left out."""
-        content = {"origin": origin, "images": stored, "left_out": numbers}
-        write_text(self.path / DATA, json_text(content))
-
-    def left_out(self, origin: str, stored: int) -> list[int] | None:
-        """The numbers of the images that the run here leaves out; None if there is no run to resume, or no data.json.
-
-        Raises:
-          InputError: data.json is damaged, or the data no longer has as many images as the run began with.
-        """
-        path = self.path / DATA
-        if not (path.exists() and self.has_begun()):
-            return None
-        try:
-            content = read_json(path, _OF_DATA)
-        except InputError as error:
-            raise InputError(f"{error}; delete it to have the images checked again") from None
-        numbers, begun = content["left_out"], content["images"]
-        if sorted(set(numbers)) != numbers or numbers[-1:] > [begun - 1]:
-            raise InputError(
-                f"{path} is damaged: left_out are no numbers of its {begun} images; delete it to check them again"
-            )
-        if begun != stored:
-            raise InputError(
-                f"{self.path} was begun with {begun} images of {content.get('origin')}; {origin} has {stored}.\n"
-                "Restore the images to resume the run, or give another --workdir"
-            )
-        return numbers
 
     def lineage(self) -> list[dict]:
         """The runs behind the weights here: the oldest run first, this one last.

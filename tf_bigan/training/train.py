@@ -12,12 +12,14 @@ import tensorflow as tf
 
 from tf_bigan import figures
 from tf_bigan.data import open_data
+from tf_bigan.data.folder import EARLIER_SUFFIXES, FolderSource
+from tf_bigan.dataset_names import folder_of
 from tf_bigan.errors import InputError
 from tf_bigan.experiment import Experiment
 from tf_bigan.games import Adam, ConstantThenDecay, check_size, make_game, weight_shapes
 from tf_bigan.memory import check_memory
 from tf_bigan.progress import counted
-from tf_bigan.training import devices
+from tf_bigan.training import begun_data, devices
 from tf_bigan.training.begun import settled
 from tf_bigan.training.callbacks import Checkpoint, Log, Pictures, Progress, StopOnNonfinite
 from tf_bigan.training.checkpoints import Checkpoints
@@ -106,11 +108,13 @@ def _train(experiment, run, initial, strategy, data_dir, say):
         )
     policy, why = devices.pick_precision(experiment.precision, experiment.networks, strategy)
     xla = devices.pick_xla(experiment, policy, strategy)
+    earlier = bool(folder_of(experiment.dataset)) and begun_data.is_of_earlier_version(run)
     data = open_data(
-        experiment.dataset,
+        _earlier_source(experiment, say) if earlier else experiment.dataset,
         experiment.split,
         data_dir=data_dir,
         max_labels=experiment.max_labels,
+        say=say,
         **dataclasses.asdict(experiment.preparation),
     )
     data.check_batch(experiment.batch_size)
@@ -155,7 +159,7 @@ def _train(experiment, run, initial, strategy, data_dir, say):
         checkpoints = Checkpoints(run.checkpoints, game, experiment.keep_checkpoints, chief, run.log)
         if chief:
             run.write_experiment(experiment)
-            run.write_left_out(data.origin, data.stored, left_out.tolist())
+            begun_data.write(run, data, left_out, earlier)
         total_steps = steps_per_epoch * experiment.epochs
         begun = run.has_checkpoints()
         if checkpoints.restore_latest(say):
@@ -192,7 +196,8 @@ def _usable(data, experiment, run, strategy, say):
     The numbers are read from `run` if they are recorded there. Otherwise every image is decoded to find them.
     """
     load = experiment.crop == "centre"
-    recorded = run.left_out(data.origin, data.stored)
+    # Workers may have copies of the files, of other times.
+    recorded = begun_data.left_out(run, data, times=experiment.strategy != "multi_worker")
     if recorded is None:
         if not (load and data.fits_memory()):
             say(f"checking that {data.count} images can be decoded")
@@ -211,6 +216,15 @@ def _usable(data, experiment, run, strategy, say):
     return (usable.load() if load else usable), left_out
 
 
+def _earlier_source(experiment, say):
+    """The folder of a run that an earlier version began, with the files that it read, so that their order stays."""
+    say(
+        f"this run was begun by an earlier version of tf_bigan. It goes on with files of the kinds that it read, "
+        f"{', '.join(EARLIER_SUFFIXES)}, which are now turned as their EXIF orientation says, and laid over white"
+    )
+    return FolderSource(folder_of(experiment.dataset), experiment.max_pixels, EARLIER_SUFFIXES)
+
+
 def _fit(game, experiment, data, run, checkpoints, schedule, say):
     """Trains to the end. `say` is called with warnings; None = this worker is not the chief."""
     chief = say is not None
@@ -224,7 +238,8 @@ def _fit(game, experiment, data, run, checkpoints, schedule, say):
         callbacks.append(Log(game, run, progress, schedule))
     if chief and experiment.images_every:
         batches = _batches(experiment, data)
-        examples = data.records(limit=figures.POINTS if data.domain.name == "points" else _PICTURED)
+        count = figures.POINTS if data.domain.name == "points" else _PICTURED
+        examples = data.records_of(data.shown(count, experiment.seed))
         # The batches of one replica have the size that its batch norms see in training.
         replica = experiment.batch_size // game.distribute_strategy.num_replicas_in_sync
         watch = Watch(game, run, data, replica, say) if experiment.watch else None

@@ -28,7 +28,8 @@ def draw_pictures(model, experiment, folder, data_dir=None, say=print) -> list[s
         try:
             queries = open_evaluation_data(experiment, data_dir=data_dir, say=say).queries
             points = model.domain.name == "points"
-            record = queries.records(limit=figures.POINTS if points else _ROWS * figures.pairs_per_row(model))
+            count = figures.POINTS if points else _ROWS * figures.pairs_per_row(model)
+            record = queries.records_of(queries.shown(count, seed=0))
             pictured, examples = conditioned(model, record), record["x"]
         except InputError as error:
             say(f"no picture of reconstructions: {error}")
