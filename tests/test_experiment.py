@@ -456,5 +456,5 @@ def test_infinite_numbers_are_refused(value):
 
 @pytest.mark.parametrize("dataset", ["./a\nb", "./a\0b", "./a\rb", "./\udcff"], ids=ascii)
 def test_what_a_flagfile_cannot_hold_is_no_setting(dataset):
-    with pytest.raises(InputError, match="dataset has a character that a flagfile cannot hold"):
+    with pytest.raises(InputError, match="dataset must be printable text on one line, which a flagfile can hold"):
         Experiment(dataset=dataset)
