@@ -11,7 +11,7 @@ from helpers import ROOT, awake_game, finish, read_h5, read_records, run_tool, s
 from tf_bigan.data import open_data
 from tf_bigan.games import BiGAN, make_game
 from tf_bigan.priors import Uniform
-from tf_bigan.training import watch
+from tf_bigan.training import run_log, watch
 from tf_bigan.training.run_directory import RunDirectory
 from tf_bigan.training.train import train
 from tf_bigan.training.watch import Watch, judgements, of_codes, own_class_share
@@ -181,7 +181,7 @@ def no_space(*args):
 @pytest.mark.parametrize("where", ["log", "tensorboard", "both"])
 def test_numbers_that_cannot_be_written_do_not_end_training(where, digits, tmp_path, monkeypatch):
     if where in ("log", "both"):
-        monkeypatch.setattr(RunDirectory, "_write_log", no_space)
+        monkeypatch.setattr(run_log, "write_records", no_space)
     if where in ("tensorboard", "both"):
         monkeypatch.setattr(watch.tf.summary, "scalar", no_space)
     if where == "log":
