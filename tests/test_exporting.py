@@ -106,7 +106,8 @@ def test_the_convolutional_encoder_fine_tunes(tmp_path):
     layer = tf_bigan.ModuleLayer(export(game, tmp_path / "m", layer="conv3"))
     assert len(layer.trainable_weights) == 5  # of conv1, which has no bias, conv2 and conv3, with the norms'
     before = [np.array(weight) for weight in layer.trainable_weights]
-    model = keras.Sequential([keras.Input((32, 32, 3)), layer, keras.layers.Dense(2)])
+    head = keras.layers.Dense(2, kernel_initializer="zeros")
+    model = keras.Sequential([keras.Input((32, 32, 3)), layer, head])
     model.compile(keras.optimizers.Adam(1e-3), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     x = images(20, shape=(32, 32, 3)) * np.linspace(0.2, 1.0, 20)[:, None, None, None].astype(np.float32)
     losses = model.fit(x, np.arange(20) // 10, epochs=5, verbose=0).history["loss"]

@@ -33,7 +33,8 @@ def path(game, tmp_path_factory):
 
 
 def classifier(layer, **settings):
-    model = keras.Sequential([keras.Input((8, 8, 1)), layer, keras.layers.Dense(2, dtype="float32")])
+    head = keras.layers.Dense(2, kernel_initializer="zeros", dtype="float32")
+    model = keras.Sequential([keras.Input((8, 8, 1)), layer, head])
     model.compile(loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True), **settings)
     return model
 
@@ -61,14 +62,14 @@ def test_a_layer_gives_what_the_module_gives(game, path):
     assert len(tf_bigan.ModuleLayer(path, "h1").weights) == 1
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "sgd", "adamw"])
+OPTIMIZERS = [keras.optimizers.Adam, keras.optimizers.AdamW, keras.optimizers.SGD]
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_any_optimizer_trains_it(path, optimizer):
     layer = tf_bigan.ModuleLayer(path)
     before = layer.get_weights()
-    model = classifier(
-        layer, optimizer=keras.optimizers.get({"class_name": optimizer, "config": {"learning_rate": 1e-2}})
-    )
-    losses = fit(model, epochs=4)
+    losses = fit(classifier(layer, optimizer=optimizer(0.1 if optimizer is keras.optimizers.SGD else 1e-3)), epochs=4)
     assert losses[-1] < losses[0]
     assert all(np.any(one != two) for one, two in zip(layer.get_weights(), before, strict=True))
 
@@ -142,7 +143,7 @@ def test_a_generator_of_attributes_takes_a_dictionary(tmp_path, monkeypatch):
     game = tf_bigan.BiGAN({**tiny_game().networks, "generator": generator}, tiny_game().prior)
     layer = tf_bigan.ModuleLayer(export(game, tmp_path / "module", role="generator"))
     given = {"z": game.noise(3, 0).numpy(), "attributes": np.eye(3)}
-    np.testing.assert_allclose(layer(given), game.generate(z=given["z"], attributes=np.eye(3)), atol=1e-6)
+    np.testing.assert_allclose(layer(given), game.generate(z=given["z"], attributes=np.eye(3)), atol=1e-5)
     with pytest.raises(InputError, match="takes a dictionary of attributes and z$"):
         layer(given["z"])
     with pytest.raises(InputError, match=r"^attributes must have shape \[N, 3\], got \[3, 4\]$"):
