@@ -8,7 +8,7 @@ import shutil
 import uuid
 
 from tf_bigan.errors import InputError
-from tf_bigan.reading import read_text, sha256
+from tf_bigan.reading import checked_path, read_text, sha256
 
 CHECKSUMS = "SHA256SUMS"
 CACHE = "TF_BIGAN_CACHE"
@@ -33,7 +33,7 @@ def replacing(path):
     Raises:
       InputError: `path` cannot be written (no permission, disk full, not a folder).
     """
-    path = pathlib.Path(path)
+    path = checked_path(path)
     temporary = path.with_name(f".{uuid.uuid4().hex[:8]}.{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -46,7 +46,7 @@ def replacing(path):
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
-        if temporary.is_dir():
+        if os.path.isdir(temporary):  # unlike Path.is_dir, it takes names that are too long
             shutil.rmtree(temporary, ignore_errors=True)
         else:
             with contextlib.suppress(OSError):
