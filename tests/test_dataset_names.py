@@ -46,3 +46,8 @@ def test_a_home_that_is_nobodys_is_a_folder_that_is_missing():
 def test_versions_of_a_tfds_name_are_the_same_data_set(photos):
     assert same_dataset("mnist:3.0.1", "mnist") and same_dataset("voc/2007", "voc/2007:4.0.0")
     assert not same_dataset("voc/2007", "voc/2012") and not same_dataset("x/my:photos", "x/my")
+
+
+def test_a_folder_whose_name_is_too_long_is_refused():
+    with pytest.raises(InputError, match="is too long for the name of a file"):
+        folder_of("./" + "x" * 300)

@@ -268,3 +268,10 @@ def test_a_fifo_in_the_place_of_a_file_is_not_waited_for(checked):
         os.mkfifo(checked / name)
         with pytest.raises(InputError, match=message):
             verify_checksums(checked)
+
+
+@pytest.mark.parametrize("length", [250, 300, 5000])  # the name of the temporary file is longer
+def test_a_name_that_is_too_long_is_refused(tmp_path, length):
+    with pytest.raises(InputError, match="cannot write .*: File name too long|is too long for the name of a file"):
+        write_text(tmp_path / ("x" * length), "text")
+    assert not list(tmp_path.iterdir())

@@ -30,10 +30,10 @@ def finished_run(path, seed, **changes):
 
 
 def linear_report(run, seed, trained):
-    space = {"dimensions": 8, "pool": 4}
+    space = {"dimensions": 8, "pool": 4, "converged": True}
     encoders = [("trained", seed, trained), ("untrained", seed, 10.0), ("untrained", seed + 1, 12.0)]
     found = [{"encoder": e, "seed": s, "layer": x, "accuracy": a, **space} for e, s, a in encoders for x in LAYERS]
-    pixels = {"encoder": "pixels", "layer": "pixels", "dimensions": 768, "accuracy": 7.5}
+    pixels = {"encoder": "pixels", "layer": "pixels", "dimensions": 768, "accuracy": 7.5, "converged": True}
     knn = {"metric": "euclidean", "k": 1}
     return {
         "dataset": "photos",
@@ -72,7 +72,7 @@ def test_layers_beside_the_untrained_encoder_s(runs):
 
 def test_runs_of_another_length_are_lines_of_their_own(runs):
     path = runs / "bigan_imagenet-seed143" / zoo.REPORT
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"initial_epochs": [20]}))
+    path.write_text(json.dumps(read_report(path) | {"initial_epochs": [20]}))
     lines = lines_of(runs, "--table=imagenet_linear", "--seeds=142,143")
     assert f"BiGAN, photos {'20.00 ' * 5}2 1" in lines and f"BiGAN, photos {'24.00 ' * 5}20+2 1" in lines
 
@@ -139,7 +139,7 @@ def test_notrain_evaluates_nothing():
 
 def test_only_reports_of_the_weights_that_are_there_count(runs):
     path = runs / "bigan_imagenet-seed142" / zoo.REPORT
-    report = json.loads(path.read_text())
+    report = read_report(path)
     path.write_text(json.dumps(report | {"weights": "of others"}))
     lines = lines_of(runs, "--table=imagenet_linear", "--seeds=142,143")
     assert f"BiGAN, photos {'24.00 ' * 5}2 1" in lines
@@ -241,8 +241,9 @@ def test_runs_with_few_labels_stand_in_the_column_of_their_number(tmp_path):
 def svm_report(run, seed):
     layer, settings = "conv4_norm+conv5_norm+conv6_norm+code", {"labels": 1000, "draws": 100, "seed": 0}
     spaces = [("trained", layer, 50.0), ("untrained", layer, 60.0), ("pixels", "pixels", 70.0)]
+    more = {"deviation": 0.5, "settings": settings}
     found = [
-        {"encoder": kind, "seed": seed, "layer": name, "error": error, "deviation": 0.5, "settings": settings}
+        {"encoder": kind, "seed": seed, "layer": name, "dimensions": 8, "error": error, **more}
         for kind, name, error in spaces
     ]
     report = {"dataset": "photos", "training_seed": seed, "epochs": 2, "weights": run.weights_digest()}
@@ -365,7 +366,9 @@ def samples_measured(tmp_path, monkeypatch):
     monkeypatch.setattr(zoo, "zoo_path", lambda: tmp_path / "zoo")
     values = {"fid": {"fid": 20.0}, "kid": {"kid": 0.01}, "class_score": {"score": 5.0}}
     values["precision_recall"] = {"precision": 0.5, "recall": 0.25, "density": 0.75, "coverage": 0.125}
-    told = {"settings": {"feature_network": "classifier_cifar10", "weights": "ab" * 32, "samples": 50000}}
+    prepared = {"preparation": "as stored"}
+    told = {"settings": {"feature_network": "classifier_cifar10", "weights": "ab" * 32, "samples": 50000, **prepared}}
+    more_of_rows = {"images": 50000, "deviation": 0.5}
     reports = {}
     for seed, more in ((142, 0.0), (143, 2.0)):
         run = finished_run(tmp_path / f"gan_cifar10-seed{seed}", seed, constant_epochs=15)
@@ -377,7 +380,9 @@ def samples_measured(tmp_path, monkeypatch):
             samples = {name: value + (more if metric == "fid" else 0) for name, value in numbers.items()}
             real = {name: value / 2 for name, value in numbers.items()}
             rows_ = {"trained": samples, "queries": real, "gallery": {n: 2 * v for n, v in numbers.items()}}
-            report["results"][metric] = [{"encoder": encoder, **row, **told} for encoder, row in rows_.items()]
+            report["results"][metric] = [
+                {"encoder": encoder, **row, **told, **more_of_rows} for encoder, row in rows_.items()
+            ]
         write_report(run.path / zoo.REPORT, report)
         reports[run.path / zoo.REPORT] = report
     return reports
@@ -405,7 +410,7 @@ def test_numbers_in_several_feature_networks_are_not_mixed(samples_measured, tmp
         assert covers(report, TABLES["dfm"])
         for metric, found in report["results"].items():
             if metric not in ("linear", "knn"):
-                told = {"feature_network": "inception", "weights": "cd" * 32, "samples": 50000}
+                told = {"feature_network": "inception", "weights": "cd" * 32, "samples": 50000, "preparation": "-"}
                 found += [{**row, "settings": told, metric: 100.0} for row in list(found)]
         write_report(path, report)
         # Those of inception are the newest, so the table's own network must be evaluated.

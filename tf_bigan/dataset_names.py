@@ -3,6 +3,8 @@
 import os
 import pathlib
 
+from tf_bigan.reading import checked_path
+
 
 def folder_of(dataset: str) -> pathlib.Path | None:
     """The folder that `dataset` names, whether or not it exists; None if `dataset` is the name of something else.
@@ -13,7 +15,7 @@ def folder_of(dataset: str) -> pathlib.Path | None:
     """
     path = os.path.expanduser(dataset)
     written_as_path = dataset.startswith((".", "~", os.sep))
-    return pathlib.Path(path) if written_as_path or os.sep in dataset and os.path.isdir(path) else None
+    return checked_path(path) if written_as_path or os.sep in dataset and os.path.isdir(path) else None
 
 
 def same_dataset(one: str, other: str) -> bool:

@@ -11,7 +11,7 @@ import time
 import uuid
 
 from tf_bigan.errors import InputError
-from tf_bigan.reading import read_text, sha256
+from tf_bigan.reading import checked_path, read_text, sha256
 
 CHECKSUMS = "SHA256SUMS"
 CACHE = "TF_BIGAN_CACHE"
@@ -42,7 +42,7 @@ def replacing(path):
     Raises:
       InputError: `path` cannot be written (no permission, disk full, not a folder).
     """
-    path = pathlib.Path(path)
+    path = checked_path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.parent not in _tidied:

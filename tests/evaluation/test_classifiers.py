@@ -201,7 +201,7 @@ def test_a_damaged_training_is_refused(trained, digits, tmp_path):
     with pytest.raises(InputError, match="training.keras is damaged: .*; give another folder to train anew"):
         train_classifier(*digits, settings, tmp_path)
     (tmp_path / "training.json").write_text("{}")
-    with pytest.raises(InputError, match="training.json is damaged; give another folder to train anew"):
+    with pytest.raises(InputError, match="training.json is damaged: .*; give another folder to train anew"):
         train_classifier(*digits, settings, tmp_path)
     (tmp_path / "training.json").unlink()
     with pytest.raises(InputError, match="holds a classifier whose training cannot go on; give another folder"):

@@ -48,7 +48,7 @@ def test_a_report_that_was_changed_by_hand_is_named(path):
         read_report(path)
 
 
-@pytest.mark.parametrize("name", sorted(REPORT.keys() - {"weights"}))
+@pytest.mark.parametrize("name", ("dataset", "epochs", "training_seed", "protocols", "results"))
 @pytest.mark.parametrize("value", [None, "missing", 3.5, ["x"]], ids=str)
 def test_entries_of_other_types_are_named(name, value, path):
     if value == "missing":
@@ -56,6 +56,13 @@ def test_entries_of_other_types_are_named(name, value, path):
     else:
         changed(path, **{name: value})
     with pytest.raises(InputError, match=f"metrics.json is damaged: .*'{name}'"):
+        read_report(path)
+
+
+@pytest.mark.parametrize("name", sorted(REPORT.keys() - {"weights"}))
+def test_null_is_no_entry(name, path):
+    changed(path, **{name: None})
+    with pytest.raises(InputError, match=f"metrics.json is damaged: the entry '{name}' is null"):
         read_report(path)
 
 

@@ -78,7 +78,7 @@ def test_results_of_other_flags_are_not_mixed(tmp_path):
 @pytest.mark.parametrize("content", ["{", "{}", '{"runs": {"ali-01": {}}, "flags": {}}', '{"runs": 3, "flags": {}}'])
 def test_damaged_results_are_named(content, tmp_path):
     (tmp_path / "study.json").write_text(content)
-    with pytest.raises(InputError, match="study.json is damaged; delete it to evaluate the runs again"):
+    with pytest.raises(InputError, match="study.json is damaged: .*. Delete it to evaluate the runs again"):
         Results(tmp_path / "study.json")
 
 

@@ -19,6 +19,9 @@ _CAPTIONS = {
     "reconstructions.png": "Unseen examples, with their reconstructions to the right",
 }
 
+# What the card shows of a report; see `reading.read_json`.
+_SHOWN = dict.fromkeys(("gallery", "queries", "training_precision", "evaluation_seed"), object)
+
 
 def card(folder, reference: str, notes: str = "") -> str:
     """The model card: what the model is, how it was trained, its numbers and their protocols.
@@ -33,6 +36,7 @@ def card(folder, reference: str, notes: str = "") -> str:
     """
     folder = pathlib.Path(folder)
     run, report = RunDirectory(folder), read_report(folder / REPORT)
+    described(report, _SHOWN, folder / REPORT)
     told = described(read_card_facts(folder), {"losses": object, "state": object}, folder / CARD_FACTS)
     experiment, lineage, state = run.experiment(), run.initial(), told["state"]
     losses = ", ".join(

@@ -6,6 +6,7 @@ from tf_bigan import registry
 from tf_bigan.errors import InputError
 from tf_bigan.evaluation.report_files import read_report
 from tf_bigan.experiment import Experiment
+from tf_bigan.reading import described
 from tf_bigan.training.run_directory import FLAGFILE, RunDirectory
 from tf_bigan.zoo.finding import REPORT, is_entry, run_path
 
@@ -101,8 +102,13 @@ def trained_experiment(name) -> Experiment:
     path = run_path(name)
     experiment = RunDirectory(path).experiment()
     if is_entry(path) and (path / REPORT).exists():
-        experiment = dataclasses.replace(experiment, precision=read_report(path / REPORT)["training_precision"])
+        experiment = dataclasses.replace(experiment, precision=_precision(path / REPORT))
     return experiment
+
+
+def _precision(path):
+    """The precision of a training, from its report."""
+    return described(read_report(path), {"training_precision": str}, path)["training_precision"]
 
 
 def load_with_digest(name, *roles):
