@@ -24,6 +24,7 @@ _USUAL = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "AVIF")  # tried first
 # Files of more bytes than this for each pixel that they may have are not read: no format stores a picture in so many.
 _BYTES_PER_PIXEL = 32
 _BESIDES = 1 << 26  # bytes of a file besides its pixels
+_LARGEST_PLAIN = 1 << 26  # bytes of a file that is read whole
 
 _ORIENTATION = 0x0112  # EXIF's tag
 _TURNS = {
@@ -103,16 +104,21 @@ def plain_content(path, max_pixels: int) -> bytes | None:
     may be damaged. Of JPEGs, decoders must use libjpeg's accurate inverse transform ("ISLOW") and its usual upsampling.
     """
     try:
-        with _opened(path, max_pixels) as file, Image.open(file, formats=_PLAIN) as image:
+        with _opened(path, max_pixels) as file:
+            if os.fstat(file.fileno()).st_size > _LARGEST_PLAIN:
+                return None
+            content = file.read()
+        # From memory: each access to a file gives other threads Python's lock, and takes time to get it back.
+        with Image.open(io.BytesIO(content), formats=_PLAIN) as image:
             width, height = image.size
             if image.format not in _PLAIN or image.mode not in ("L", "RGB") or "transparency" in image.info:
                 return None
-            # Of a PNG, Pillow would decode the whole file to find its orientation.
-            if width * height > max_pixels or (image.format == "JPEG" and _orientation(image) != 1):
+            if width * height > max_pixels:
                 return None
-            file.seek(0)
-            content = file.read()
-            return None if image.format == "PNG" and any(mark in content for mark in _MARKS) else content
+            if image.format == "JPEG":
+                return content if _orientation(image) == 1 else None
+            # Of a PNG, Pillow would decode the whole file to find its orientation.
+            return None if any(mark in content for mark in _MARKS) else content
     except Exception:  # `decode` will say why
         return None
 
