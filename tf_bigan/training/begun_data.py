@@ -15,7 +15,7 @@ _CONTENT = {
     "origin": str,
     "images": COUNT,
     "left_out": [COUNT],
-    Optional("files"): {"names": [str], "sizes": [COUNT], "times": [int]},
+    Optional("files"): {"names": [str], "sizes": [int], "times": [int]},
     Optional("earlier"): bool,
 }
 
