@@ -13,12 +13,10 @@ error.
 import argparse
 import collections
 import functools
-import json
 import os
 import pathlib
 import random
 import resource
-import shutil
 import signal
 import sys
 import tempfile
@@ -30,117 +28,27 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 import damage  # noqa: E402
-import keras  # noqa: E402
 import numpy as np  # noqa: E402
-from timing import ROOT, note, write_json  # noqa: E402
+from robustness_materials import KEPT, experiment, make_materials  # noqa: E402
+from timing import note, write_json  # noqa: E402
 
-from tf_bigan import exporting, zoo  # noqa: E402
+from tf_bigan import zoo  # noqa: E402
 from tf_bigan.conversion.joblib_files import read_arrays  # noqa: E402
 from tf_bigan.data import open_data  # noqa: E402
 from tf_bigan.errors import InputError  # noqa: E402
 from tf_bigan.evaluation.classifiers import ImageClassifier  # noqa: E402
 from tf_bigan.evaluation.kept_features import KeptFeatures  # noqa: E402
-from tf_bigan.evaluation.report_files import read_report, write_report  # noqa: E402
+from tf_bigan.evaluation.report_files import read_report  # noqa: E402
 from tf_bigan.evaluation.table import table  # noqa: E402
 from tf_bigan.experiment import Experiment  # noqa: E402
-from tf_bigan.files import sha256, write_text  # noqa: E402
 from tf_bigan.games import Adam, check_size, make_game, weight_shapes  # noqa: E402
-from tf_bigan.pieces import pieces_digest, read_pieces, write_pieces  # noqa: E402
+from tf_bigan.pieces import pieces_digest, read_pieces  # noqa: E402
 from tf_bigan.studies.mixture_results import Results  # noqa: E402
 from tf_bigan.training.checkpoints import Checkpoints  # noqa: E402
 from tf_bigan.training.run_directory import RunDirectory  # noqa: E402
 from tf_bigan.zoo.model_facts import facts_of, headlines  # noqa: E402
 
 LONGEST = 600  # characters of a message
-_FLAGS = ("--dataset=digits", "--image_size=8", "--channels=1", "--width=16", "--latent_dim=4", "--constant_epochs=1")
-_FLAGS += ("--decay_epochs=1", "--images_every=0", "--precision=float32", "--xla=off", "--statistics_steps=2")
-_KEY = {"data": "digits"}
-
-
-def experiment():
-    """The experiment whose files are damaged."""
-    return Experiment().changed_by(list(_FLAGS))
-
-
-# -- what is damaged
-
-
-def make_materials(folder):
-    """Writes one of everything that is damaged, each in a folder of its own, below `folder`."""
-    game, trained = make_game(experiment()), experiment()
-    game.compile(Adam())
-    run = RunDirectory(folder / "run" / "run")
-    run.path.mkdir(parents=True)
-    run.write_experiment(trained)
-    run.write_left_out("digits train", 1797, [3, 17])
-    run.write_initial([{"weights": "0" * 64, "epochs": 3, "flags": trained.to_flagfile()}])
-    for step in (15, 30):
-        game.step.assign(step)
-        Checkpoints(run.checkpoints, game).save()
-        run.append_log({"step": step, "epoch": step // 15, "encoder_generator_loss": 0.5})
-    run.save_weights(game.networks, 2, 2)
-    shutil.copytree(folder / "run", folder / "resumed")
-    write_report(run.path / "metrics.json", _report(run))
-    entry = zoo.publish(run.path, "entry", "nobody's data.", zoo=folder / "entry")
-    (folder / "report").mkdir()
-    shutil.copyfile(entry / "metrics.json", folder / "report" / "metrics.json")
-    exporting.export(game, folder / "module" / "module")
-    (folder / "joblib").mkdir()
-    for file in (ROOT / "tests" / "fixtures" / "joblib").glob("tiny_joblib*.jl*"):
-        shutil.copyfile(file, folder / "joblib" / file.name)
-    arrays = {"images": np.arange(640, dtype=np.uint8).reshape(10, 8, 8), "labels": np.arange(10)}
-    for name, compress in (("plain", False), ("lzma", True)):
-        write_pieces(folder / "pieces" / name, arrays, {"count": 10, "split": "train"}, 300, compress)
-    _make_classifier(folder / "classifier" / "classifier")
-    KeptFeatures(folder / "kept").save(_KEY, {"features": np.ones((20, 3), np.float32), "labels": np.arange(20)})
-    write_text(folder / "flags" / "train.flags", "# A comment.\n" + trained.to_flagfile())
-    results = Results(folder / "study" / "study.json", [])
-    reached = {"modes": 25, "modes_near": 25, "modes_covered": 24, "high_quality": 0.9, "kl": 0.1, "seconds": 3.0}
-    results.add("ali-00", reached), results.add("gan-01", {"diverged": "a loss is not finite"})
-    open_data("digits", "train", data_dir=str(folder / "data"))
-
-
-def _report(run):
-    """A report with the rows of several measures."""
-    rows = [
-        {"encoder": encoder, "seed": 0, "layer": "penultimate", "dimensions": 16, "pool": 0, "metric": "cosine", "k": 1}
-        for encoder in ("trained", "untrained")
-    ]
-    settings = {"feature_network": "inception", "weights": "0" * 64, "preparation": "as stored", "samples": 100}
-    fid = {"encoder": "trained", "images": 100, "settings": settings, "fid": 12.5}
-    results = {
-        "knn": [{**row, "accuracy": 91.5} for row in rows],
-        "linear": [{**row, "accuracy": 92.5, "l2": 0.1, "converged": True} for row in rows],
-        "reconstruction": {"EGr": 1.5, "EGr_b": 3.5},
-        "fid": [fid, {**fid, "encoder": "queries"}],
-    }
-    return {
-        "epochs": 2,
-        "weights": run.weights_digest(),
-        "system": "bigan",
-        "dataset": "digits",
-        "gallery": {"split": "train", "images": 1500},
-        "queries": {"dataset": "digits", "split": "test", "images": 297},
-        "training_precision": "float32",
-        "training_seed": 42,
-        "untrained": "0" * 64,
-        "evaluation_seed": 0,
-        "protocols": dict.fromkeys(results, "as always"),
-        "commands": {"knn": ["--metrics=knn"]},
-        "results": results,
-    }
-
-
-def _make_classifier(folder):
-    folder.mkdir(parents=True)
-    h = keras.layers.Flatten()(image := keras.Input((8, 8, 1)))
-    h = keras.layers.Dense(8, "relu", name="features")(h)
-    keras.Model(image, keras.layers.Dense(10)(h)).save(folder / "classifier.keras")
-    about = {"dataset": "digits", "split": "train", "examples": 1500, "test_dataset": "digits", "test_split": "test"}
-    about |= {"queries": 297, "image_shape": [8, 8, 1], "class_names": [str(n) for n in range(10)], "accuracy": 91.5}
-    about["settings"] = {"architecture": "MobileNet", "input_size": 0, "seed": 0, "epochs": 2, "flip": False}
-    about["sha256"] = sha256(folder / "classifier.keras")
-    (folder / "classifier.json").write_text(json.dumps(about))
 
 
 # -- how it is opened
@@ -206,7 +114,7 @@ def open_classifier(folder):
 
 def open_kept(folder):
     """As evaluations read the features that they kept."""
-    KeptFeatures(folder, lambda line: None).load(_KEY)
+    KeptFeatures(folder, lambda line: None).load(KEPT)
 
 
 def open_flags(folder):
