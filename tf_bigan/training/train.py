@@ -51,7 +51,7 @@ def train(experiment: Experiment, workdir, data_dir=None, say=print, initial=Non
 
     An epoch is ceil(images / batch_size) steps; every batch is full. Before the first epoch, every image is decoded
     once to find those that cannot be decoded. At the end the inference statistics are estimated and the weights
-    written. A finished run is left as it is.
+    written. A finished run is left as it is, and its data is not looked at.
 
     If TensorFlow has not started in this process, its threads are set for the whole process: to those of `experiment`
     or, for an MLP on two cores, to those that `devices.pick_threads` picks.
