@@ -26,7 +26,7 @@ def test_what_is_not_known_is_said(monkeypatch):
     monkeypatch.setattr(devices, "product_rate", lambda policy: 1e9)
     lines = estimates.estimate(tiny(), tiny_game()).lines()
     assert lines[1] == "The run: how many steps it has depends on the data, which is not here."
-    monkeypatch.setattr(estimates, "available_memory", lambda: 1000)
+    monkeypatch.setattr(estimates, "free_memory", lambda: 1000)
     assert estimates.estimate(tiny(), tiny_game()).lines()[-1].startswith("That does not fit")
 
 
@@ -47,7 +47,7 @@ def test_counting_examples_prepares_nothing(tmp_path, digits_dir):
 def test_traps_are_found(monkeypatch):
     monkeypatch.setattr(devices, "unused_gpu", lambda: "")
     monkeypatch.setattr(machine, "_quota", lambda: None)
-    monkeypatch.setattr(machine, "available_memory", lambda: 2**34)
+    monkeypatch.setattr(machine, "free_memory", lambda: 2**34)
     monkeypatch.setattr(machine, "disks", lambda: [])
     monkeypatch.delenv("KERAS_BACKEND", raising=False)
     assert machine.traps(RATES) == []

@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from tf_bigan import zoo
 from tf_bigan.files import cache_path
+from tf_bigan.memory import free_memory
 from tf_bigan.training import devices
-from tf_bigan.training.estimate import available_memory
 from tf_bigan.zoo.remote import RemoteZoo
 
 _PACKAGES = ("tensorflow", "keras", "tensorflow-datasets", "tensorflow-hub", "numpy", "pillow", "scikit-learn")
@@ -32,7 +32,7 @@ def report(data_dir=None) -> str:
         ("python", f"{platform.python_version()} on {platform.platform()}"),
         ("packages", ", ".join(f"{name} {version}" for name, version in versions().items())),
         ("processor", _processor()),
-        ("memory", f"{available_memory() / 2**30:.1f} GiB free"),
+        ("memory", f"{free_memory() / 2**30:.1f} GiB free"),
         ("devices", ", ".join(device.name for device in tf.config.list_logical_devices())),
         ("products", ", ".join(f"{rate / 1e9:,.0f} GFLOP/s in {policy}" for policy, rate in rates.items())),
         *((f"disk, {name}", f"{free / 2**30:.1f} GiB free in {place}") for name, place, free in disks()),
@@ -70,7 +70,7 @@ def traps(rates) -> list[str]:
             f"this process may use {quota:g} of {cores} cores, but TensorFlow begins a thread for each; set "
             f"--intra_op_threads={max(1, int(quota))}."
         )
-    if available_memory() < _LITTLE:
+    if free_memory() < _LITTLE:
         found.append("less than 1 GiB of memory is free.")
     found += [f"less than 1 GiB is free in {place}, for {name}." for name, place, free in disks() if free < _LITTLE]
     return found

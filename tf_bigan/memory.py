@@ -8,6 +8,7 @@ from tf_bigan.errors import InputError
 
 # The limit of a container, under versions 2 and 1 of Linux' control groups.
 _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+_USED = "/sys/fs/cgroup/memory.current"
 
 
 def machine_memory() -> int:
@@ -17,6 +18,17 @@ def machine_memory() -> int:
         with contextlib.suppress(OSError, ValueError):  # there is no such file, or it says "max"
             memory = min(memory, int(pathlib.Path(path).read_text(encoding="ascii")))
     return memory
+
+
+def free_memory() -> int:
+    """The memory in bytes that this process can still get: of the machine, or of its container if that is less."""
+    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        told = pathlib.Path("/proc/meminfo").read_text(encoding="ascii")
+        free = 1024 * int(told.split("MemAvailable:")[1].split()[0])
+    with contextlib.suppress(OSError, ValueError):
+        free = min(free, machine_memory() - int(pathlib.Path(_USED).read_text(encoding="ascii")))
+    return max(free, 0)
 
 
 def check_memory(needed: int, what: str, hint: str):

@@ -2,8 +2,8 @@
 
 import dataclasses
 import math
-import os
 
+from tf_bigan.memory import free_memory
 from tf_bigan.networks.costs import layer_costs
 from tf_bigan.training import devices
 
@@ -54,7 +54,7 @@ class Estimate:
             lines.append(f"The run: {self.steps:,} steps, {duration(whole)} to {duration(_SLOWEST * whole)}.")
         else:
             lines.append("The run: how many steps it has depends on the data, which is not here.")
-        total, free = self.state + self.activations, available_memory()
+        total, free = self.state + self.activations, free_memory()
         lines.append(
             f"Memory: about {total / 2**30:.1f} GiB beside TensorFlow itself (weights and optimizer "
             f"{self.state / 2**30:.1f}, layers' outputs {self.activations / 2**30:.1f}); "
@@ -91,19 +91,6 @@ def estimate(experiment, game, examples=None) -> Estimate:
     return Estimate(experiment.batch_size, flop, rate, policy, state, activations, steps)
 
 
-def available_memory() -> int:
-    """The memory that this process can still get, in bytes: of the machine, or of its control group if that is less."""
-    page = os.sysconf("SC_PAGE_SIZE")
-    free = page * os.sysconf("SC_AVPHYS_PAGES")
-    for line in _lines("/proc/meminfo"):
-        if line.startswith("MemAvailable:"):
-            free = 1024 * int(line.split()[1])
-    limit, used = (_lines(f"/sys/fs/cgroup/memory.{name}") for name in ("max", "current"))
-    if limit and used and limit[0].strip().isdigit():
-        free = min(free, int(limit[0]) - int(used[0]))
-    return free
-
-
 def duration(seconds: float) -> str:
     """A time as a person says it: "0.35 s", "12 s", "4 min", "3 h 20 min", "5 days"."""
     if seconds < 10:
@@ -117,12 +104,3 @@ def duration(seconds: float) -> str:
     if hours < 48:
         return f"{int(hours)} h {int(minutes) % 60} min"
     return f"{hours / 24:,.0f} days"
-
-
-def _lines(path):
-    """The lines of a file; none if it cannot be read."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            return file.readlines()
-    except OSError:
-        return []

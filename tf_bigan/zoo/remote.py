@@ -16,7 +16,16 @@ import warnings
 import tqdm
 
 from tf_bigan.errors import InputError
-from tf_bigan.files import CACHE, CHECKSUMS, cache_path, replacing, verify_checksums, without_waiting, write_text
+from tf_bigan.files import (
+    CACHE,
+    CHECKSUMS,
+    cache_path,
+    remove_leftovers,
+    replacing,
+    verify_checksums,
+    without_waiting,
+    write_text,
+)
 from tf_bigan.reading import read_text
 from tf_bigan.zoo.downloading import NotThere, fetch_file, fetch_text
 from tf_bigan.zoo.index import INDEX, MODEL, is_name, kind_of, parse_index
@@ -64,8 +73,7 @@ class RemoteZoo:
                 raise InputError(f"{place}, fetched from {self.address}, is damaged, and the server does not offer it")
             return None
         with self._lock():
-            for left in self.path.glob(f".*.{name}"):  # of a process that was killed, as this one has the lock
-                shutil.rmtree(left, ignore_errors=True)
+            remove_leftovers(self.path, sole_writer=True)  # of a process that was killed, as this one has the lock
             if not _whole(place):  # another process may have fetched it meanwhile
                 self._fetch(name, asked["files"], place)
         return place
