@@ -26,8 +26,9 @@ def free_memory() -> int:
     with contextlib.suppress(OSError, ValueError, IndexError):
         told = pathlib.Path("/proc/meminfo").read_text(encoding="ascii")
         free = 1024 * int(told.split("MemAvailable:")[1].split()[0])
-    with contextlib.suppress(OSError, ValueError):
-        free = min(free, machine_memory() - int(pathlib.Path(_USED).read_text(encoding="ascii")))
+    if (limit := machine_memory()) < os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"):
+        with contextlib.suppress(OSError, ValueError):
+            free = min(free, limit - int(pathlib.Path(_USED).read_text(encoding="ascii")))
     return max(free, 0)
 
 
