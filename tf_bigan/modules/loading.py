@@ -33,6 +33,8 @@ class Module:
         self.path, self.folder = path, pathlib.Path(path).expanduser()
         if not self.folder.exists() and "://" in os.fspath(path):
             self.folder = _resolved(path)
+        if not self.folder.exists():
+            raise InputError(f"{path} cannot be loaded: there is no such folder")
         if not (self.folder / GRAPH).is_file():
             raise InputError(f"{path} is no module: it has no {GRAPH}")
         check_files(self.folder)

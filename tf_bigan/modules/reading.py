@@ -25,10 +25,11 @@ def form_of(module, output=None) -> dict:
     if not traces:
         raise InputError(f"{module.path} has no function from tensors to a tensor, which a layer needs")
     inputs, flag = _inputs_of(traces[0])
-    specs = list(inputs[0].values()) if isinstance(inputs[0], dict) else inputs
-    names = list(inputs[0]) if isinstance(inputs[0], dict) else [spec.name for spec in specs]
+    named = inputs[0] if isinstance(inputs[0], dict) else {spec.name: spec for spec in inputs}
+    # TensorFlow restores dictionaries in any order.
+    named = dict(sorted(named.items())) if isinstance(inputs[0], dict) else named
     return {
-        "inputs": [[name, spec.shape.as_list(), spec.dtype.name] for name, spec in zip(names, specs, strict=True)],
+        "inputs": [[name, spec.shape.as_list(), spec.dtype.name] for name, spec in named.items()],
         "takes": "dictionary" if isinstance(inputs[0], dict) else "arguments",
         "training": flag is not None,
         "outputs": traces[0].structured_outputs.shape.as_list()[1:],
