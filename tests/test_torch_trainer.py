@@ -167,8 +167,8 @@ def test_a_trained_model_is_imported_whole(tmp_path, pack):
 def pieces(tmp_path):
     """Weights as the trainer writes them."""
     told = {"flags": tiny().to_flagfile(), "statistics_steps": 3, "log": []}
-    names = ("version", "device", "precision", "images_per_second", "command", "examples", "initial", "trainer")
-    numbers = {"steps": 6, "epochs": 2, "steps_per_epoch": 3, "seconds": 1.0}
+    names = ("version", "device", "precision", "command", "examples", "initial", "trainer")
+    numbers = {"steps": 6, "epochs": 2, "steps_per_epoch": 3, "seconds": 1.0, "images_per_second": 768.0}
     told["trainer"] = {**dict.fromkeys(names, ""), **numbers}
     write_pieces(tmp_path / "weights", arrays_of(make_game(tiny()).networks), told, piece_bytes=10_000)
     return tmp_path / "weights"

@@ -516,7 +516,11 @@ def test_tools_name_what_is_wrong_and_exit_2(tmp_path):
         ),
         ("extract_features.py", [f"--output={tmp_path}/f.npz"], "either --model or --module"),
         ("evaluate.py", ["--model=bigan_imagenet", "--metrics=voc2007"], "can take hours; give --json=FILE"),
-        ("extract_features.py", [f"--module={tmp_path}", f"--output={tmp_path}/f"], "is no exported encoder"),
+        (
+            "extract_features.py",
+            [f"--module={tmp_path}", f"--output={tmp_path}/f"],
+            "is no module: it has no saved_model.pb",
+        ),
         (
             "visualize.py",
             [f"--model={tmp_path}/gan", f"--output={tmp_path}", "--figures=samples,interpolations"],

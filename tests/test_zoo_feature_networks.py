@@ -66,7 +66,9 @@ def test_a_classifier_in_a_folder_and_in_the_zoo(tmp_path, monkeypatch):
     h = keras.layers.Dense(5, name=FEATURES)(keras.layers.Flatten()(image))
     keras.Model(image, keras.layers.Dense(3)(h)).save(folder / NETWORK)
     digest = sha256(folder / NETWORK)
-    about = {"class_names": ["a", "b", "c"], "sha256": digest, "settings": {"seed": 0}, "accuracy": 50.0}
+    settings = {"architecture": "MobileNet", "input_size": 0, "seed": 0, "epochs": 1}
+    data = {"dataset": "d", "split": "train", "examples": 3, "test_dataset": "d", "test_split": "test", "queries": 3}
+    about = {**data, "class_names": ["a", "b", "c"], "settings": settings, "accuracy": 50.0, "sha256": digest}
     (folder / ABOUT).write_text(json.dumps(about))
     monkeypatch.setenv("TF_BIGAN_ZOO", str(tmp_path))
     x = images(3)

@@ -382,7 +382,7 @@ def test_visualize_draws_the_curves_of_a_run(runs, tmp_path):
 @pytest.mark.parametrize(
     "flags, message",
     [
-        (["--run={}"], "train.flags is missing or damaged, so {} is no run directory"),
+        (["--run={}"], "train.flags is missing, so {} is no run directory"),
         (["--run="], "--run is required"),
         (["--run={}", "--model=bigan_digits"], "not both"),
         (

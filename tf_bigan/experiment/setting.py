@@ -5,9 +5,8 @@ from typing import Any
 
 from tf_bigan.errors import InputError, did_you_mean, on_one_line, shown
 
-_LARGEST = (
-    2**31 - 1
-)  # of a number whose field names no maximum: sizes and counts are 32-bit in many of TensorFlow's ops
+# Of numbers whose field names no maximum: sizes and counts are 32-bit in many of TensorFlow's ops, all others float32.
+_LARGEST = {int: 2**31 - 1, float: 3.4e38}
 
 
 def setting(
@@ -50,7 +49,7 @@ def check(field: dataclasses.Field, value: Any):
     if minimum is not None and not value >= minimum:  # NaN fails too
         raise InputError(f"{field.name} must be at least {minimum}, found {shown(value)}")
     if maximum is None and type(value) in (int, float):
-        maximum = _LARGEST
+        maximum = _LARGEST[type(field.default)]
     if maximum is not None and not value <= maximum:
         raise InputError(f"{field.name} must be at most {maximum}, found {shown(value)}")
 
