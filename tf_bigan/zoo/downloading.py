@@ -7,8 +7,6 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-import tqdm
-
 from tf_bigan.errors import InputError
 
 TIMEOUT = 20.0  # seconds
@@ -39,25 +37,23 @@ def fetch_text(address: str, limit: int) -> str:
         raise InputError(f"{address} is no text") from None
 
 
-def fetch_file(address: str, path, size: int, sha256: str, bar: tqdm.tqdm):
+def fetch_file(address: str, path, size: int, sha256: str, arrived=lambda count: None):
     """Downloads one file, in up to three tries, and checks it.
 
     Args:
       address: where it is: http or https.
       path: where it is written.
       size, sha256: the file's size in bytes and its SHA-256 in hexadecimal. No more than `size` bytes are read.
-      bar: a progress bar of bytes.
+      arrived: function that is called with the number of bytes that have arrived, after each block.
 
     Raises:
       Unreachable: the connection fails, ends early or stalls in every try.
       NotThere: the server does not have the file.
       InputError: the file is another one than expected, or `path` cannot be written.
     """
-    before = bar.n
     for attempt in range(_TRIES):
-        bar.update(before - bar.n)  # back to the file's beginning
         try:
-            found = _written(address, path, size, bar)
+            found = _written(address, path, size, arrived)
         except Unreachable:
             if attempt == _TRIES - 1:
                 raise
@@ -67,7 +63,7 @@ def fetch_file(address: str, path, size: int, sha256: str, bar: tqdm.tqdm):
         return
 
 
-def _written(address, path, size, bar):
+def _written(address, path, size, arrived):
     """Writes the file at an address to `path`, and returns its SHA-256."""
     digest, count = hashlib.sha256(), 0
     with open(path, "wb") as file:
@@ -75,7 +71,7 @@ def _written(address, path, size, bar):
             file.write(block)
             digest.update(block)
             count += len(block)
-            bar.update(len(block))
+            arrived(count)
     if count != size:
         raise Unreachable(f"{address} ended after {count:,} of {size:,} bytes")
     return digest.hexdigest()

@@ -13,8 +13,6 @@ import shutil
 import sys
 import warnings
 
-import tqdm
-
 from tf_bigan.errors import InputError
 from tf_bigan.files import (
     CACHE,
@@ -26,6 +24,7 @@ from tf_bigan.files import (
     without_waiting,
     write_text,
 )
+from tf_bigan.progress import Count
 from tf_bigan.reading import read_text
 from tf_bigan.zoo.downloading import NotThere, fetch_file, fetch_text
 from tf_bigan.zoo.index import INDEX, MODEL, is_name, kind_of, parse_index
@@ -85,11 +84,19 @@ class RemoteZoo:
             if total > (free := shutil.disk_usage(self.path).free):
                 raise InputError(f"{name} takes {total:,} bytes, and {self.path} has {free:,} left")
         print(f"fetching {name}, {total / 1e6:.1f} MB, from {self.address} to {place}", file=sys.stderr, flush=True)
-        bar = tqdm.tqdm(total=total, unit="B", unit_scale=True, desc=name, disable=None)  # None: none in a pipe
-        with replacing(place) as temporary, bar:
+        progress, before = Count(f"fetching {name}", total, "bytes"), 0
+        with contextlib.ExitStack() as stack:
+            stack.callback(progress.end)
+            temporary = stack.enter_context(replacing(place))
             temporary.mkdir()
             for file, about in files.items():
-                fetch_file(f"{self.address}/{name}/{file}", temporary / file, about["bytes"], about["sha256"], bar)
+                address, size = f"{self.address}/{name}/{file}", about["bytes"]
+
+                def arrived(count, before=before):
+                    progress.at(before + count)
+
+                fetch_file(address, temporary / file, size, about["sha256"], arrived)
+                before += size
             if not _whole(temporary):
                 raise InputError(f"{self.address}/{name} is no whole entry of a zoo")
 
