@@ -127,8 +127,8 @@ def test_flags_that_ask_for_other_networks_are_refused_before_there_is_room_for_
     assert peak_memory() - before < 500e6
 
 
-def test_networks_that_do_not_fit_the_memory_are_refused_with_the_number(tmp_path):
-    flags = tiny(width=2**20).to_flagfile().splitlines()
+def test_networks_that_do_not_fit_the_memory_are_refused_with_the_number(tmp_path, digits_dir):
+    flags = [*tiny(width=2**20).to_flagfile().splitlines(), f"--data_dir={digits_dir}"]
     for more in ([f"--workdir={tmp_path}/run"], ["--dry_run"]):
         status, _, stderr = run_tool("train.py", *flags, *more)
         assert status == 2 and stderr.count("\n") == 2, stderr
