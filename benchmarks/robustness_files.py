@@ -44,6 +44,7 @@ from tf_bigan.experiment import Experiment  # noqa: E402
 from tf_bigan.games import Adam, check_size, make_game, weight_shapes  # noqa: E402
 from tf_bigan.pieces import pieces_digest, read_pieces  # noqa: E402
 from tf_bigan.studies.mixture_results import Results  # noqa: E402
+from tf_bigan.training import begun_data  # noqa: E402
 from tf_bigan.training.checkpoints import Checkpoints  # noqa: E402
 from tf_bigan.training.run_directory import RunDirectory  # noqa: E402
 from tf_bigan.zoo.model_facts import facts_of, headlines  # noqa: E402
@@ -67,7 +68,7 @@ def open_resumed(folder):
     """As training begins that resumes a run."""
     run = RunDirectory(folder / "run")
     run.resolve(experiment())
-    run.left_out("digits train", 1797), run.initial(), run.read_log()
+    begun_data.read(run), run.initial(), run.read_log()
     game = make_game(experiment())
     game.compile(Adam())
     said = []

@@ -15,7 +15,9 @@ from tf_bigan.experiment import Experiment
 from tf_bigan.files import sha256, write_text
 from tf_bigan.games import Adam, make_game
 from tf_bigan.pieces import write_pieces
+from tf_bigan.reading import json_text
 from tf_bigan.studies.mixture_results import Results
+from tf_bigan.training import begun_data
 from tf_bigan.training.checkpoints import Checkpoints
 from tf_bigan.training.run_directory import RunDirectory
 
@@ -36,7 +38,7 @@ def make_materials(folder):
     run = RunDirectory(folder / "run" / "run")
     run.path.mkdir(parents=True)
     run.write_experiment(trained)
-    run.write_left_out("digits train", 1797, [3, 17])
+    write_text(run.path / begun_data.FILE, json_text({"origin": "digits train", "images": 1797, "left_out": [3, 17]}))
     run.write_initial([{"weights": "0" * 64, "epochs": 3, "flags": trained.to_flagfile()}])
     for step in (15, 30):
         game.step.assign(step)
