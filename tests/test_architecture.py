@@ -122,3 +122,9 @@ def public_functions(node, where):
 def test_no_public_function_takes_too_many_parameters(module):
     wide = {name for name in wide_functions(module) if not _DESCRIBING.fullmatch(name)}
     assert not wide
+
+
+def test_an_installation_has_all_packages():
+    told = re.search(r"^packages = \[(.*?)\]", (ROOT / "pyproject.toml").read_text(), re.M | re.S)[1]
+    folders = {path.parent.relative_to(ROOT) for path in (ROOT / "tf_bigan").rglob("__init__.py")}
+    assert set(re.findall(r'"(.*?)"', told)) == {".".join(folder.parts) for folder in folders} | {"tf_bigan._zoo"}

@@ -135,7 +135,8 @@ def main():
                 figure,
                 figures.neighbours(model, images[:rows], data.gallery, _LAYER.value, _METRIC.value, own=own),
             )
-            common.note(f"the images of the rows of neighbours.png: {', '.join(queries.described(numbers[:rows]))}")
+            if queries.files() is not None:  # of a folder, whose images have names that a person knows
+                common.note(f"the images of the rows of neighbours.png: {', '.join(queries.described(numbers[:rows]))}")
 
     wanted = [figure for figure in _FIGURES if figure in wanted]
     for number, figure in enumerate(wanted, 1):
