@@ -54,7 +54,7 @@ def test_traps_are_found(monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     monkeypatch.setenv("TF_USE_LEGACY_KERAS", "1")
     monkeypatch.setattr(machine, "_quota", lambda: 1.5)
-    monkeypatch.setattr(machine, "_cores", lambda: 8)
+    monkeypatch.setattr(devices, "cores", lambda: 8)
     monkeypatch.setattr(machine, "disks", lambda: [("runs", "/runs", 1000)])
     found = "\n".join(machine.traps({"float32": 2.0, "mixed_bfloat16": 1.0}))
     for text in ("KERAS_BACKEND=jax", "TF_USE_LEGACY_KERAS", "bfloat16 is slower", "1.5 of 8 cores", "free in /runs"):

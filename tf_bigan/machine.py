@@ -64,7 +64,7 @@ def traps(rates) -> list[str]:
         found.append(f"{hint}.")
     if rates["mixed_bfloat16"] < rates["float32"]:
         found.append("bfloat16 is slower than float32 here: do not set --precision=mixed_bfloat16.")
-    quota, cores = _quota(), _cores()
+    quota, cores = _quota(), devices.cores()
     if quota and quota < cores:
         found.append(
             f"this process may use {quota:g} of {cores} cores, but TensorFlow begins a thread for each; set "
@@ -123,13 +123,7 @@ def _processor():
     flags = told.get("flags", "").split()
     fast = [text for flag, text in (("amx_bf16", "AMX"), ("avx512_bf16", "AVX-512 bf16")) if flag in flags]
     bfloat16 = f"bfloat16 instructions: {', '.join(fast) or 'none'}" if flags else ""
-    return ", ".join(part for part in (name, f"{_cores()} of {os.cpu_count()} cores", bfloat16) if part)
-
-
-def _cores():
-    """How many cores this process may run on."""
-    affinity = getattr(os, "sched_getaffinity", None)  # Linux
-    return len(affinity(0)) if affinity else os.cpu_count()
+    return ", ".join(part for part in (name, f"{devices.cores()} of {os.cpu_count()} cores", bfloat16) if part)
 
 
 def _quota():

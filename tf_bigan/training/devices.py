@@ -123,9 +123,13 @@ def pick_threads(experiment) -> dict[str, int]:
     elsewhere = experiment.strategy not in (AUTO, "one_device") or glob.glob("/proc/driver/nvidia/gpus/*")
     if given or elsewhere or experiment.deterministic or experiment.networks not in _TWO_AT_ONCE:
         return {}
+    return {"inter_op_threads": 2, "intra_op_threads": 1} if cores() == 2 else {}
+
+
+def cores() -> int:
+    """How many cores this process may run on."""
     affinity = getattr(os, "sched_getaffinity", None)  # Linux
-    cores = len(affinity(0)) if affinity else os.cpu_count()
-    return {"inter_op_threads": 2, "intra_op_threads": 1} if cores == 2 else {}
+    return len(affinity(0)) if affinity else os.cpu_count()
 
 
 def pick_precision(name: str, networks: str, strategy: tf.distribute.Strategy) -> tuple[str, str]:
