@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from helpers import assert_same_layer, images, padded, trimmed
 
 from tf_bigan.networks.kernels import Convolution, TransposedConvolution, convolutions
@@ -103,6 +104,28 @@ def test_the_kernel_s_gradient_by_hand(way):
     # With one row and column of zeros in front, the windows do not reach the last row and column.
     found = np.array(kernel_gradient(x, dy, (2, 2, 1, 1), 2, (1, 0)))[:, :, 0, 0]
     assert found[0, 0] == 6 * 1000 and found[1, 1] == 1 * 1 + 3 * 10 + 9 * 100 + 11 * 1000
+
+
+@pytest.mark.parametrize("kind, strides", [(Convolution, 1), (Convolution, 2), (TransposedConvolution, 2)])
+def test_second_derivatives_are_keras_own(way, kind, strides):
+    """Of the squared norm of the gradient with respect to the input, as a gradient penalty has it."""
+    settings = {"filters": 5, "kernel_size": 3, "strides": strides, "use_bias": False}
+    keras_kind = keras.layers.Conv2D if kind is Convolution else keras.layers.Conv2DTranspose
+    x, found = tf.constant(images(2, shape=(6, 7, 4))), []
+    kernel = None
+    for layer in (kind(**settings), keras_kind(**settings)):
+        layer.build(x.shape)
+        kernel = layer.kernel.numpy() if kernel is None else kernel
+        layer.kernel.assign(kernel)
+        with tf.GradientTape() as outer:
+            outer.watch([x, layer.kernel.value])
+            with tf.GradientTape() as inner:
+                inner.watch(x)
+                y = tf.reduce_sum(tf.sin(layer(x)))
+            norm = tf.reduce_sum(tf.square(inner.gradient(y, x)))
+        found.append(outer.gradient(norm, [x, layer.kernel.value]))
+    for ours, theirs in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
 
 
 def test_shapes_are_known_for_unknown_batches(way):

@@ -76,7 +76,8 @@ def convolution(x, kernel, stride, pad):
     @tf.custom_gradient
     def plain(x, kernel):
         def gradients(dy):
-            return _transpose(dy, kernel, stride, pad, x.shape[1:3]), kernel_gradient(x, dy, kernel.shape, stride, pad)
+            of_x = transposed_convolution(dy, kernel, stride, pad, x.shape[1:3])
+            return of_x, kernel_gradient(x, dy, kernel.shape, stride, pad)
 
         return _convolve(x, kernel, stride, pad, pad), gradients
 
@@ -108,7 +109,7 @@ def transposed_convolution(x, kernel, stride, trim, edges):
     @tf.custom_gradient
     def plain(x, kernel):
         def gradients(dy):
-            return _convolve(dy, kernel, stride, trim, trim), kernel_gradient(dy, x, kernel.shape, stride, trim)
+            return convolution(dy, kernel, stride, trim), kernel_gradient(dy, x, kernel.shape, stride, trim)
 
         return _transpose(x, kernel, stride, trim, edges), gradients
 
@@ -208,6 +209,18 @@ def kernel_gradient(x, dy, kernel_shape, stride, pad):
       float [a, b, I, O]. Entry [i, j, k, l] is the sum over n, r and c of
       x[n, stride * r + i - pad[0], stride * c + j - pad[0], k] * dy[n, r, c, l].
     """
+
+    @tf.custom_gradient
+    def of_kernel(x, dy):
+        def gradients(dk):  # as gradient penalties need
+            return transposed_convolution(dy, dk, stride, pad, x.shape[1:3]), convolution(x, dk, stride, pad)
+
+        return _kernel_gradient(x, dy, kernel_shape, stride, pad), gradients
+
+    return of_kernel(x, dy)
+
+
+def _kernel_gradient(x, dy, kernel_shape, stride, pad):
     outputs = dy.shape[1:3]
     enough = _SOME_CHANNELS if math.prod(outputs) <= _SMALL_MAP else _MANY_CHANNELS
     if kernel_shape[2] < enough or math.prod(outputs) > _MEDIUM_MAP or _on_gpu():
