@@ -40,11 +40,26 @@ def until(condition, seconds=20.0):
 def test_each_program_is_run_once_and_its_end_told(tmp_path):
     told = {}
     programs = [program(tmp_path, f"p{n}", status=n) for n in range(4)]
-    run_side_by_side(programs, 2, lambda each, status, seconds: told.update({each.name: (status, seconds)}))
-    assert {name: status for name, (status, _) in told.items()} == {f"p{n}": n for n in range(4)}
-    assert all(seconds > 0 for _, seconds in told.values())
+    run_side_by_side(programs, 2, lambda each, ended: told.update({each.name: ended}))
+    assert {name: ended.status for name, ended in told.items()} == {f"p{n}": n for n in range(4)}
+    assert all(ended.seconds > 0 for ended in told.values())
     for each in programs:
         assert each.log.read_text() == f"did {each.name}\n"
+
+
+def test_the_time_that_a_program_kept_a_core_busy(tmp_path):
+    """A program that computes for half a second, and one that sleeps as long, each with a child that does the same."""
+    scripts = {
+        "busy": "import time; begin = time.process_time()\nwhile time.process_time() < begin + 0.5: pass",
+        "idle": "import time; time.sleep(0.5)",
+    }
+    whole = "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[1]]); exec(sys.argv[1])"
+    programs = [
+        Program(name, (sys.executable, "-c", whole, script), tmp_path / name) for name, script in scripts.items()
+    ]
+    told = {}
+    run_side_by_side(programs, 2, lambda each, ended: told.update({each.name: ended.cpu_seconds}))
+    assert told["busy"] >= 1.0 and told["idle"] < told["busy"] - 0.8
 
 
 def test_no_more_than_asked_run_at_a_time(tmp_path):
@@ -52,7 +67,7 @@ def test_no_more_than_asked_run_at_a_time(tmp_path):
     order = []
     programs = [program(tmp_path, name) for name in "abc"]
 
-    def ended(each, status, seconds):
+    def ended(each, how):
         order.append(each.name)
         assert len(list(tmp_path.glob("*.begun"))) == len(order)
 
@@ -63,7 +78,7 @@ def test_no_more_than_asked_run_at_a_time(tmp_path):
 def test_an_error_ends_the_others_cleanly(tmp_path):
     programs = [program(tmp_path, "long", 60.0), program(tmp_path, "short", 1.0), program(tmp_path, "next")]
 
-    def ended(each, status, seconds):
+    def ended(each, how):
         until((tmp_path / "long.begun").exists)
         raise ValueError(each.name)
 

@@ -9,12 +9,10 @@ from tf_bigan import zoo
 from tf_bigan.errors import InputError, whole_number
 from tf_bigan.studies.mixture_plan import ENTRANTS, folder_of, plan
 from tf_bigan.studies.mixture_results import DECODER, RESULTS, Results
-from tf_bigan.studies.side_by_side import Program, run_side_by_side
+from tf_bigan.studies.side_by_side import NOT_FINITE, REFUSED, Program, complaint, run_side_by_side
 from tf_bigan.training.run_directory import RunDirectory
 
 FIGURE = "figure.png"
-_NOT_FINITE = "is not finite"  # what tools/train.py says of a run that diverged
-_REFUSED = 2  # its exit status for what a user has to mend
 
 
 def make_study(runs, train_flags, train_command, processes=2, say=print) -> Results:
@@ -95,17 +93,18 @@ class _Study:
         command = (*self.train_command, *flags, *initial, f"--workdir={path}")
         return Program(run.name, command, self.folder / f"{run.name}.log")
 
-    def end(self, decoder, program, status, seconds):
+    def end(self, decoder, program, ended):
         """Records the result of a run whose program has ended."""
         name, path = program.name, RunDirectory(self.folder / program.name)
         result = {"decoder": decoder} if decoder else {}
+        status, seconds = ended.status, ended.seconds
         if status == 0 and path.is_finished():
             result |= self.measured(path)
-        elif status == _REFUSED and _NOT_FINITE in (why := _complaint(program.log)):
+        elif status == REFUSED and NOT_FINITE in (why := complaint(program.log)):
             result["diverged"] = why
         else:
             raise InputError(
-                f"{name} ended with status {status}: {_complaint(program.log)}\n"
+                f"{name} ended with status {status}: {complaint(program.log)}\n"
                 f"All that it said is in {program.log}; start again to go on"
             )
         if name not in self.resumed:  # else these are only the seconds of what was left of it
@@ -154,13 +153,6 @@ def draw(folder, results, say):
     models = {system: zoo.load(folder / name) for system, name in names.items()}
     save_png(folder / FIGURE, study_figure(models, points, labels))
     say(f"figure of {', '.join(names.values())}: {folder / FIGURE}")
-
-
-def _complaint(log: pathlib.Path) -> str:
-    """What a program's log says in its last line that begins with "error: "; else its last line."""
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines() or [""]
-    told = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
-    return told[-1] if told else lines[-1]
 
 
 def _told(result):

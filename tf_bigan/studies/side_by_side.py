@@ -2,12 +2,25 @@
 
 import contextlib
 import dataclasses
+import os
 import pathlib
 import signal
 import subprocess
 import time
 
+NOT_FINITE = "is not finite"  # what tools/train.py says of a run that diverged
+REFUSED = 2  # the exit status of tools for what a user has to mend
+
 _PATIENCE = 60.0  # seconds in which a program that is asked to end may write a checkpoint
+
+
+@dataclasses.dataclass(frozen=True)
+class Ended:
+    """How a program ended: its exit status, and the seconds that it ran and that it kept a core busy."""
+
+    status: int
+    seconds: float
+    cpu_seconds: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +47,7 @@ def run_side_by_side(programs, processes, ended):
     Args:
       programs: list of `Program`.
       processes: how many run at a time.
-      ended: function of (program, exit status, seconds).
+      ended: function of (program, `Ended`).
 
     Raises:
       KeyboardInterrupt: after SIGINT or SIGTERM.
@@ -46,10 +59,11 @@ def run_side_by_side(programs, processes, ended):
                 while waiting and len(running) < processes:
                     program = waiting.pop(0)
                     running[program.name] = program, _start(program), time.monotonic()
-                over = [name for name, (_, process, _) in running.items() if process.poll() is not None]
-                for name in over:
+                found = {name: _waited_for(process) for name, (_, process, _) in running.items()}
+                over = {name: cpu_seconds for name, cpu_seconds in found.items() if cpu_seconds is not None}
+                for name, cpu_seconds in over.items():
                     program, process, begun = running.pop(name)
-                    ended(program, process.returncode, time.monotonic() - begun)
+                    ended(program, Ended(process.returncode, time.monotonic() - begun, cpu_seconds))
                 if not over:
                     time.sleep(0.2)
         except BaseException:
@@ -61,6 +75,15 @@ def _start(program):
     program.log.parent.mkdir(parents=True, exist_ok=True)
     with open(program.log, "a", encoding="utf-8") as log:
         return subprocess.Popen(program.command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+
+
+def _waited_for(process):
+    """The CPU seconds of a process, with those of its children, if it has ended; else None."""
+    pid, status, usage = os.wait4(process.pid, os.WNOHANG)
+    if not pid:
+        return None
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return usage.ru_utime + usage.ru_stime
 
 
 def _end(processes):
@@ -88,3 +111,10 @@ def _terminated_as_interrupted():
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def complaint(log: pathlib.Path) -> str:
+    """What a program's log says in its last line that begins with "error: "; else its last line."""
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines() or [""]
+    told = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    return told[-1] if told else lines[-1]
