@@ -49,6 +49,8 @@ SYSTEMS = {
 # Systems that take networks from another run and do not train them -> the roles of these networks.
 INHERITED = {"learned_inverse": ("generator",), "post_hoc": ("generator",)}
 
+_OF_D = ("discriminator_norm", "unary_scores")
+
 # Settings that have no effect in a system.
 UNUSED = {
     "bigan": ("latent_weight", "likelihood_stddev"),
@@ -56,19 +58,19 @@ UNUSED = {
     "gan": ("latent_weight", "likelihood_stddev", "posterior"),  # it has no E
     "latent_regressor": ("latent_weight", "likelihood_stddev"),
     "joint_latent_regressor": ("likelihood_stddev",),
-    "learned_inverse": ("latent_weight", "likelihood_stddev", "objective", "dropout"),  # these have no D
+    "learned_inverse": ("latent_weight", "likelihood_stddev", "objective", "dropout", *_OF_D),
     "post_hoc": ("latent_weight", "likelihood_stddev"),
-    "vae": ("latent_weight", "objective", "dropout"),
+    "vae": ("latent_weight", "objective", "dropout", *_OF_D),
     "supervised": ("latent_weight", "likelihood_stddev", "objective", "generator_skip", "label_weight"),
-    "autoencoder_l1": ("latent_weight", "likelihood_stddev", "objective", "dropout"),
-    "autoencoder_l2": ("latent_weight", "likelihood_stddev", "objective", "dropout"),
+    "autoencoder_l1": ("latent_weight", "likelihood_stddev", "objective", "dropout", *_OF_D),
+    "autoencoder_l2": ("latent_weight", "likelihood_stddev", "objective", "dropout", *_OF_D),
     "conditional_ali": ("latent_weight", "likelihood_stddev"),
 }
 for _system in SYSTEMS.keys() - {"conditional_ali"}:
     UNUSED[_system] = (*UNUSED.get(_system, ()), "attributes", "attributes_from", "train_embedding")
 
 _DONAHUE = ("init_stddev", "dropout")
-_DUMOULIN = ("generator_skip",)
+_DUMOULIN = ("generator_skip", *_OF_D)
 
 
 def _last_norms(convolutions):
@@ -77,7 +79,7 @@ def _last_norms(convolutions):
 
 
 FAMILIES = {
-    "mlp": Family("tf_bigan.networks.mlp", width=1024, latent_dim=50, unused=_DONAHUE),
+    "mlp": Family("tf_bigan.networks.mlp", width=1024, latent_dim=50, unused=(*_DONAHUE, "unary_scores")),
     "conv": Family("tf_bigan.networks.conv", width=64, latent_dim=200, unused=_DONAHUE),
     "dcgan": Family(
         "tf_bigan.networks.dcgan", width=64, latent_dim=100, unused=("init_stddev", "dropout", "generator_skip")

@@ -99,3 +99,19 @@ def test_losses_of_half_precision_inputs_are_computed_in_float32(dtype):
     for reconstruct, expected in ((objectives.reconstruction_l1, 784 * 16), (objectives.reconstruction_l2, 784 * 256)):
         loss = reconstruct(x, tf.fill((1, 28, 28, 1), tf.cast(16.0, dtype)))
         assert loss.dtype == tf.float32 and float(loss) == expected
+
+
+def test_hinge_losses_by_hand():
+    real, generated = tf.constant([[2.0], [0.5]]), tf.constant([[-3.0], [0.25]])
+    # max(0, 1 - real) is 0 and 0.5; max(0, 1 + generated) is 0 and 1.25.
+    np.testing.assert_allclose(objectives.discriminate_hinge(real, generated), 0.25 + 0.625, rtol=1e-6)
+    np.testing.assert_allclose(objectives.deceive_hinge(real, generated), 1.25 + 1.375, rtol=1e-6)
+
+
+def test_the_losses_of_several_scores_of_a_pair_are_summed():
+    rng = np.random.default_rng(0)
+    real, generated = (tf.constant(rng.normal(0, 2, (5, 3, 1)), tf.float32) for _ in range(2))
+    for objective in (objectives.HALVED, objectives.SUMMED, objectives.RELATIVISTIC, objectives.HINGE):
+        for loss in (objective.discriminate, objective.deceive):
+            parts = [loss(real[:, n], generated[:, n]) for n in range(3)]
+            np.testing.assert_allclose(loss(real, generated), np.sum(parts), rtol=1e-5)

@@ -21,12 +21,12 @@ _OF_TRAINING = (
     *("inter_op_threads", "intra_op_threads", "checkpoint_every", "keep_checkpoints", "images_every", "watch"),
     *("objective", "reconstruction_x", "reconstruction_z", "reconstruction_error", "r1_penalty", "r2_penalty"),
     *("likelihood_stddev", "penalty_interval", "denoising_feature_matching", "denoiser_layers", "denoiser_width"),
-    *("feature_matching", "labelled", "train_embedding"),
+    *("feature_matching", "labelled", "train_embedding", "augmentation", "rotation_encoder", "rotation_discriminator"),
 )
 # Settings that determine the shapes of the networks' weights.
 _OF_NETWORKS = (
     *("networks", "width", "latent_dim", "channels", "dimensions", "image_size", "encoder_size", "generator_skip"),
-    *("posterior", "denoiser_layers", "denoiser_width", "classes", "attributes"),
+    *("posterior", "denoiser_layers", "denoiser_width", "classes", "attributes", "discriminator_norm", "unary_scores"),
 )
 
 

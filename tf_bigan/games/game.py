@@ -59,7 +59,7 @@ class Game(SavedGame, Fitting):
                 self.add_weight(name="largest_log_stddev", initializer=lowest, **counter | {"dtype": "float32"}),
                 self.add_weight(name="largest_log_stddev_step", initializer="zeros", **counter),
             )
-        recorded = [*self.players, *(term.name for term in self.terms)]
+        recorded = [*self.players, *(term.name for term in self.terms if term.adds_losses)]
         self._means = {name: keras.metrics.Mean(name=f"{name}_loss") for name in recorded}
         self.built = True
 
@@ -140,7 +140,8 @@ class Game(SavedGame, Fitting):
                         added[player].append(loss)
                     else:
                         losses[player] = loss
-            sums[term.name] = sum(loss for roles, loss in found.items() if not set(roles) & set(term.networks))
+            if term.adds_losses:
+                sums[term.name] = sum(loss for roles, loss in found.items() if not set(roles) & set(term.networks))
         return losses, added, sums, tensors
 
     def train_step(self, data):
@@ -197,7 +198,7 @@ class Game(SavedGame, Fitting):
 
     def _record(self, losses, sums, step=None):
         """Adds the losses, summed over the replicas' shares, to their means; records losses that are not finite."""
-        values = tf.stack([losses[player] for player in self.players] + [sums[term.name] for term in self.terms])
+        values = tf.stack([losses[player] for player in self.players] + list(sums.values()))
         if self.distribute_strategy.num_replicas_in_sync > 1:
             values = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, values)
         for name, value in zip(self._means, tf.unstack(values), strict=True):

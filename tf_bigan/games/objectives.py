@@ -1,7 +1,8 @@
 """The players' objectives: pure functions of logits, features, codes and examples, in float32 whatever comes in.
 
-Discriminator logits are [N, 1] or [N]; d(x, E(x)) is called `real`, d(G(z), z) `generated`. Each function
-returns a float32 scalar, the mean over the batch. An `Objective` is what D and its opponents minimise.
+Discriminator logits are [N, 1] or [N]; d(x, E(x)) is called `real`, d(G(z), z) `generated`. A D with several scores
+for each pair gives [N, scores, 1], and the losses of an example's scores are summed. Each function returns a float32
+scalar, the mean over the batch. An `Objective` is what D and its opponents minimise.
 """
 
 import dataclasses
@@ -44,6 +45,16 @@ def discriminate_relativistic(real, generated):
 def deceive_relativistic(real, generated):
     """The opponents' relativistic loss: D's with the signs swapped (ibid.)."""
     return _mean(tf.nn.softplus(_float(real) - _float(generated)))
+
+
+def discriminate_hinge(real, generated):
+    """D's hinge loss, max(0, 1 - real) + max(0, 1 + generated) (Lim and Ye 2017; Donahue and Simonyan 2019, eq. 5)."""
+    return _mean(tf.nn.relu(1.0 - _float(real)) + tf.nn.relu(1.0 + _float(generated)))
+
+
+def deceive_hinge(real, generated):
+    """The opponents' loss beside a hinge, real - generated (Donahue and Simonyan 2019, eq. 6)."""
+    return _mean(_float(real) - _float(generated))
 
 
 def reconstruction_l1(images, reconstructions):
@@ -104,14 +115,14 @@ class Objective:
       discriminate, deceive: D's loss and its opponents', functions of the logits of real and of generated pairs, float
         [N, 1] each.
       ratio: function of the same logits. It returns two float32 [N, 1], for the real and the generated logits: the
-        derivative of `deceive` with respect to each logit, divided by that of `discriminate`.
+        derivative of `deceive` with respect to each logit, divided by that of `discriminate`; None = they may be 0.
       margins: function of the same logits, as arrays. It returns by how much D is right about the real and about the
         generated pairs, in logits: a margin above 0 is a pair that D judges correctly.
     """
 
     discriminate: Callable
     deceive: Callable
-    ratio: Callable
+    ratio: Callable | None
     margins: Callable = lambda real, generated: (real, -generated)
 
 
@@ -140,6 +151,7 @@ RELATIVISTIC = Objective(
     *(discriminate_relativistic, deceive_relativistic, _relativistic_ratio),
     margins=lambda real, generated: (real - generated, real - generated),
 )
+HINGE = Objective(discriminate_hinge, deceive_hinge, None)
 
 
 def _float(x):
@@ -147,7 +159,7 @@ def _float(x):
 
 
 def _mean(x):
-    return tf.reduce_mean(x)
+    return tf.reduce_mean(_sum_example(x) if x.shape.rank == 3 else x)
 
 
 def _sum_example(x):

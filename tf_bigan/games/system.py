@@ -7,14 +7,14 @@ import tensorflow as tf
 
 from tf_bigan.errors import InputError, did_you_mean, shown
 from tf_bigan.games.inspection import EMBEDDING, check_networks, feature_model, noise_shape, penultimate
-from tf_bigan.games.objectives import RELATIVISTIC, Objective, joint_logit
+from tf_bigan.games.objectives import HINGE, RELATIVISTIC, Objective, joint_logit
 from tf_bigan.games.pair_model import PairModel
 from tf_bigan.games.shared_gradient import SharedGradient
 from tf_bigan.games.terms.term import Term
 from tf_bigan.networks.layers import BatchNorm
 
 # Objectives by their names in experiments; None = the system's own.
-OBJECTIVES = {"paper": None, "relativistic": RELATIVISTIC}
+OBJECTIVES = {"paper": None, "relativistic": RELATIVISTIC, "hinge": HINGE}
 
 _BATCH_NORMS = (BatchNorm, keras.layers.BatchNormalization)
 
@@ -84,11 +84,14 @@ class System(PairModel):
         self.players = {**type(self).players, **{p: roles for term in terms for p, roles in term.players.items()}}
         self._check_terms()
         self._discriminate = self._discriminator_function()
-        # One backward pass through D serves both sides if D's output for an example does not depend on the others and
-        # if no loss except the objective reaches E and G through D.
+        self._to_features = {role: self._features_function(role) for term in terms for role in term.reads}
+        # One backward pass through D serves both sides if D has one output for an example, which does not depend on the
+        # others, if no loss except the objective reaches E and G through D, and if both sides' gradients are parallel.
         apart = self.discriminator is not None and not has_batch_norm(self.discriminator)
-        alone = type(self).player_losses is System.player_losses
-        self.shares_gradient = apart and alone and not any(term.through_discriminator for term in terms)
+        alone = type(self).player_losses is System.player_losses and not any(
+            each.through_discriminator for each in terms
+        )
+        self.shares_gradient = apart and alone and self.scores == 1 and self.objective.ratio is not None
 
     # -- what a system defines
 
@@ -145,6 +148,12 @@ class System(PairModel):
         del experiment
         return {}
 
+    @property
+    def scores(self) -> int:
+        """How many scores D gives to a pair: more than 1 if its output is [N, scores, 1], else 1."""
+        outputs = () if self.discriminator is None else self.discriminator.outputs[0].shape
+        return outputs[1] if len(outputs) == 3 else 1
+
     # -- what the forward passes of systems share
 
     def run(self, role, main, batch, draws):
@@ -163,6 +172,13 @@ class System(PairModel):
         shape = noise_shape(network, len(main))
         noise = None if shape is None else draws.normal(draws.once(f"{role}/noise"), shape)
         return self.inputs_of(network, main, batch, noise)
+
+    def run_to_features(self, role, main, batch, draws):
+        """The features of a network in training mode, float [N, ...], if a term's `reads` has its role.
+
+        The arguments are as for `run`.
+        """
+        return self._to_features[role](main, batch, draws)
 
     def infer(self, x, batch, draws):
         """Runs E in training mode: {"outputs": float [N, units], "codes": float32 [N, latent_dim]}."""
@@ -186,14 +202,17 @@ class System(PairModel):
 
         Returns:
           `tensors` with the following added: "z"; D's logits "real" and "generated", float32 [N, 1], which are the
-          joint logits of the classes if D has several; its inputs "real_inputs" and "generated_inputs"; and, if a term
-          needs them, its features "real_features" and "generated_features".
+          joint logits of the classes if D has several, or float32 [N, scores, 1]; its inputs "real_inputs" and
+          "generated_inputs", whose images are augmented if a term says so; and, if a term needs them, its features
+          "real_features" and "generated_features".
         """
         tensors = {"reduced": tensors["x"], "z": z, **tensors}
         pairs = {
             "real": self._pair(tensors["reduced"], tensors),
             "generated": [tensors["samples"], z] if self.sees_codes else [tensors["samples"]],
         }
+        for term in self.terms:
+            pairs = {kind: [term.augment(pair[0], draws), *pair[1:]] for kind, pair in pairs.items()}
         shared = SharedGradient() if self.shares_gradient else None
         if self.joint_statistics:
             both = [
@@ -263,6 +282,11 @@ class System(PairModel):
             return {"": joint_logit(logits), "_features": features}
 
         return discriminate
+
+    def _features_function(self, role):
+        """A network in training mode, up to its features, as a function of the arguments of `run`."""
+        part = feature_model(self.networks[role], penultimate(self.networks[role]))
+        return lambda *given: part(self._training_inputs(role, *given), training=True)
 
     def player_variables(self, player: str):
         """The trainable variables that `player` owns."""

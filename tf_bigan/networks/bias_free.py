@@ -1,4 +1,9 @@
-"""Layers of Donahue et al.'s networks and of DCGAN: weights N(0, 0.02^2), no biases but those of batch norms."""
+"""Layers of Donahue et al.'s networks and of DCGAN: weights N(0, 0.02^2), no biases but those of batch norms.
+
+A network without batch norms has biases, and weights with the variance of He et al. 2015, as theirs would be too small.
+"""
+
+import math
 
 import keras
 from keras import layers
@@ -18,15 +23,20 @@ class Builder:
       sync_batch_norm: compute batch statistics over all replicas.
       seed: seed of the initial weights.
       dtype: a dtype policy or its name; None = Keras' global policy.
+      normed: whether the network has batch norms.
     """
 
-    def __init__(self, network, sync_batch_norm, seed, dtype):
+    def __init__(self, network, sync_batch_norm, seed, dtype, normed=True):
         self.policy = keras.dtype_policies.get(dtype)
-        self._network, self._sync, self._seed = network, sync_batch_norm, seed
+        self._network, self._sync, self._seed, self._normed = network, sync_batch_norm, seed, normed
 
-    def _settings(self, name, stddev=STDDEV):
+    def _settings(self, name, stddev=STDDEV, inputs=0):
+        """Arguments of a layer; `inputs`, of each of its units, if the layer has a bias where there are no norms."""
+        biased = bool(inputs) and not self._normed
+        if biased:
+            stddev = math.sqrt(2.0 / ((1.0 + SLOPE**2) * inputs))  # He et al. 2015, eq. 15, for leaky rectifiers
         initializer = normal_initializer(stddev, self._seed, f"{self._network}/{name}")
-        return {"use_bias": False, "kernel_initializer": initializer, "dtype": self.policy}
+        return {"use_bias": biased, "kernel_initializer": initializer, "dtype": self.policy}
 
     def centred(self, images):
         """Images in [0, 1] as images in [-1, 1]."""
@@ -36,7 +46,8 @@ class Builder:
         """A convolution called "<name>_linear", padded by `pad` pixels on every side; None = half the kernel."""
         # The padding is explicit: Keras' "same" pads strided convolutions with one pixel less in front.
         pad = kernel // 2 if pad is None else pad
-        settings = {"pad": pad, "groups": groups, "name": f"{name}_linear", **self._settings(name)}
+        inputs = kernel * kernel * h.shape[-1] // groups
+        settings = {"pad": pad, "groups": groups, "name": f"{name}_linear", **self._settings(name, inputs=inputs)}
         return Convolution(channels, kernel, stride, **settings)(h)
 
     def deconvolution(self, h, channels, kernel, name):
@@ -46,8 +57,9 @@ class Builder:
         settings = {"trim": trim, "name": f"{name}_linear", **self._settings(name)}
         return TransposedConvolution(channels, kernel, 2, **settings)(h)
 
-    def dense(self, h, units, name, stddev=STDDEV, zero=False):
-        settings = self._settings(name, stddev)
+    def dense(self, h, units, name, stddev=STDDEV, zero=False, scaled=False):
+        """A dense layer; `scaled` = with a bias and weights of He et al.'s variance if there are no norms."""
+        settings = self._settings(name, stddev, inputs=h.shape[-1] if scaled else 0)
         if zero:
             settings["kernel_initializer"] = "zeros"
         return layers.Dense(units, name=name, **settings)(h)
@@ -60,7 +72,9 @@ class Builder:
         return layers.Add(name=f"{name}_sum", dtype=self.policy)([h, code])
 
     def norm(self, h, name):
-        """A batch norm with gain and bias, called "<name>_norm"."""
+        """A batch norm with gain and bias, called "<name>_norm", if the network has batch norms."""
+        if not self._normed:
+            return h
         return BatchNorm(affine=True, synchronized=self._sync, name=f"{name}_norm", dtype=self.policy)(h)
 
     def rectifier(self, h, name):
@@ -81,9 +95,9 @@ class Builder:
         h = self.rectifier(self.norm(h, "fc"), "fc")
         return layers.Reshape((edge, edge, channels), name="fc_map", dtype=self.policy)(h)
 
-    def logits(self, h, outputs):
-        """D's output layer, float32 [N, outputs], which starts at 0."""
-        settings = {"use_bias": False, "kernel_initializer": "zeros", "name": "outputs", "dtype": "float32"}
+    def logits(self, h, outputs, name="outputs"):
+        """An output layer of D, float32 [N, outputs], which starts at 0."""
+        settings = {"use_bias": False, "kernel_initializer": "zeros", "name": name, "dtype": "float32"}
         return layers.Dense(outputs, **settings)(h)
 
 

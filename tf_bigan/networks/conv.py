@@ -11,7 +11,8 @@ from keras import layers, ops
 
 from tf_bigan.errors import InputError
 from tf_bigan.networks.bias_free import Builder, kernels_as_images
-from tf_bigan.networks.layers import Network, outputs_of, settings_of
+from tf_bigan.networks.layers import Network, discriminator_settings, settings_of
+from tf_bigan.networks.unary_scores import scores
 
 KERNEL = 5  # edge of G's and D's kernels
 WIDTH = 64  # the paper's; other widths scale every layer
@@ -77,6 +78,7 @@ class AlexNetDiscriminator(Network):
 
     Args:
       outputs: 1, or the number of classes: D then returns float32 [N, outputs], a logit for each.
+      norm: whether D has batch norms.
 
     The other arguments are as for `ConvEncoder`.
     """
@@ -86,12 +88,13 @@ class AlexNetDiscriminator(Network):
         image_shape=(64, 64, 3),
         width=WIDTH,
         outputs=1,
+        norm=True,
         sync_batch_norm=False,
         seed=0,
         dtype=None,
         name="discriminator",
     ):
-        build = Builder(name, sync_batch_norm, seed, dtype)
+        build = Builder(name, sync_batch_norm, seed, dtype, norm)
         images, h = _alexnet(build, image_shape, width)
         super().__init__(images, build.logits(h, outputs))
         self.penultimate = "conv5"
@@ -155,6 +158,9 @@ class ConvDiscriminator(Network):
 
     Args:
       outputs: 1, or the number of classes: D then returns float32 [N, outputs], a logit for each.
+      norm: whether D has batch norms.
+      unary: D returns three scores of a pair, float32 [N, 3, 1], as described in `unary_scores`. Codes do not enter the
+        convolutions then.
 
     The other arguments are as for `ConvGenerator`.
     """
@@ -165,12 +171,14 @@ class ConvDiscriminator(Network):
         latent_dim=200,
         width=WIDTH,
         outputs=1,
+        norm=True,
+        unary=False,
         sync_batch_norm=False,
         seed=0,
         dtype=None,
         name="discriminator",
     ):
-        build = Builder(name, sync_batch_norm, seed, dtype)
+        build = Builder(name, sync_batch_norm, seed, dtype, norm)
         _edge(image_shape)
         images = keras.Input(image_shape, name="images")
         z = keras.Input((latent_dim,), name="z") if latent_dim else None
@@ -178,11 +186,13 @@ class ConvDiscriminator(Network):
         for n, channels in enumerate((width, 2 * width, 4 * width, 8 * width), start=1):
             h = build.convolution(h, channels, KERNEL, 2, f"conv{n}")
             if n > 1:
-                if latent_dim:
+                if latent_dim and not unary:
                     h = build.add_code(h, z, KERNEL, f"conv{n}")
                 h = build.norm(h, f"conv{n}")
             h = build.leaky_rectifier(h, f"conv{n}")
-        super().__init__([images, z] if latent_dim else images, build.logits(build.flat(h), outputs))
+        h = build.flat(h)
+        judged = scores(build, h, z, width) if unary else build.logits(h, outputs)
+        super().__init__([images, z] if latent_dim else images, judged)
         self.penultimate = "conv4"
 
     def image_filters(self):
@@ -241,12 +251,12 @@ def make(experiment, dtype, system) -> dict:
         `featured` (the system is trained for D's features, so D has E's architecture).
     """
     shape, codes, units, shared = settings_of(experiment, dtype)
-    outputs = outputs_of(experiment, system)
+    own = discriminator_settings(experiment, system)
 
     def discriminator():
         if system.featured:
-            return AlexNetDiscriminator(shape, outputs=outputs, **shared)
-        return ConvDiscriminator(shape, codes if system.sees_codes else 0, outputs=outputs, **shared)
+            return AlexNetDiscriminator(shape, outputs=own["outputs"], norm=own["norm"], **shared)
+        return ConvDiscriminator(shape, codes if system.sees_codes else 0, **own, **shared)
 
     return {
         "encoder": lambda: ConvEncoder(experiment.encoder_shape, units, zero_output=system.zero_encoder, **shared),

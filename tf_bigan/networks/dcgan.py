@@ -16,7 +16,8 @@ from keras import layers
 
 from tf_bigan.errors import InputError
 from tf_bigan.networks.bias_free import Builder, kernels_as_images
-from tf_bigan.networks.layers import Network, outputs_of, settings_of
+from tf_bigan.networks.layers import Network, discriminator_settings, settings_of
+from tf_bigan.networks.unary_scores import scores
 
 KERNEL = 3
 WIDTH = 64  # channels next to the image; DCGAN's own is 128
@@ -116,6 +117,9 @@ class DCGANDiscriminator(Network):
 
     Args:
       outputs: 1, or the number of classes: D then returns float32 [N, outputs], a logit for each.
+      norm: whether D has batch norms.
+      unary: D returns three scores of a pair, float32 [N, 3, 1], as described in `unary_scores`. Codes do not enter the
+        convolutions then.
 
     The other arguments and the errors are as for `DCGANEncoder`.
     """
@@ -126,15 +130,18 @@ class DCGANDiscriminator(Network):
         latent_dim=0,
         width=WIDTH,
         outputs=1,
+        norm=True,
+        unary=False,
         sync_batch_norm=False,
         seed=0,
         dtype=None,
         name="discriminator",
     ):
-        build = Builder(name, sync_batch_norm, seed, dtype)
+        build = Builder(name, sync_batch_norm, seed, dtype, norm)
         z = keras.Input((latent_dim,), name="z") if latent_dim else None
-        images, h = _convolutions(build, image_shape, width, z)
-        super().__init__(images if z is None else [images, z], build.logits(h, outputs))
+        images, h = _convolutions(build, image_shape, width, None if unary else z)
+        judged = scores(build, h, z, width) if unary else build.logits(h, outputs)
+        super().__init__(images if z is None else [images, z], judged)
         self.penultimate = f"conv{len(DISCRIMINATOR)}"
 
     def image_filters(self):
@@ -171,12 +178,15 @@ def make(experiment, dtype, system) -> dict:
       experiment: an `Experiment` whose sizes are all set.
       dtype: the networks' dtype policy.
       system: the game's class, with `sees_codes` (D sees codes, too) and `zero_encoder` (E's output layer starts at 0).
+
+    Raises:
+      InputError: as in `discriminator_settings`.
     """
     shape, codes, units, shared = settings_of(experiment, dtype)
     return {
         "encoder": lambda: DCGANEncoder(experiment.encoder_shape, units, zero_output=system.zero_encoder, **shared),
         "generator": lambda: DCGANGenerator(shape, codes, **shared),
         "discriminator": lambda: DCGANDiscriminator(
-            shape, codes if system.sees_codes else 0, outputs=outputs_of(experiment, system), **shared
+            shape, codes if system.sees_codes else 0, **discriminator_settings(experiment, system), **shared
         ),
     }

@@ -66,6 +66,23 @@ def outputs_of(experiment, system) -> int:
     return experiment.classes
 
 
+def discriminator_settings(experiment, system) -> dict:
+    """The arguments of a D of convolutions, beyond those that all networks have in common.
+
+    Args:
+      experiment: an `Experiment` whose sizes are all set.
+      system: the game's class.
+
+    Raises:
+      InputError: as in `outputs_of`, or unary scores of a D that sees no codes or learns labels.
+    """
+    outputs = outputs_of(experiment, system)
+    if experiment.unary_scores and (outputs > 1 or not system.sees_codes):
+        what = "learns labels" if outputs > 1 else "sees no codes"
+        raise InputError(f"unary_scores needs a D that scores pairs, and that of this experiment {what}")
+    return {"outputs": outputs, "norm": experiment.discriminator_norm, "unary": experiment.unary_scores}
+
+
 def normal_initializer(stddev: float, seed: int, name: str) -> keras.initializers.Initializer:
     """N(0, stddev^2), drawn from (seed, name) alone, so that no two layers of a network have the same values."""
     return keras.initializers.RandomNormal(0.0, stddev, seed=layer_seed(seed, name))

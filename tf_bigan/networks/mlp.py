@@ -115,6 +115,7 @@ class MLPDiscriminator(Network):
 
     Args:
       outputs: 1, or the number of classes: D then returns float32 [N, outputs], a logit for each.
+      norm: whether D has its batch norm.
 
     The other arguments are as for `MLPEncoder`.
     """
@@ -125,6 +126,7 @@ class MLPDiscriminator(Network):
         latent_dim=50,
         width=1024,
         outputs=1,
+        norm=True,
         sync_batch_norm=False,
         seed=0,
         dtype=None,
@@ -141,7 +143,8 @@ class MLPDiscriminator(Network):
             z = keras.Input((latent_dim,), name="z")
             inputs = [images, z]
             h = layers.Add(name="h2_sum", dtype=policy)([h, _linear(width, "h2_z", name, seed, policy)(z)])
-        h = BatchNorm(synchronized=sync_batch_norm, name="h2_norm", dtype=policy)(h)
+        if norm:
+            h = BatchNorm(synchronized=sync_batch_norm, name="h2_norm", dtype=policy)(h)
         h = layers.LeakyReLU(SLOPE, name="h2", dtype=policy)(h)
         logits = layers.Dense(outputs, use_bias=False, kernel_initializer="zeros", name="outputs", dtype="float32")(h)
         super().__init__(inputs, logits)
@@ -174,6 +177,10 @@ def make(experiment, dtype, system) -> dict:
         "encoder": lambda: MLPEncoder(experiment.encoder_shape, units, zero_output=system.zero_encoder, **shared),
         "generator": lambda: MLPGenerator(shape, codes, skip=experiment.generator_skip, **shared),
         "discriminator": lambda: MLPDiscriminator(
-            shape, codes if system.sees_codes else 0, outputs=outputs_of(experiment, system), **shared
+            shape,
+            codes if system.sees_codes else 0,
+            outputs=outputs_of(experiment, system),
+            norm=experiment.discriminator_norm,
+            **shared,
         ),
     }

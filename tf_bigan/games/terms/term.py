@@ -22,6 +22,8 @@ class Term(Configured):
     Attributes:
       name: name of the term in logs and messages.
       needs: named tensors that the system's forward pass must return.
+      reads: roles of the networks whose features the term computes, by `System.run_to_features`.
+      adds_losses: whether `losses` returns any.
       roles: roles of the networks that the system must have.
       through_discriminator: whether the term adds, to any player's loss, a value computed from D's outputs on the
         game's own pairs, such as "real" or "real_features". If so, one backward pass through D cannot serve both sides.
@@ -31,6 +33,8 @@ class Term(Configured):
 
     name = "term"
     needs: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
+    adds_losses = True
     roles: tuple[str, ...] = ()
     through_discriminator = False
 
@@ -72,6 +76,19 @@ class Term(Configured):
           roles minimises the loss, counted once.
         """
         raise NotImplementedError
+
+    def augment(self, images, draws):
+        """D's images of one kind in a training step, which a term may change; real and generated ones alike.
+
+        Args:
+          images: float [N, ...] examples.
+          draws: the step's `Draws`.
+
+        Returns:
+          float of the same shape, through which gradients flow.
+        """
+        del draws
+        return images
 
     def run_for_statistics(self, game, tensors, draws):
         """Runs the term's own networks in training mode on the data that their inference statistics are to describe.
