@@ -3,8 +3,10 @@
   python tools/reproduce.py --table=mnist_1nn
   python tools/reproduce.py --table=imagenet_linear --notrain
   python tools/reproduce.py --table=mixture --processes=2
+  python tools/reproduce.py --table=encoder_recipes --seeds=42,43,44
 
-The table mixture is a study of 50 runs with settings of their own, and has a figure, too.
+The table mixture is a study of 50 runs with settings of their own, and has a figure, too. The table encoder_recipes is
+a study of which changes of BiGAN make its encoder better at equal CPU time.
 
 Runs that the zoo or --runs holds for a seed are not trained again. If it is stopped at any point, the same command
 continues from there.
@@ -21,10 +23,10 @@ from absl import flags
 from tf_bigan.errors import InputError, did_you_mean
 from tf_bigan.evaluation.paper_tables import TABLES
 
-_MIXTURE = "mixture"
-_NAMES = (*TABLES, _MIXTURE)
-# Results of studies that are published with the code.
-_PUBLISHED = pathlib.Path(__file__).resolve().parents[1] / "benchmarks" / "mixture_study"
+_MIXTURE, _ENCODERS = "mixture", "encoder_recipes"
+_NAMES = (*TABLES, _MIXTURE, _ENCODERS)
+# The folders of results of studies that are published with the code.
+_PUBLISHED = pathlib.Path(__file__).resolve().parents[1] / "benchmarks"
 
 _TABLE = flags.DEFINE_string("table", "mnist_1nn", f"which table: {', '.join(_NAMES)}")
 _SEEDS = flags.DEFINE_list("seeds", "42", "training seeds")
@@ -33,7 +35,9 @@ _FLAGS = flags.DEFINE_string("flags", "", "more flags for tools/train.py: '--dat
 _EVALUATE = flags.DEFINE_string("evaluate", "", "more flags for tools/evaluate.py, as '--transfer_epochs=5'")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "the TFDS directory; default TFDS_DATA_DIR or TFDS's own")
 _PROCESSES = flags.DEFINE_integer(
-    "processes", 0, "for mixture, how many runs are trained at a time, each in one thread; 0 = one for each core"
+    "processes",
+    0,
+    f"for {_MIXTURE} and {_ENCODERS}, how many runs are trained at a time, each in one thread; 0 = one for each core",
 )
 _TRAIN = flags.DEFINE_bool("train", True, "train and evaluate missing runs; --notrain prints the runs that exist")
 
@@ -45,8 +49,13 @@ def main():
     if _TABLE.value == _MIXTURE:
         _mixture()
         return
+    if _TABLE.value == _ENCODERS:
+        _encoder_recipes()
+        return
     if _PROCESSES.value:
-        raise InputError(f"--processes is for --table={_MIXTURE}; other tables' runs are made one after another")
+        raise InputError(
+            f"--processes is for --table={_MIXTURE} and {_ENCODERS}; other tables' runs are made one after another"
+        )
     from tf_bigan.reproducing import reproduce
 
     tools = {"run_tool": _run_tool} if _TRAIN.value else {}
@@ -65,21 +74,50 @@ def _mixture():
         raise InputError(f"--data_dir has no effect on --table={_MIXTURE}, whose data is drawn and not read")
     given = _FLAGS.value.split()
     if not _TRAIN.value:
-        results = read_study(_RUNS.value, _PUBLISHED, given)
+        results = read_study(_RUNS.value, _PUBLISHED / "mixture_study", given)
         print(study_table(results))
         if (figure := results.path.with_name(FIGURE)).exists():
             common.note(f"figure: {figure}")
         return
     common.import_tensorflow()
     _use_one_thread()
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    train = [sys.executable, str(pathlib.Path(__file__).with_name("train.py"))]
     try:
-        results = make_study(_RUNS.value, given, train, _PROCESSES.value or cores, common.note)
+        results = make_study(_RUNS.value, given, _command("train"), _processes(), common.note)
     except KeyboardInterrupt:
         common.note("stopped; start again to go on")
         raise
     print(study_table(results))
+
+
+def _encoder_recipes():
+    """Makes the study of encoder recipes, or reads it, and prints it."""
+    from tf_bigan.studies.encoder_recipes import make_study, read_study
+    from tf_bigan.studies.encoder_table import study_table
+
+    if _EVALUATE.present:
+        raise InputError(f"--evaluate has no effect on --table={_ENCODERS}, whose measures are fixed")
+    if not _TRAIN.value:
+        print(study_table(read_study(_RUNS.value, _PUBLISHED / "encoder_study")))
+        return
+    common.import_tensorflow()
+    _use_one_thread()
+    data_dir = [f"--data_dir={_DATA_DIR.value}"] if _DATA_DIR.value else []
+    tools = {tool: [*_command(tool), *data_dir] for tool in ("train", "evaluate")}
+    try:
+        results = make_study(_RUNS.value, _seeds(), _FLAGS.value.split(), tools, _processes(), common.note)
+    except KeyboardInterrupt:
+        common.note("stopped; start again to go on")
+        raise
+    print(study_table(results))
+
+
+def _command(tool):
+    return [sys.executable, str(pathlib.Path(__file__).with_name(f"{tool}.py"))]
+
+
+def _processes():
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return _PROCESSES.value or cores
 
 
 def _use_one_thread():
@@ -92,8 +130,7 @@ def _use_one_thread():
 
 def _run_tool(tool, *arguments):
     data_dir = [f"--data_dir={_DATA_DIR.value}"] if _DATA_DIR.value else []
-    script = pathlib.Path(__file__).with_name(f"{tool}.py")
-    command = [sys.executable, str(script), *arguments, *data_dir]
+    command = [*_command(tool), *arguments, *data_dir]
     common.note("$ " + " ".join(command))
     with subprocess.Popen(command) as process:
         while True:

@@ -1,0 +1,96 @@
+"""What the runs of the study of encoder recipes reached, in a file."""
+
+import json
+import pathlib
+
+from tf_bigan.errors import InputError
+from tf_bigan.files import write_text
+from tf_bigan.reading import COUNT, Missing, Optional, read_json
+from tf_bigan.studies.encoder_plan import PARTS
+
+RESULTS = "study.json"
+PROBE, NEIGHBOUR = "linear", "knn"
+
+_FEATURES = {PROBE: float, NEIGHBOUR: float}
+_REACHED = {
+    "epochs": COUNT,
+    Optional("cpu_minutes"): float,
+    "trained": {str: _FEATURES},
+    Optional("untrained"): {str: _FEATURES},
+    Optional("pixels"): {str: _FEATURES},
+    Optional("fid"): float,
+    Optional("weights"): str,
+}
+_STUDY = {"flags": [str], "costs": {str: float}, "runs": {str: ({"diverged": str}, _REACHED)}}
+
+
+class Results:
+    """The results of the runs that have ended, in a file that is written after each.
+
+    Attributes:
+      costs: {"<part>-<change>": the CPU seconds of a training step}, from which the runs' lengths follow.
+      runs: {name of a run: its result}. A result is {"diverged": why} for a run that ended because a loss was not
+        finite. Else it has "epochs"; "trained", {layer: {"linear": accuracy of the linear probe in percent, "knn": of
+        1-NN with Euclidean distances}}; for the base also "untrained" and "pixels", in the same form; "cpu_minutes",
+        what the training took, unless it was stopped and resumed; "fid", the Fréchet distance in the classifier's
+        features, if there was a classifier; and "weights", their digest.
+
+    Args:
+      path: the file, which need not exist.
+      flags: the flags that are added to every run; None = those of which the file tells.
+
+    Raises:
+      InputError: the file is damaged, or holds runs of other flags.
+    """
+
+    def __init__(self, path, flags=None):
+        self.path = pathlib.Path(path)
+        self.flags, self.costs, self.runs = list(flags or ()), {}, {}
+        try:
+            content = read_json(self.path, _STUDY)
+        except Missing:
+            return
+        except InputError as error:
+            raise InputError(f"{error}. Delete it to evaluate the runs again") from None
+        if flags is not None and content["flags"] != self.flags:
+            raise InputError(
+                f"{self.path} holds runs with --flags='{' '.join(content['flags'])}'.\nGive these, or another --runs"
+            )
+        self.flags, self.costs, self.runs = content["flags"], content["costs"], content["runs"]
+
+    def add(self, name, result):
+        """Adds the result of the run called `name`, and writes the file."""
+        self.runs[name] = result
+        self.write()
+
+    def write(self):
+        """Writes the file."""
+        content = {"flags": self.flags, "costs": self.costs, "runs": dict(sorted(self.runs.items()))}
+        write_text(self.path, json.dumps(content, indent=1) + "\n")
+
+    def of(self, part, change) -> dict[int, dict]:
+        """The results of a change: {seed: result}. Runs that diverged are left out."""
+        start = f"{part}-{change}-seed"
+        found = {name.removeprefix(start): each for name, each in self.runs.items() if name.startswith(start)}
+        return {int(seed): found[seed] for seed in sorted(found, key=int) if "diverged" not in found[seed]}
+
+
+def result_of(report, part, epochs) -> dict:
+    """A run's result, from its evaluation report.
+
+    Args:
+      report: as `evaluation.report_files.read_report` returns it.
+      part: the name of the run's part.
+      epochs: the length of its training.
+    """
+    found = {"epochs": epochs, "weights": report["weights"]}
+    for measure in (PROBE, NEIGHBOUR):
+        for row in report["results"][measure]:
+            if measure == NEIGHBOUR and (row["metric"], row["k"]) != ("euclidean", 1):
+                continue
+            layers = found.setdefault(row["encoder"], {})
+            layers.setdefault(row.get("layer") or row["encoder"], {})[measure] = row["accuracy"]
+    if samples := report["results"].get("fid"):
+        found["fid"] = next(row["fid"] for row in samples if row["encoder"] == "trained")
+    unknown = found["trained"].keys() - set(PARTS[part].layers)
+    return {**found, "trained": {name: each for name, each in found["trained"].items() if name not in unknown}}
