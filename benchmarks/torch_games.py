@@ -181,6 +181,8 @@ def make_game(experiment) -> Game:
     """
     if experiment.terms() or experiment.objective != "paper":
         raise InputError("the PyTorch trainer has only the papers' objectives, without terms; tools/train.py has more")
+    if experiment.average_decay:
+        raise InputError("the PyTorch trainer keeps no averages of weights; give --average_decay=0, or tools/train.py")
     if experiment.system == "ali":
         from torch_ali import ALI
 

@@ -17,7 +17,7 @@ def dense(units, name, dtype="float32", seed=0):
     return keras.layers.Dense(units, use_bias=False, kernel_initializer=initializer, name=name, dtype=dtype)
 
 
-def plain_bigan(*terms):
+def plain_bigan(*terms, **arguments):
     """A BiGAN without batch norm, so that splitting a batch changes only rounding."""
     x, z = keras.Input((8, 8, 1)), keras.Input((4,))
     encoder = keras.Model(
@@ -28,7 +28,7 @@ def plain_bigan(*terms):
     hidden = dense(8, "d1", seed=5)(keras.ops.reshape(x, (-1, 64))) + dense(8, "d1_z", seed=6)(z)
     discriminator = keras.Model([x, z], dense(1, "d2", seed=7)(keras.layers.Activation("tanh", name="d1_h")(hidden)))
     networks = {"encoder": encoder, "generator": generator, "discriminator": discriminator}
-    return BiGAN(networks, Uniform(4), terms=terms, seed=3)
+    return BiGAN(networks, Uniform(4), terms=terms, seed=3, **arguments)
 
 
 @pytest.mark.parametrize("optimizer", [Adam, lambda: keras.optimizers.SGD(0.5)], ids=["Adam", "SGD"])

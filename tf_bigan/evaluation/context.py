@@ -179,7 +179,7 @@ class Context:
 
     def _untrained(self, seed):
         experiment, gallery = self.experiment, self.data.gallery
-        game = make_game(dataclasses.replace(experiment, seed=seed))
+        game = make_game(dataclasses.replace(experiment, seed=seed, average_decay=0.0))
         for role in game.inherits:
             game.networks[role].set_weights(self.model.networks[role].get_weights())
         size = min(experiment.batch_size, gallery.count)

@@ -22,6 +22,7 @@ _OF_TRAINING = (
     *("objective", "reconstruction_x", "reconstruction_z", "reconstruction_error", "r1_penalty", "r2_penalty"),
     *("likelihood_stddev", "penalty_interval", "denoising_feature_matching", "denoiser_layers", "denoiser_width"),
     *("feature_matching", "labelled", "train_embedding", "augmentation", "rotation_encoder", "rotation_discriminator"),
+    "average_decay",
 )
 # Settings that determine the shapes of the networks' weights.
 _OF_NETWORKS = (

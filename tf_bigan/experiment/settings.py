@@ -147,6 +147,14 @@ class Settings(ModelSettings):
     l2: float = FIRST(
         2.5e-5, "L2 regularisation: this times the weights is added to the gradient", source=PAPER, minimum=0.0
     )
+    average_decay: float = setting(
+        0.0,
+        "keep running averages of the weights with this decay, such as 0.999, and use them in place of the weights; "
+        "0 = no averages",
+        source="Yazici et al. 2019",
+        minimum=0.0,
+        maximum=_BELOW_1,
+    )
     statistics_steps: int = FIRST(
         1000, "batches from which the batch norms' inference statistics are estimated", "batches", CODE, minimum=1
     )

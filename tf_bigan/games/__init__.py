@@ -62,6 +62,7 @@ def make_game(experiment, dtype="float32") -> Game:
         objective=experiment.objective,
         seed=experiment.seed,
         name=experiment.system,
+        average_decay=experiment.average_decay,
         **system.settings(experiment),
     )
     game.preparation = experiment.preparation

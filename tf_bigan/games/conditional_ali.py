@@ -27,9 +27,9 @@ class ConditionalALI(ALI):
     conditional = True
 
     def __init__(self, networks, prior, train_embedding=True, **arguments):
-        super().__init__(networks, prior, **arguments)
         if not train_embedding:
             self.frozen = ("embedding",)
+        super().__init__(networks, prior, **arguments)
 
     @classmethod
     def settings(cls, experiment):

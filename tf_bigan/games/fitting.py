@@ -4,11 +4,11 @@ import keras
 import tensorflow as tf
 
 from tf_bigan.errors import InputError, whole_number
+from tf_bigan.games.averages import Averaging
 from tf_bigan.games.inspection import fits
 from tf_bigan.games.optimizer import Adam
 from tf_bigan.games.records import CONDITIONS, as_dataset, checked_condition, labelled_part, record_of
-from tf_bigan.games.statistics import estimate_statistics, estimated_norms, follow_statistics
-from tf_bigan.games.system import System
+from tf_bigan.games.statistics import estimate_statistics, estimated_norms, follow_statistics, tracked_norms
 
 # Under these strategies Keras runs single steps without XLA, whatever the number of replicas.
 MIRRORED = tf.distribute.MirroredStrategy | tf.distribute.MultiWorkerMirroredStrategy
@@ -17,7 +17,7 @@ MIRRORED = tf.distribute.MirroredStrategy | tf.distribute.MultiWorkerMirroredStr
 _COMPILED = ("optimizer", "steps_per_execution", "jit_compile", "run_eagerly")
 
 
-class Fitting(System):
+class Fitting(Averaging):
     """A system with `compile` and `fit`; `Game` adds the training step."""
 
     def compile(self, optimizer=None, *, steps_per_execution=1, jit_compile=False, **kwargs):
@@ -32,8 +32,10 @@ class Fitting(System):
           **kwargs: as for `keras.Model.compile`, without losses and metrics, which the game defines itself.
 
         Raises:
-          InputError: an optimizer that accumulates gradients, with several replicas, or that averages weights.
+          InputError: an optimizer that accumulates gradients, with several replicas, or that averages weights; or a
+            layer that became trainable after a game with averages was made.
         """
+        self.check_averages()
         replicas = self.distribute_strategy.num_replicas_in_sync
         if replicas > 1 or isinstance(self.distribute_strategy, MIRRORED):
             # keras#19246 and keras#18145: neither works in fit under MirroredStrategy.
@@ -47,7 +49,10 @@ class Fitting(System):
             if inner.use_ema:
                 # At the end of fit, Keras assigns the averages in the order of the model's trainable_variables. The
                 # optimizer's own order is that of the players.
-                raise InputError("use_ema is not supported: Keras would assign the averages to other weights")
+                raise InputError(
+                    "use_ema is not supported: Keras would assign the averages to other weights; make the game with "
+                    f"average_decay={inner.ema_momentum:g} instead"
+                )
             accumulates = inner.gradient_accumulation_steps or 1
             if replicas > 1 and accumulates > 1:
                 raise InputError(
@@ -79,6 +84,9 @@ class Fitting(System):
     def fit(self, x=None, y=None, batch_size=None, epochs=1, *, statistics_steps=100, **kwargs):
         """Trains, then estimates the inference statistics of the batch norms.
 
+        If the game averages its weights, `features`, `encode` and `generate` use the averages afterwards, as the
+        networks then have these. Another call of `fit` goes on from the weights as they are trained.
+
         Args:
           x: examples in the model's domain, for example images float32 [N, H, W, C] in [0, 1]. Either an array, or a
             dictionary of arrays {"x": ..., "label": ..., "attributes": ...}, or batches from a `tf.data.Dataset`, a
@@ -87,8 +95,9 @@ class Fitting(System):
           y: int [N] labels, if x is an array; -1 = no label. Booleans and floats with whole values are accepted, too.
           batch_size: examples per step over all replicas, if x is an array; None = 32.
           epochs: passes over x.
-          statistics_steps: number of batches to estimate the statistics from; 0 = do not estimate them. They are not
-            estimated if x is a generator, because its batches are used up.
+          statistics_steps: number of batches to estimate the statistics from; 0 = do not estimate them, and leave the
+            weights in the networks as they are trained. If x is a generator, the statistics are not estimated, because
+            its batches are used up.
           **kwargs: as for `keras.Model.fit`. `validation_data` is checked like x.
 
         Returns:
@@ -121,10 +130,17 @@ class Fitting(System):
         if not isinstance(x, keras.utils.PyDataset):
             kwargs["shuffle"] = False  # batches keep their own order; Keras warns of any other value
         history = super().fit(x, epochs=epochs, **kwargs)
+        if statistics_steps:
+            self.use_averages()
         if statistics_steps and again:
             batches = (x[i] for i in range(len(x))) if isinstance(x, keras.utils.PyDataset) else x
             self.estimate_statistics(batches, statistics_steps)
         return history
+
+    def make_train_function(self, force=False):
+        """As in Keras, which calls it before every training; the weights are then those to be trained further."""
+        self.use_averages(False)
+        return super().make_train_function(force)
 
     def evaluate(self, x=None, y=None, batch_size=None, **kwargs):
         """The players' losses, as for `keras.Model.evaluate`. Data is as for `fit`, and is checked in the same way."""
@@ -211,8 +227,12 @@ class Fitting(System):
 
     @property
     def estimates_statistics(self) -> bool:
-        """Whether a network has batch norms whose inference statistics are estimated after training."""
-        return bool(estimated_norms(self._with_own_statistics()))
+        """Whether a network has batch norms whose inference statistics `estimate_statistics` changes."""
+        return self._estimates(self._with_own_statistics())
+
+    def _estimates(self, networks):
+        # The running averages of statistics in training are not those of averages of weights.
+        return bool(estimated_norms(networks) or self.averages_in_use and tracked_norms(networks))
 
     def _with_own_statistics(self):
         return [network for role, network in self.networks.items() if role not in self.frozen]
@@ -229,7 +249,8 @@ class Fitting(System):
     def estimate_statistics(self, dataset, steps=1000, networks=None):
         """Re-estimates the batch norms' inference statistics from training-mode batches.
 
-        Batch norms that keep running averages are left as they are.
+        Batch norms that keep running averages of their statistics are left as they are, unless averages of weights are
+        in use: then they follow the batches, as in training, from the statistics that they have.
 
         Args:
           dataset: batches as for `fit`; a `tf.data.Dataset`, distributed or not, or any iterable.
@@ -240,9 +261,9 @@ class Fitting(System):
           The number of batches; 0 if there is no batch norm to estimate.
         """
         networks = list(networks or self._with_own_statistics())
-        if not estimated_norms(networks):
+        if not self._estimates(networks):
             return 0
-        return estimate_statistics(self, dataset, steps, networks)
+        return estimate_statistics(self, dataset, steps, networks, follow=self.averages_in_use)
 
 
 def _examples(batch):

@@ -32,14 +32,16 @@ class Game(SavedGame, Fitting):
       objective: the objective of D and its opponents, from `tf_bigan.games.objectives`, or "relativistic"; None or
         "paper" = the system's own.
       seed: seed of everything random.
+      average_decay: keep running averages of the weights with this decay, such as 0.999, and use them in place of the
+        weights; see `tf_bigan.games.averages`. 0 = no averages.
 
     Raises:
       InputError: networks are missing or do not fit each other, terms do not go with the system, or an argument has
-        another type.
+        another type or is out of its range.
     """
 
-    def __init__(self, networks, prior, terms=(), posterior=None, objective=None, seed=0, name=None):
-        super().__init__(networks, prior, terms, posterior, objective, seed, name)
+    def __init__(self, networks, prior, terms=(), posterior=None, objective=None, seed=0, name=None, average_decay=0.0):
+        super().__init__(networks, prior, terms, posterior, objective, seed, name, average_decay=average_decay)
         counter = {"shape": (), "dtype": "int64", "trainable": False, "aggregation": "only_first_replica"}
         # The number of training steps done, which is also the position in the data and in the noise.
         self.step = self.add_weight(name="step", initializer="zeros", **counter)
@@ -174,6 +176,7 @@ class Game(SavedGame, Fitting):
         # reading the batch fails.
         with tf.control_dependencies(tf.nest.flatten(batch)):
             self.optimizer.apply(*map(list, zip(*updates, strict=True)))
+            self.update_averages()
             self.step.assign_add(1)
         return self._logs()
 

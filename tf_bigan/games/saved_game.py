@@ -2,6 +2,8 @@
 
 import pathlib
 
+import numpy as np
+
 from tf_bigan.errors import InputError
 from tf_bigan.files import replacing
 from tf_bigan.games import objectives
@@ -12,13 +14,14 @@ from tf_bigan.saving import Configured, deserialized, serialized, takes
 _OBJECTIVES = {name: each for name, each in vars(objectives).items() if isinstance(each, objectives.Objective)}
 
 # The arguments that every game has; a subclass may lack some of them.
-_SHARED = ("networks", "prior", "terms", "posterior", "objective", "seed", "name")
+_SHARED = ("networks", "prior", "terms", "posterior", "objective", "seed", "name", "average_decay")
 
 
 class SavedGame(Configured):
     """A game that is saved as its networks, prior, posterior, terms, objective, seed and what else it was made with.
 
-    `game.save("game.keras")` also saves weights, the number of steps done, and, if the game is compiled, its optimizer.
+    `game.save("game.keras")` also saves weights, with their averages if the game keeps any, the number of steps done,
+    and, if the game is compiled, its optimizer.
     So `fit` goes on with a game that `keras.models.load_model` gives as it would with the one that was saved. Networks
     may be any that Keras can save. Before loading, `tf_bigan.games` is imported, which tells Keras of these classes.
     """
@@ -49,6 +52,7 @@ class SavedGame(Configured):
             "objective": self._objective_name(),
             "seed": self.seed,
             "name": self.name,
+            "average_decay": self.average_decay,
         }
         own = {name: value for name, value in self.arguments().items() if name not in _SHARED}
         shared = {name: value for name, value in shared.items() if takes(type(self).__init__, name)}
@@ -74,15 +78,22 @@ class SavedGame(Configured):
         return game
 
     def save_own_variables(self, store):
-        for name, variable in self.counters().items():
+        for name, variable in {**self.counters(), **self.average_variables()}.items():
             store[name] = variable.numpy()
 
     def load_own_variables(self, store):
-        """Reads the counters by name. Earlier files number them, and have fewer; others keep their values."""
+        """Reads the counters and averages by name.
+
+        Earlier files number the counters, and have fewer; others keep their values. If there are no averages in the
+        file, they begin anew.
+        """
         names = set(store.keys())
         for index, (name, variable) in enumerate(self.counters().items()):
             if found := names & {name, str(index)}:
                 variable.assign(store[found.pop()])
+        averages = self.average_variables()
+        for name, variable in averages.items():
+            variable.assign(store[name] if averages.keys() <= names else np.zeros(variable.shape, variable.dtype))
 
     def _objective_name(self):
         """The name of the objective's constant; None if it is the system's own."""

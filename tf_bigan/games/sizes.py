@@ -44,12 +44,14 @@ def check_size(shapes: dict, copies: int = 1):
 
     Args:
       shapes: {role: [shape]}, as `shapes_of` returns them.
-      copies: how often the weights are needed: 1 to use them, 4 to train them (with gradients and Adam's two moments).
+      copies: how often the weights are needed: 1 to use them, 4 to train them (with gradients and Adam's two moments),
+        5 to average them, too.
     """
     count = sum(math.prod(shape) for of_network in shapes.values() for shape in of_network)
     sizes = {role: sum(map(math.prod, of_network)) for role, of_network in shapes.items()}
     largest = max(sizes, key=sizes.get)
     told = " with their gradients and Adam's moments" if copies > 1 else ""
+    told += ", and their averages," if copies > 4 else ""
     check_memory(
         _BYTES * count * copies,
         f"the networks have {count:,} weights, which take{told}",

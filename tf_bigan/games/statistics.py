@@ -13,11 +13,20 @@ from tf_bigan.networks.layers import BatchNorm, tracking_statistics
 
 def estimated_norms(networks) -> list[BatchNorm]:
     """The batch norms of `networks` whose statistics are estimated after training, not kept as running averages."""
+    return [norm for norm in _norms(networks) if norm.estimated]
+
+
+def tracked_norms(networks) -> list[BatchNorm]:
+    """The batch norms of `networks` whose statistics are running averages."""
+    return [norm for norm in _norms(networks) if not norm.estimated]
+
+
+def _norms(networks):
     layers = (layer for network in networks for layer in network._flatten_layers())
-    return [layer for layer in layers if isinstance(layer, BatchNorm) and layer.estimated]
+    return [layer for layer in layers if isinstance(layer, BatchNorm)]
 
 
-def estimate_statistics(game, dataset, steps, networks):
+def estimate_statistics(game, dataset, steps, networks, follow=False):
     """Averages batch statistics over `steps` batches; see `Game.estimate_statistics`.
 
     Args:
@@ -25,7 +34,8 @@ def estimate_statistics(game, dataset, steps, networks):
         `run_for_statistics` run theirs.
       dataset: batches as for `Game.fit`.
       steps: number of batches, at most.
-      networks: the networks whose batch norms are estimated. Those that keep running averages are left as they are.
+      networks: the networks whose batch norms are estimated.
+      follow: whether running averages, of all networks, follow the batches; otherwise they are left as they are.
 
     Returns:
       The number of batches.
@@ -36,7 +46,7 @@ def estimate_statistics(game, dataset, steps, networks):
     with contextlib.ExitStack() as stack:
         for norm in norms:
             stack.enter_context(_estimating(norm))
-        return _run_on_batches(game, dataset, steps)
+        return _run_on_batches(game, dataset, steps, tracking_statistics if follow else contextlib.nullcontext)
 
 
 def follow_statistics(game, dataset, steps):

@@ -127,6 +127,8 @@ def _naming_full_disk(folder):
 class Pictures(keras.callbacks.Callback):
     """Writes grids of samples from fixed z and of reconstructions of fixed x, and the current weights.
 
+    If the game averages its weights, those that are written, pictured and watched are the averages.
+
     Args:
       game, run: the game in training and its RunDirectory.
       dataset: training batches, for the inference statistics.
@@ -145,7 +147,8 @@ class Pictures(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         if not (epoch + 1) % self._every and not self._game.stop_training:
-            self._draw(epoch + 1)
+            with self._game.averaged():
+                self._draw(epoch + 1)
 
     def catch_up(self, epochs):
         """To be called before training: draws the pictures of the last of the `epochs` done, if a signal or a crash
@@ -158,7 +161,8 @@ class Pictures(keras.callbacks.Callback):
         except InputError:  # there are no weights yet, or not all of these
             missing = True
         if missing:
-            self._draw(epochs)
+            with self._game.averaged():
+                self._draw(epochs)
 
     def _draw(self, epochs):
         game = self._game

@@ -19,9 +19,9 @@ _STEP = "step/.ATTRIBUTES/VARIABLE_VALUE"  # the name of the step in a checkpoin
 class Checkpoints:
     """The checkpoints of a game, in `folder`/step-000000123/.
 
-    They hold everything that decides the rest of the run: networks, optimizer and loss scale, and the step,
-    from which data order and noise follow. For the run's log, they also hold the log so far and, within an epoch, the
-    sums of the losses since its beginning.
+    They hold everything that decides the rest of the run: networks, averages of their weights, optimizer and loss
+    scale, and the step, from which data order and noise follow. For the run's log, they also hold the log so far and,
+    within an epoch, the sums of the losses since its beginning.
 
     Args:
       folder: the folder of all checkpoints.
@@ -44,7 +44,11 @@ class Checkpoints:
         self._log = None if log is None else pathlib.Path(log)
         self.restored_log, self.restored_sums = None, {}
         # The game itself is left out: reading its metrics sums them over the workers, and only the chief saves.
-        self._checkpoint = tf.train.Checkpoint(step=game.step.value, optimizer=game.optimizer, **game.networks)
+        averages = {name: variable.value for name, variable in game.average_variables().items()}
+        self._checkpoint = tf.train.Checkpoint(
+            **{"step": game.step.value, "optimizer": game.optimizer, **game.networks},
+            **({"averages": averages} if averages else {}),
+        )
 
     def save(self, sums=None):
         """Writes the current state, and deletes the oldest checkpoints beyond `max_to_keep`.

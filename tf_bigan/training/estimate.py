@@ -24,7 +24,7 @@ class Estimate:
       flop: floating-point operations of a step in products with kernels; a multiply-add counts as 2.
       rate: measured operations a second of a matrix product on this machine, in `policy`.
       policy: the dtype policy.
-      state: bytes of weights, gradients and the optimizer's moments.
+      state: bytes of weights, their averages if the run has any, gradients and the optimizer's moments.
       activations: bytes of all layers' outputs and their gradients, for a batch.
       steps: steps of the whole run; None = the number of examples is not known.
     """
@@ -83,7 +83,7 @@ def estimate(experiment, game, examples=None) -> Estimate:
         costs = layer_costs(network)
         passes, kinds = (_PASSES_OF_D, 2) if role == "discriminator" else (_PASSES, 1)
         flop += passes * experiment.batch_size * sum(cost.flop for cost in costs)
-        state += 4 * _OPTIMIZER * sum(cost.parameters for cost in costs)
+        state += 4 * (_OPTIMIZER + bool(experiment.average_decay)) * sum(cost.parameters for cost in costs)
         values = kinds * experiment.batch_size * sum(math.prod(cost.shape) for cost in costs)
         activations += 2 * (4 if policy == "float32" else 2) * values
     steps = experiment.epochs * math.ceil(examples / experiment.batch_size) if examples else None

@@ -50,8 +50,8 @@ def train(experiment: Experiment, workdir, data_dir=None, say=print, initial=Non
     """Trains `experiment` in `workdir`, or resumes the run that was begun there.
 
     An epoch is ceil(images / batch_size) steps; every batch is full. Before the first epoch, every image is decoded
-    once to find those that cannot be decoded. At the end the inference statistics are estimated and the weights
-    written. A finished run is left as it is, and its data is not looked at.
+    once to find those that cannot be decoded. At the end the inference statistics are estimated and the weights, or
+    their averages, written. A finished run is left as it is, and its data is not looked at.
 
     If TensorFlow has not started in this process, its threads are set for the whole process: to those of `experiment`
     or, for an MLP on two cores, to those that `devices.pick_threads` picks.
@@ -122,7 +122,7 @@ def _train(experiment, run, initial, strategy, data_dir, say):
     experiment = dataclasses.replace(
         experiment, **shape_settings(experiment, data), precision=policy, xla="on" if xla else "off"
     )
-    check_size(weight_shapes(experiment), copies=4)
+    check_size(weight_shapes(experiment), copies=5 if experiment.average_decay else 4)
     of_batch = 8 * experiment.batch_size * math.prod(data.example_shape)  # float32, real and generated
     check_memory(of_batch, "a batch and its samples take", "Give a smaller --batch_size")
     with strategy.scope():
@@ -137,6 +137,7 @@ def _train(experiment, run, initial, strategy, data_dir, say):
         f"{experiment.system} on {experiment.dataset}: {data.count} {data.domain.name} of {shape}; "
         f"{experiment.strategy}, {replicas} replica(s) on {devices.kind()}; {policy} ({why}); XLA {experiment.xla}"
         + _threads(experiment)
+        + f"; weights are averaged with decay {experiment.average_decay:g}" * bool(experiment.average_decay)
     )
     if hint := devices.unused_gpu():
         say(hint)
@@ -271,7 +272,9 @@ def _fit(game, experiment, data, run, checkpoints, schedule, say):
 
 
 def _finish(game, experiment, data, run, chief, say):
-    if chief:
+    if not chief:
+        return
+    with game.averaged():
         if game.estimates_statistics:
             say(f"estimating inference statistics over {experiment.statistics_steps} batches")
         count = experiment.statistics_steps

@@ -48,6 +48,8 @@ seconds
 Autoencoders and supervised systems do not match a prior, so their prior_distance and samples say nothing of their
 training, and their samples give no warning.
 
+If a run averages its weights, its networks are watched with the averages, D's answers included.
+
 `watch_warnings` has the thresholds of warnings. A warning is given when its kind first occurs, and again if it returns
 after a look without it.
 """

@@ -50,15 +50,22 @@ def fact_rows(found: Facts) -> list[tuple[str, str]]:
         ("training", training_of(found)),
         ("parameters", parameters),
         ("weights", size_of(found)),
+        *(("averages", _averages_of(experiment)),) * bool(experiment.average_decay),
         ("codes", f"{experiment.latent_dim} dimensions, prior {experiment.prior}"),
         ("layers", ", ".join(f"{name} {'x'.join(map(str, shape))}" for name, shape in _main_layers(found))),
         *((headline.title, beside(headline)) for headline in found.headlines.values()),
     ]
+    if experiment.average_decay:
+        rows.append(("averages", _averages_of(experiment)))
     if found.reproduces:
         rows.append(("reproduces", found.reproduces))
     if found.terms:
         rows.append(("terms", f"Apache-2.0; training data: {found.terms}"))
     return rows
+
+
+def _averages_of(experiment):
+    return f"the weights are running averages of those in training, decay {experiment.average_decay:g}"
 
 
 def _main_layers(found):

@@ -41,7 +41,8 @@ def load(name, weights="published", dtype="float32"):
     if weights:  # before there is room for them: the flags may ask for networks of any size
         run.check_weights(shapes)
     check_size(shapes)
-    game = make_game(experiment, dtype)
+    # The weights of a run that averages them are the averages already; using them takes no others.
+    game = make_game(dataclasses.replace(experiment, average_decay=0.0), dtype)
     if weights:
         run.load_all_weights(game.networks)
     return game
