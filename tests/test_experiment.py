@@ -70,6 +70,7 @@ CHANGED = Experiment(
     beta_2=0.5,
     epsilon=1e-20,
     l2=0.0,
+    average_decay=0.75,
     statistics_steps=7,
     seed=0,
     strategy="mirrored",
