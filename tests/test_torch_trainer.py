@@ -184,6 +184,24 @@ def _other_shape(folder):
     write_pieces(folder, arrays, {**told, "flags": tiny(width=8).to_flagfile()})
 
 
+@needs_torch
+@pytest.mark.parametrize(
+    "flag, message",
+    [
+        ("--average_decay=0.9", "the PyTorch trainer keeps no averages of weights; give --average_decay=0, or tools/tr"),
+        ("--r1_penalty=1", "the PyTorch trainer has only the papers' objectives, without terms"),
+    ],
+)
+def test_settings_that_the_trainer_lacks_are_refused(flag, message):
+    code = (
+        "import sys; sys.path.insert(0, 'benchmarks')\n"
+        "from torch_games import make_game\nfrom torch_settings import experiment_from_text\n"
+        "make_game(experiment_from_text(sys.argv[1]))"
+    )
+    result = in_torch("-c", code, flag)
+    assert result.returncode and f"InputError: {message}" in result.stderr.splitlines()[-1]
+
+
 def _without_a_weight(folder):
     arrays, told = read_pieces(folder)
     write_pieces(folder, {name: array for name, array in arrays.items() if name != "encoder/h1_linear/kernel"}, told)

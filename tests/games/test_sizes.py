@@ -46,6 +46,9 @@ def test_what_does_not_fit_is_refused_with_the_number(monkeypatch):
     )
     with pytest.raises(InputError, match="which take with their gradients and Adam's moments 1.6 GB"):
         check_size({"generator": [(10_000, 10_000)]}, copies=4)
+    check_size({"generator": [(7_500, 7_500)]}, copies=4)
+    with pytest.raises(InputError, match="Adam's moments, and their averages, 1.1 GB"):
+        check_size({"generator": [(7_500, 7_500)]}, copies=5)
 
 
 def test_the_memory_of_a_container_counts(monkeypatch, tmp_path):
