@@ -188,7 +188,10 @@ def _other_shape(folder):
 @pytest.mark.parametrize(
     "flag, message",
     [
-        ("--average_decay=0.9", "the PyTorch trainer keeps no averages of weights; give --average_decay=0, or tools/tr"),
+        (
+            "--average_decay=0.9",
+            "the PyTorch trainer keeps no averages of weights; give --average_decay=0, or tools/tr",
+        ),
         ("--r1_penalty=1", "the PyTorch trainer has only the papers' objectives, without terms"),
     ],
 )
