@@ -190,7 +190,7 @@ def _other_shape(folder):
     [
         (
             "--average_decay=0.9",
-            "the PyTorch trainer keeps no averages of weights; give --average_decay=0, or tools/tr",
+            "the PyTorch trainer keeps no averages of weights; give --average_decay=0",
         ),
         ("--r1_penalty=1", "the PyTorch trainer has only the papers' objectives, without terms"),
     ],
