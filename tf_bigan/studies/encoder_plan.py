@@ -139,13 +139,13 @@ class Planned:
         return experiment
 
 
-def plan(seeds, flags=(), parts=tuple(PARTS)) -> list[Planned]:
+def plan(seeds, flags=(), parts=None) -> list[Planned]:
     """The runs of the study in the order in which they are made: all of the first seed come first.
 
     Args:
       seeds: training seeds.
       flags: further flags for tools/train.py, added to every run.
-      parts: names of `PARTS`.
+      parts: names of `PARTS`; None = all.
 
     Raises:
       InputError: flags that the study sets for each run.
@@ -157,7 +157,7 @@ def plan(seeds, flags=(), parts=tuple(PARTS)) -> list[Planned]:
     return [
         Planned(part, change, seed, (*_COMMON, *PARTS[part].flags, *PARTS[part].changes[change].flags, *flags))
         for seed in seeds
-        for part in parts
+        for part in parts or PARTS
         for change in PARTS[part].changes
     ]
 
