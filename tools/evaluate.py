@@ -42,9 +42,9 @@ _LAYERS = flags.DEFINE_list(
     "layers",
     None,
     "for knn, linear and svm, the layers whose features are measured: layers' names, or code; + concatenates, as in "
-    "conv5_norm+code (default penultimate,outputs; for svm the paper's; of conditional models, without those that "
-    "depend on attributes, such as outputs and code); for frozen_prefix, the last frozen layers (default conv1 to "
-    "conv5)",
+    "conv5_norm+code; 'crelu(NAME)' is [ReLU(h), ReLU(-h)] of a layer's h, before any pooling (default "
+    "penultimate,outputs; for svm the paper's; of conditional models, without those that depend on attributes, such as "
+    "outputs and code); for frozen_prefix, the last frozen layers (default conv1 to conv5)",
 )
 _POOL = flags.DEFINE_integer(
     "pool", 0, "for knn, linear and svm, average feature maps down to this edge [pixels]; 0 = do not", lower_bound=0

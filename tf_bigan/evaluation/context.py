@@ -13,6 +13,7 @@ from tf_bigan.evaluation.features import FeatureStore, check_memory
 from tf_bigan.evaluation.samples import SampleFeatures
 from tf_bigan.games import make_game
 from tf_bigan.games.conditioned import conditioned
+from tf_bigan.games.inspection import base_layer
 
 _FOLLOWED = 100  # batches that update an untrained network's running averages; 0.6 % of the initial values remains
 
@@ -112,9 +113,8 @@ class Context:
     def check_features(self):
         """Raises InputError unless the model has the requested layers, and the raw gallery fits in memory."""
         for layer in (name for layers in self._layers for name in layers.split("+")):
-            if layer != "code":
-                self.model.layer_name(layer)  # raises for an unknown one
-            elif self.model.encoder is None:
+            self.model.feature_name(layer)  # raises for an unknown one
+            if base_layer(layer) == "code" and self.model.encoder is None:
                 raise InputError(f"{self.experiment.system} has no encoder, so it has no layer 'code'")
             if asked := self.model.conditions_of_layer(layer):
                 raise InputError(

@@ -93,10 +93,11 @@ class EvaluationSettings:
 
     Attributes:
       layers: layers whose features are measured, named as in `Game.features`, and the last frozen layers of
-        frozen_prefix. Features of several layers are concatenated where "+" joins their names, as in "conv5_norm+code".
-        None = each measure's default: "penultimate" and "outputs" for knn and linear, those that
-        `registry.Family.probed` names for svm, conv1 ... conv5 for frozen_prefix. Of a conditional model, knn, linear
-        and svm leave out defaults that depend on the label or the attributes, as "outputs" and "code" do.
+        frozen_prefix, which takes no read-outs such as "crelu(conv5_norm)". Features of several layers are concatenated
+        where "+" joins their names, as in "conv5_norm+code". None = each measure's default: "penultimate" and "outputs"
+        for knn and linear, those that `registry.Family.probed` names for svm, conv1 ... conv5 for frozen_prefix. Of a
+        conditional model, knn, linear and svm leave out defaults that depend on the label or the attributes, as
+        "outputs" and "code" do.
       pool: edge in pixels to which larger feature maps are averaged before knn, linear and svm; 0 = no averaging.
       untrained: number of untrained encoders that the trained one is compared with.
       seed: seed of the samples, which a report names as its own. Classifiers have the seeds of their settings.
