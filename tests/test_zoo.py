@@ -259,6 +259,17 @@ def test_an_entry_s_precision_is_the_one_it_trained_in(tmp_path, monkeypatch):
         assert zoo.trained_experiment(name).precision == "mixed_bfloat16"
 
 
+def test_flagfiles_of_other_recipes_stay_where_a_run_is_published_anew(tmp_path):
+    make_run(tmp_path / "run")
+    entry = zoo.publish(tmp_path / "run", "tiny", "x", zoo=tmp_path / "zoo")
+    (entry / "paper.flags").write_text("--reconstruction_x=0\n")
+    make_run(tmp_path / "other", width=8)
+    zoo.publish(tmp_path / "other", "tiny", "x", zoo=tmp_path / "zoo")
+    assert (entry / "paper.flags").read_text() == "--reconstruction_x=0\n"
+    assert "paper.flags" in (entry / "SHA256SUMS").read_text()
+    assert RunDirectory(entry).experiment().width == 8  # train.flags is the new run's
+
+
 def test_an_unfinished_run_is_published_as_interim(tmp_path):
     game = make_run(tmp_path / "run")
     run = RunDirectory(tmp_path / "run")
