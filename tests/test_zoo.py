@@ -17,6 +17,7 @@ from tf_bigan.data import open_images
 from tf_bigan.errors import InputError
 from tf_bigan.evaluation.report import values
 from tf_bigan.evaluation.report_files import read_report, write_report
+from tf_bigan.experiment import Experiment
 from tf_bigan.priors import Squashed
 from tf_bigan.training.run_directory import RunDirectory
 from tf_bigan.zoo import loading, publishing
@@ -268,6 +269,13 @@ def test_flagfiles_of_other_recipes_stay_where_a_run_is_published_anew(tmp_path)
     assert (entry / "paper.flags").read_text() == "--reconstruction_x=0\n"
     assert "paper.flags" in (entry / "SHA256SUMS").read_text()
     assert RunDirectory(entry).experiment().width == 8  # train.flags is the new run's
+
+
+def test_the_papers_recipe_for_digits_has_the_game_alone():
+    entry = zoo.zoo_path() / "bigan_digits"
+    paper, ours = (Experiment.from_flagfile(entry / name) for name in ("paper.flags", "train.flags"))
+    assert (paper.reconstruction_x, ours.reconstruction_x) == (0, 30) and not paper.other_networks(ours)
+    assert "is ALICE's term (Li et al. 2017), not BiGAN's" in (entry / "README.md").read_text()
 
 
 def test_an_unfinished_run_is_published_as_interim(tmp_path):
