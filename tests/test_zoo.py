@@ -17,6 +17,7 @@ from tf_bigan.data import open_images
 from tf_bigan.errors import InputError
 from tf_bigan.evaluation.report import values
 from tf_bigan.evaluation.report_files import read_report, write_report
+from tf_bigan.experiment import Experiment
 from tf_bigan.priors import Squashed
 from tf_bigan.training.run_directory import RunDirectory
 from tf_bigan.zoo import loading, publishing
@@ -257,6 +258,24 @@ def test_an_entry_s_precision_is_the_one_it_trained_in(tmp_path, monkeypatch):
     assert RunDirectory(tmp_path / "zoo" / "tiny").experiment().precision == "auto"
     for name in ("tiny", tmp_path / "run"):
         assert zoo.trained_experiment(name).precision == "mixed_bfloat16"
+
+
+def test_flagfiles_of_other_recipes_stay_where_a_run_is_published_anew(tmp_path):
+    make_run(tmp_path / "run")
+    entry = zoo.publish(tmp_path / "run", "tiny", "x", zoo=tmp_path / "zoo")
+    (entry / "paper.flags").write_text("--reconstruction_x=0\n")
+    make_run(tmp_path / "other", width=8)
+    zoo.publish(tmp_path / "other", "tiny", "x", zoo=tmp_path / "zoo")
+    assert (entry / "paper.flags").read_text() == "--reconstruction_x=0\n"
+    assert "paper.flags" in (entry / "SHA256SUMS").read_text()
+    assert RunDirectory(entry).experiment().width == 8  # train.flags is the new run's
+
+
+def test_the_papers_recipe_for_digits_has_the_game_alone():
+    entry = zoo.zoo_path() / "bigan_digits"
+    paper, ours = (Experiment.from_flagfile(entry / name) for name in ("paper.flags", "train.flags"))
+    assert (paper.reconstruction_x, ours.reconstruction_x) == (0, 30) and not paper.other_networks(ours)
+    assert "is ALICE's term (Li et al. 2017), not BiGAN's" in (entry / "README.md").read_text()
 
 
 def test_an_unfinished_run_is_published_as_interim(tmp_path):

@@ -15,7 +15,7 @@ import tensorflow as tf
 from tf_bigan.data import pixels
 from tf_bigan.errors import InputError, did_you_mean, reason
 from tf_bigan.files import replacing, write_checksums
-from tf_bigan.games.inspection import depends_on_conditions, feature_layers, feature_model
+from tf_bigan.games.inspection import base_layer, depends_on_conditions, feature_layers, feature_model
 from tf_bigan.games.pair_model import PairModel
 from tf_bigan.modules.guide import README, guide
 from tf_bigan.modules.tracing import Taking
@@ -72,7 +72,8 @@ def export(model, path, role="encoder", layer="penultimate", fold=True, say=lamb
       model: a Game with inference statistics, as `tf_bigan.load` returns.
       path: the folder to write; it must not exist or must hold an earlier export.
       role: "encoder" (for a system without one, the discriminator's features) or "generator".
-      layer: the encoder's layer: "penultimate", "code", or a name as in `Game.features`. Not for a generator.
+      layer: the encoder's layer: "penultimate", "code", or a name as in `Game.features`, such as "crelu(conv5_norm)".
+        Not for a generator.
       fold: whether to fold batch norms. A layer with a folded batch norm is offered under the batch norm's name
         ("conv2_norm", not "conv2_linear"). If folding would remove `layer`, the network is exported unfolded.
       say: function that is called with a line of text when each part of the work begins.
@@ -167,7 +168,7 @@ class _Module(tf.__internal__.tracking.AutoTrackable):
 
 def _encoder_module(model, layer, fold):
     """(module, examples to test it with, the model's features of these examples)."""
-    if layer == "code" and model.encoder is None:
+    if base_layer(layer) == "code" and model.encoder is None:
         raise InputError(f"{model.name} has no encoder, so it has no code")
     if asked := model.conditions_of_layer(layer):
         apart = [each for each in model.layer_names if not model.conditions_of_layer(each)]
@@ -175,7 +176,8 @@ def _encoder_module(model, layer, fold):
         raise InputError(f"{layer} of {model.name} depends on {asked[0]}, and modules give features of images{instead}")
     original = _float32_twin(model.feature_network)
     network = fold_batch_norms(original) if fold else original
-    if layer != "code" and model.layer_name(layer) not in {found.name for found in network.layers}:
+    name = model.feature_name(layer)
+    if base_layer(name) not in {"code", *(found.name for found in network.layers)}:
         network = original
 
     spec, prepared = _inputs_of(model)
@@ -186,11 +188,10 @@ def _encoder_module(model, layer, fold):
         return network(model.inputs_of(network, [examples], given), training=False)
 
     def part(network):
-        return network if layer == "code" else feature_model(network, model.layer_name(layer))
+        return network if layer == "code" else feature_model(network, name)
 
     def forward(part, examples):
-        outputs = run(part, examples)
-        outputs = model.posterior.mean(outputs) if layer == "code" else outputs
+        outputs = model.read_out(name, run(part, examples))
         return tf.reshape(outputs, (tf.shape(outputs)[0], int(np.prod(outputs.shape[1:]))))
 
     # The module's trainable variables are those that its features depend on, not those of the whole network.

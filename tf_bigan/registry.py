@@ -105,6 +105,7 @@ MEASURES = {
     "voc2007": "tf_bigan.evaluation.measures.classifiers:VOC2007",
     "reconstruction": "tf_bigan.evaluation.measures.reconstruction:Reconstruction",
     "nnd": "tf_bigan.evaluation.measures.nearest_samples:NearestSamples",
+    "checkerboard": "tf_bigan.evaluation.measures.checkerboard:Checkerboard",
     "fid": "tf_bigan.evaluation.measures.sample_quality:FID",
     "kid": "tf_bigan.evaluation.measures.sample_quality:KID",
     "precision_recall": "tf_bigan.evaluation.measures.sample_quality:PrecisionRecall",

@@ -20,6 +20,7 @@ from absl import flags
 from tf_bigan.evaluation.settings import (
     PRECISIONS,
     EvaluationSettings,
+    KMeansSettings,
     SVMSettings,
     TransferSettings,
     VOCSettings,
@@ -42,14 +43,22 @@ _LAYERS = flags.DEFINE_list(
     "layers",
     None,
     "for knn, linear and svm, the layers whose features are measured: layers' names, or code; + concatenates, as in "
-    "conv5_norm+code (default penultimate,outputs; for svm the paper's; of conditional models, without those that "
-    "depend on attributes, such as outputs and code); for frozen_prefix, the last frozen layers (default conv1 to "
-    "conv5)",
+    "conv5_norm+code; 'crelu(NAME)' is [ReLU(h), ReLU(-h)] of a layer's h, before any pooling (default "
+    "penultimate,outputs; for svm the paper's; of conditional models, without those that depend on attributes, such as "
+    "outputs and code); for frozen_prefix, the last frozen layers (default conv1 to conv5)",
 )
 _POOL = flags.DEFINE_integer(
     "pool", 0, "for knn, linear and svm, average feature maps down to this edge [pixels]; 0 = do not", lower_bound=0
 )
 _UNTRAINED = flags.DEFINE_integer("untrained", 1, "number of untrained encoders to compare with", lower_bound=0)
+_KMEANS = flags.DEFINE_integer(
+    "kmeans",
+    0,
+    "for knn, linear and svm, compare with K-means on 6x6 patches (Coates et al. 2011), with so many centroids, such "
+    "as 800; features are 4 times as many; 0 = do not",
+    lower_bound=0,
+)
+_KMEANS_STRIDE = flags.DEFINE_integer("kmeans_stride", 1, "for --kmeans, pixels between patches", lower_bound=1)
 _DATASET = flags.DEFINE_string("dataset", None, "data set of gallery and queries; default: the one trained on")
 _QUERY_DATASET = flags.DEFINE_string("query_dataset", None, "data set of the queries; default: that of the gallery")
 _GALLERY_SPLIT = flags.DEFINE_string("gallery_split", "train", "TFDS split of the labelled gallery")
@@ -162,6 +171,7 @@ def _measures():
     measures = [find_measure(each) for each in common.require(_METRICS)]
     users = {
         ("svm",): (_SVM_LABELS, _SVM_DRAWS),
+        ("knn", "linear", "svm"): (_KMEANS, _KMEANS_STRIDE),
         ("agreement",): (_CLASSIFIER,),
         _OF_SAMPLES: (_FEATURE_NETWORK, _SAMPLES, _STATISTICS),
     }
@@ -177,6 +187,7 @@ def _settings(trains_classifiers):
         layers=tuple(_LAYERS.value or ()),
         pool=_POOL.value,
         untrained=_UNTRAINED.value,
+        kmeans=KMeansSettings(_KMEANS.value, stride=_KMEANS_STRIDE.value) if _KMEANS.value else None,
         seed=_SEED.value,
         svm=SVMSettings(_SVM_LABELS.value, _SVM_DRAWS.value),
         classifier=_classifier(),
@@ -234,7 +245,18 @@ def _earlier(target, about, header):
 def _command(measures):
     """The command-line flags that decide results and are not at their defaults, as text."""
     of_svm = (_SVM_LABELS, _SVM_DRAWS) if any(measure.name == "svm" for measure in measures) else ()
-    of_features = (_LAYERS, _POOL, _UNTRAINED, _SEED, *of_svm, _CLASSIFIER, _FEATURE_NETWORK, _SAMPLES)
+    of_features = (
+        _LAYERS,
+        _POOL,
+        _UNTRAINED,
+        _KMEANS,
+        _KMEANS_STRIDE,
+        _SEED,
+        *of_svm,
+        _CLASSIFIER,
+        _FEATURE_NETWORK,
+        _SAMPLES,
+    )
     measured = (*of_features, _EDGE, _EPOCHS, _RATE, _UNITS, _PRECISION, _VOC_STEPS)
     data = (_DATASET, _QUERY_DATASET, _GALLERY_SPLIT, _QUERY_SPLIT, _BAD_IMAGES)
     given = [flag for flag in (*measured, *data) if flag.value != flag.default]

@@ -11,7 +11,11 @@ from absl import flags
 _MODEL = flags.DEFINE_string("model", None, "a zoo model's name, or a run directory; required")
 _OUTPUT = flags.DEFINE_string("output", None, "the folder to write; required")
 _ROLE = flags.DEFINE_string("role", "encoder", "encoder or generator")
-_LAYER = flags.DEFINE_string("layer", "penultimate", "the encoder's features: penultimate, code or a layer's name")
+_LAYER = flags.DEFINE_string(
+    "layer",
+    "penultimate",
+    "the encoder's features: penultimate, code or a layer's name, or crelu(NAME) for [ReLU(h), ReLU(-h)] of it",
+)
 _FOLD = flags.DEFINE_bool("fold", True, "fold batch norms into the layers before them")
 
 

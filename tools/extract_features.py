@@ -18,7 +18,10 @@ from absl import flags
 _MODEL = flags.DEFINE_string("model", None, "a zoo model's name, or a run directory; this or --module")
 _MODULE = flags.DEFINE_string("module", None, "an exported module's folder; this or --model")
 _LAYER = flags.DEFINE_string(
-    "layer", None, "code or a layer's name; default: penultimate of --model, the features of --module"
+    "layer",
+    None,
+    "code or a layer's name, or crelu(NAME) for [ReLU(h), ReLU(-h)] of it; default: penultimate of --model, the "
+    "features of --module",
 )
 _DATASET = flags.DEFINE_string(
     "dataset",

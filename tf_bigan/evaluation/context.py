@@ -10,9 +10,11 @@ import tensorflow as tf
 from tf_bigan.errors import InputError
 from tf_bigan.evaluation.data import open_transfer_data
 from tf_bigan.evaluation.features import FeatureStore, check_memory
+from tf_bigan.evaluation.kmeans import patch_features
 from tf_bigan.evaluation.samples import SampleFeatures
 from tf_bigan.games import make_game
 from tf_bigan.games.conditioned import conditioned
+from tf_bigan.games.inspection import base_layer
 
 _FOLLOWED = 100  # batches that update an untrained network's running averages; 0.6 % of the initial values remains
 
@@ -43,7 +45,7 @@ class Space:
       title: text for lines of progress that names the encoder and has a placeholder "{}" for the names of layers.
       functions: function of a list of layer names. It returns a function from a batch of examples to a list that has
         the features [n, ...] of each of these layers.
-      raw: whether these are raw examples.
+      raw: whether these are raw examples, or features without a network.
     """
 
     layer: str
@@ -67,7 +69,8 @@ class Context:
         of the gallery. Networks that the system inherits from another run are the trained model's: an encoder that
         learns from samples, as that of `LearnedInverse`, takes its statistics from samples of the same G. Labels and
         attributes are 0 meanwhile, as no layer that is measured depends on them.
-      spaces: list of `Space`s: the layers of each encoder, and then the raw examples.
+      spaces: list of `Space`s: the layers of each encoder, then the raw examples, then, if the settings ask for it,
+        features by K-means on patches.
 
     Args:
       model, experiment, data, settings, say: see above.
@@ -112,9 +115,8 @@ class Context:
     def check_features(self):
         """Raises InputError unless the model has the requested layers, and the raw gallery fits in memory."""
         for layer in (name for layers in self._layers for name in layers.split("+")):
-            if layer != "code":
-                self.model.layer_name(layer)  # raises for an unknown one
-            elif self.model.encoder is None:
+            self.model.feature_name(layer)  # raises for an unknown one
+            if base_layer(layer) == "code" and self.model.encoder is None:
                 raise InputError(f"{self.experiment.system} has no encoder, so it has no layer 'code'")
             if asked := self.model.conditions_of_layer(layer):
                 raise InputError(
@@ -123,6 +125,10 @@ class Context:
                 )
         if self.settings.pool and self.model.domain.name == "points":
             raise InputError("networks of points have no maps that --pool could average")
+        if self.settings.kmeans and self.model.domain.name == "points":
+            raise InputError("points have no patches, so --kmeans is not for them")
+        if self.settings.kmeans:
+            self.settings.kmeans.check(self.experiment.example_shape[:2])
         check_memory("gallery", self.data.gallery, int(np.prod(self.experiment.example_shape)))
 
     def expect(self, spaces):
@@ -175,7 +181,15 @@ class Context:
         # Raw images are measured at the size that D and G have, which can be smaller than E's.
         key = {"encoder": raw, "layer": raw}
         spaces.append(Space(raw, key, "raw {}", lambda layers: lambda x: [self.model.reduced(x)], raw=True))
+        if kmeans := self.settings.kmeans:
+            key = {"encoder": "kmeans", "layer": kmeans.title, "seed": self.settings.seed}
+            spaces.append(Space(kmeans.title, key, "kmeans {}", self._patch_functions, raw=True))
         return spaces
+
+    def _patch_functions(self, layers):
+        del layers  # there is one
+        features = patch_features(self, self.model.reduced)
+        return lambda images: [features(np.asarray(self.model.reduced(images)))]
 
     def _untrained(self, seed):
         experiment, gallery = self.experiment, self.data.gallery

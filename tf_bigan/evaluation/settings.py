@@ -72,6 +72,33 @@ class SVMSettings:
 
 
 @dataclasses.dataclass(frozen=True)
+class KMeansSettings:
+    """The baseline of K-means on patches: see `evaluation.kmeans`."""
+
+    centroids: int = 800
+    edge: int = 6  # of a patch, in pixels
+    stride: int = 1  # between patches, in pixels
+
+    def __post_init__(self):
+        for name, least in (("centroids", 2), ("edge", 2), ("stride", 1)):
+            if getattr(self, name) < least:
+                raise InputError(f"K-means wants {name} of at least {least}, found {getattr(self, name)}")
+
+    def check(self, shape):
+        """Raises InputError unless images of `shape`, (height, width), have two patches along each edge."""
+        if min(shape) < self.edge + self.stride:
+            raise InputError(
+                f"K-means takes patches of {self.edge}x{self.edge} pixels, {self.stride} apart, and images of "
+                f"{shape[0]}x{shape[1]} pixels have fewer than two of them along an edge"
+            )
+
+    @property
+    def title(self) -> str:
+        """What reports call the baseline's features: "800 of 6x6/1" has 800 centroids of 6x6 pixels, 1 pixel apart."""
+        return f"{self.centroids} of {self.edge}x{self.edge}/{self.stride}"
+
+
+@dataclasses.dataclass(frozen=True)
 class Classifier:
     """A trained classifier that judges samples.
 
@@ -93,12 +120,14 @@ class EvaluationSettings:
 
     Attributes:
       layers: layers whose features are measured, named as in `Game.features`, and the last frozen layers of
-        frozen_prefix. Features of several layers are concatenated where "+" joins their names, as in "conv5_norm+code".
-        None = each measure's default: "penultimate" and "outputs" for knn and linear, those that
-        `registry.Family.probed` names for svm, conv1 ... conv5 for frozen_prefix. Of a conditional model, knn, linear
-        and svm leave out defaults that depend on the label or the attributes, as "outputs" and "code" do.
+        frozen_prefix, which takes no read-outs such as "crelu(conv5_norm)". Features of several layers are concatenated
+        where "+" joins their names, as in "conv5_norm+code". None = each measure's default: "penultimate" and "outputs"
+        for knn and linear, those that `registry.Family.probed` names for svm, conv1 ... conv5 for frozen_prefix. Of a
+        conditional model, knn, linear and svm leave out defaults that depend on the label or the attributes, as
+        "outputs" and "code" do.
       pool: edge in pixels to which larger feature maps are averaged before knn, linear and svm; 0 = no averaging.
       untrained: number of untrained encoders that the trained one is compared with.
+      kmeans: a baseline of images beside these and raw examples, a `KMeansSettings`; None = none.
       seed: seed of the samples, which a report names as its own. Classifiers have the seeds of their settings.
       svm: how many labels svm learns from, and its number of draws.
       transfer: settings of the classifiers of frozen_prefix and fine_tuning.
@@ -115,6 +144,7 @@ class EvaluationSettings:
     layers: tuple[str, ...] | None = None
     pool: int = 0
     untrained: int = 1
+    kmeans: KMeansSettings | None = None
     seed: int = 0
     svm: SVMSettings = SVMSettings()
     transfer: TransferSettings = TransferSettings()

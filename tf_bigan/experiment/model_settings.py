@@ -33,8 +33,8 @@ class ModelSettings:
     system: str = FIRST("bigan", "the game that is played", choices=SYSTEMS)
     dataset: str = FIRST(
         "mnist",
-        "a TFDS name, 'digits' (8x8, needs no download), 'tiny_imagenet', a folder of images, or 'mixture' (points of "
-        "25 Gaussians)",
+        "a TFDS name, 'digits' (8x8, needs no download), 'tiny_imagenet' or the part of its classes that "
+        "'tiny_imagenet_80' or 'tiny_imagenet_120' is, a folder of images, or 'mixture' (points of 25 Gaussians)",
     )
     split: str = FIRST("train", "the TFDS split to train on, such as 'train[:50000]'; ignored for folders")
     max_labels: int = FIRST(

@@ -11,16 +11,45 @@ from tf_bigan.games.records import CONDITIONS
 NOISE = "noise"
 # The role of the network that embeds attributes, and the name of the input for what it gives.
 EMBEDDING = "embedding"
+_CRELU = "crelu("  # begins the name of a read-out
+
+
+def rectified_layer(name: str) -> str | None:
+    """The layer that the name of a read-out, such as "crelu(conv5_norm)", is of; None for a plain layer's name."""
+    return name[len(_CRELU) : -1] if name.startswith(_CRELU) and name.endswith(")") else None
+
+
+def base_layer(name: str) -> str:
+    """The layer whose activations give the features called `name`: the layer itself, or that of a read-out."""
+    inner = rectified_layer(name)
+    return name if inner is None else inner
+
+
+def read_out(name: str, activations):
+    """The features called `name`, of the activations of their `base_layer`.
+
+    Features of a plain layer are its activations h, [N, ...]. "crelu(...)" is [ReLU(h), ReLU(-h)], joined along the
+    last axis, which gets twice as long, so that a linear classifier weighs the signs of h apart (Shang et al. 2016; of
+    a batch-normed layer: BigBiGAN, Donahue and Simonyan 2019, appendix).
+    """
+    if rectified_layer(name) is None:
+        return activations
+    return keras.ops.concatenate([keras.ops.relu(activations), keras.ops.relu(-activations)], axis=-1)
 
 
 def feature_model(network: keras.Model, *layers: str) -> keras.Model:
     """A model from a network's inputs to the activations of the named layers. It shares the network's weights.
 
-    "code" stands for the network's output, from which a posterior makes the code. For several layers the model returns
-    a list of activations.
+    "code" stands for the network's output, from which a posterior makes the code, and a read-out such as "crelu(conv5)"
+    for its layer, from which `read_out` makes the features. For several layers the model returns a list of activations.
     """
-    outputs = [network.outputs[0] if layer == "code" else network.get_layer(layer).output for layer in layers]
+    outputs = [_activations(network, layer) for layer in layers]
     return keras.Model(network.inputs[0] if len(network.inputs) == 1 else network.inputs, outputs)
+
+
+def _activations(network, layer):
+    layer = base_layer(layer)
+    return network.outputs[0] if layer == "code" else network.get_layer(layer).output
 
 
 def depends_on_conditions(network: keras.Model, layer: str) -> bool:
@@ -28,10 +57,10 @@ def depends_on_conditions(network: keras.Model, layer: str) -> bool:
 
     Args:
       network: a functional model.
-      layer: a layer's name, or "code" for the network's output.
+      layer: a layer's name, a read-out of it, or "code" for the network's output.
     """
     conditions = {id(tensor) for tensor in network.inputs[1:] if tensor.name != NOISE}
-    waiting, seen = [network.outputs[0] if layer == "code" else network.get_layer(layer).output], set()
+    waiting, seen = [_activations(network, layer)], set()
     while waiting and conditions:
         tensor = waiting.pop()
         if id(tensor) in conditions:

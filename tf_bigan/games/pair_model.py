@@ -8,6 +8,7 @@ from tf_bigan.draws import GENERATION, Draws
 from tf_bigan.errors import InputError, did_you_mean, whole_number
 from tf_bigan.games.compiled import in_batches, traced_once
 from tf_bigan.games.inspection import (
+    base_layer,
     conditions_of,
     depends_on_conditions,
     feature_layers,
@@ -15,6 +16,8 @@ from tf_bigan.games.inspection import (
     fits,
     noise_shape,
     penultimate,
+    read_out,
+    rectified_layer,
 )
 from tf_bigan.games.networks_by_role import NetworksByRole, checked_seed
 from tf_bigan.games.records import CONDITIONS, checked_condition
@@ -85,7 +88,8 @@ class PairModel(NetworksByRole):
         Args:
           examples: float [N, ...] in the model's domain, for example images in [0, 1].
           layer: "penultimate" (the layer before the output: the paper's features), "code" (what `encode`
-            returns), or a layer's name, as listed by `layer_names`.
+            returns), or a layer's name, as listed by `layer_names`. "crelu(conv5_norm)" is the activations h of that
+            layer, read out as [ReLU(h), ReLU(-h)] along the last axis, which gets twice as long; so is any other name.
           batch_size: examples per batch.
           **conditions: as for `encode`; they may be left out where the layer does not depend on them.
 
@@ -112,7 +116,7 @@ class PairModel(NetworksByRole):
     def conditions_of_layer(self, layer="penultimate") -> list[str]:
         """Which of "label" and "attributes" a layer, or any of a list of layers, depends on; named as in `features`."""
         network, layers = self.feature_network, layer if isinstance(layer, list | tuple) else [layer]
-        names = [each if each == "code" else self.layer_name(each) for each in layers]
+        names = [self.feature_name(each) for each in layers]
         return conditions_of(network) if any(depends_on_conditions(network, name) for name in names) else []
 
     def feature_function(self, layer="penultimate"):
@@ -124,9 +128,9 @@ class PairModel(NetworksByRole):
         """
         several = isinstance(layer, list | tuple)
         layers = layer if several else [layer]
-        if "code" in layers:
+        names = tuple(self.feature_name(each) for each in layers)
+        if any(base_layer(name) == "code" for name in names):
             self._require("encoder", "encode")
-        names = tuple(each if each == "code" else self.layer_name(each) for each in layers)
         if names not in self._compiled:
             self._compiled[names] = self._traced_features(names)
         function = self._compiled[names]
@@ -140,7 +144,7 @@ class PairModel(NetworksByRole):
             given = dict(zip(asked, conditions, strict=True)) or self.idle_conditions(network, tf.shape(x)[0])
             found = tf.nest.flatten(part(self.inputs_of(network, [x], given), training=False))
             pairs = zip(names, found, strict=True)
-            return [self.posterior.mean(h) if name == "code" else tf.cast(h, tf.float32) for name, h in pairs]
+            return [self.read_out(name, h) for name, h in pairs]
 
         traced = traced_once(
             features, tf.zeros((0, *self.example_shape)), *(idle[name] for name in asked), batches=True
@@ -158,6 +162,18 @@ class PairModel(NetworksByRole):
             return [found[:0] for found in traced(*one)]
 
         return function
+
+    def read_out(self, name, activations):
+        """The features of a `feature_name` from the activations that `feature_model` gives for it, float32 [N, ...]."""
+        code = base_layer(name) == "code"
+        return read_out(name, self.posterior.mean(activations) if code else tf.cast(activations, tf.float32))
+
+    def feature_name(self, layer="penultimate") -> str:
+        """`layer_name` of anything that `features` takes, "code" and read-outs such as "crelu(penultimate)", too."""
+        inner = rectified_layer(layer) if isinstance(layer, str) else None
+        if inner is not None and rectified_layer(inner) is None:
+            return f"crelu({self.feature_name(inner)})"
+        return layer if layer == "code" else self.layer_name(layer)
 
     def layer_name(self, layer="penultimate") -> str:
         """The name of the layer that `features` calls `layer`. Raises InputError for an unknown one."""

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tf_bigan.errors import InputError, did_you_mean
 from tf_bigan.files import CHECKSUMS, verify_checksums
+from tf_bigan.games.inspection import base_layer, read_out
 from tf_bigan.preparation import Preparation
 from tf_bigan.reading import check_files
 
@@ -64,14 +65,19 @@ class Module:
     def function(self, layer=None):
         """The function from examples to the module's features or, with `layer`, to a layer's outputs or the "code".
 
+        A layer's name may be that of a read-out, such as "crelu(conv5_norm)".
+
         It takes float32 [N, ...] and gives float32 [N, ...]. If TensorFlow cannot run it, it raises InputError.
 
         Raises:
           InputError: the module has no such layer.
         """
-        self.check_layer(layer)
-        function = named_functions(self.loaded)[layer] if layer else self.loaded
-        return lambda examples: self._run(function, examples)
+        if not layer:
+            return lambda examples: self._run(self.loaded, examples)
+        name = base_layer(layer)
+        self.check_layer(name)
+        function = named_functions(self.loaded)[name]
+        return lambda examples: read_out(layer, self._run(function, examples))
 
     def check_layer(self, layer):
         """Raises InputError unless the module has a layer of this name; None stands for its features."""

@@ -10,7 +10,7 @@ from tf_bigan.evaluation.report_files import read_report, write_report
 from tf_bigan.experiment import Experiment
 from tf_bigan.files import CHECKSUMS, replacing, write_checksums, write_text
 from tf_bigan.reading import read_text
-from tf_bigan.training.run_directory import INITIAL, WEIGHTS, RunDirectory
+from tf_bigan.training.run_directory import FLAGFILE, INITIAL, WEIGHTS, RunDirectory
 from tf_bigan.zoo.card import card, notes_of
 from tf_bigan.zoo.finding import CARD, REPORT, place_of, write_index_of
 from tf_bigan.zoo.loading import load
@@ -20,6 +20,7 @@ from tf_bigan.zoo.model_facts import network_facts, write_card_facts
 def publish(run, name, terms, weights=True, zoo=None, notes="", interim=False, reproduces="yes"):
     """Publishes a run: its directory without the optimizer state, and with a card.
 
+    An entry of that name is replaced; its flagfiles beside train.flags, of other recipes, are kept.
     Flags that belong to the machine (strategy, logical CPUs, precision, xla, threads) are set to their defaults.
 
     Args:
@@ -75,6 +76,9 @@ def publish(run, name, terms, weights=True, zoo=None, notes="", interim=False, r
         initial = [INITIAL] if lineage else []
         for file in [REPORT, *initial, *([*(file.name for file in run.weight_files()), WEIGHTS] if weights else [])]:
             shutil.copyfile(run.path / file, entry / file)
+        for file in folder.glob("*.flags"):  # other recipes that the entry had, such as a paper's
+            if file.name != FLAGFILE:
+                shutil.copyfile(file, entry / file.name)
         told = {"terms": terms, "reproduces": reproduces, "losses": log[-1], "state": state}
         write_card_facts(entry, {**told, **network_facts(experiment)})
         _write_sums(entry)
