@@ -102,7 +102,7 @@ def test_a_training_that_fails_is_named_and_one_that_diverges_is_recorded(tmp_pa
     for why in ("disk is full at", "loss of the discriminator is not finite at"):
         tools = {"train": [sys.executable, "-c", script.format(why)]}
         if "disk" in why:
-            with pytest.raises(InputError, match="ended with status 2: the disk is full at step 3\nAll that it said is"):
+            with pytest.raises(InputError, match="ended with status 2: the disk is full at step 3\nAll that"):
                 encoder_recipes.make_study(tmp_path, [42], [], tools, 1)
         else:
             results = encoder_recipes.make_study(tmp_path, [42], [], tools, 1)
