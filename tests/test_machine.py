@@ -67,6 +67,6 @@ def test_the_doctor_tells_of_the_machine_and_of_a_flagfile(digits_dir, monkeypat
     assert status == 0, stderr
     for text in ("tensorflow 2.", "cores", "GiB free", "GFLOP/s in float32", f"digits in {digits_dir}", "models, "):
         assert text in stdout
-    assert "bigan with the networks mlp, trained on digits" in stdout and "The run: 4,800 steps" in stdout
+    assert "bigan with the networks mlp, trained on digits" in stdout and "The run: 2,400 steps" in stdout
     status, _, stderr = run_tool("doctor.py", "--networks=none")
     assert status == 2 and stderr.startswith("error: ")
