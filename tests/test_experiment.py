@@ -362,6 +362,7 @@ def test_terms_are_turned_on_by_their_weights():
     assert found == {
         **{"ReconstructionX": 0.125, "ReconstructionZ": 1e-3, "R1": 10.0, "R2": 0.2},
         **{"DenoisingFeatureMatching": 0.03, "FeatureMatching": 0.5, "Labels": 0.5},
+        **{"Augmentation": 0.5, "RotationOfEncoder": 0.25, "RotationOfDiscriminator": 2.0},
     }
 
 
