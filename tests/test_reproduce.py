@@ -420,6 +420,7 @@ def test_numbers_in_several_feature_networks_are_not_mixed(samples_measured, tmp
 
 def test_a_feature_network_that_does_not_exist_is_found_before_runs_are_trained(samples_measured, tmp_path):
     made = []
-    with pytest.raises(InputError, match="^there is no feature network 'classifier_cifar10'. tools/train_classifier"):
-        reproduce("dfm", [142], tmp_path, run_tool=lambda *call: made.append(call))
+    named = ["--feature_network=no_such_network"]
+    with pytest.raises(InputError, match="^there is no feature network 'no_such_network'. tools/train_classifier"):
+        reproduce("dfm", [142], tmp_path, evaluate_flags=named, run_tool=lambda *call: made.append(call))
     assert not made
