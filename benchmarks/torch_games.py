@@ -183,6 +183,10 @@ def make_game(experiment) -> Game:
         raise InputError("the PyTorch trainer has only the papers' objectives, without terms; tools/train.py has more")
     if experiment.average_decay:
         raise InputError("the PyTorch trainer keeps no averages of weights; give --average_decay=0, or tools/train.py")
+    if experiment.unary_scores or not experiment.discriminator_norm:
+        raise InputError(
+            "the PyTorch trainer has only the papers' Ds, with batch norms and one score; tools/train.py has more"
+        )
     if experiment.system == "ali":
         from torch_ali import ALI
 

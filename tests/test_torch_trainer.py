@@ -193,6 +193,9 @@ def _other_shape(folder):
             "the PyTorch trainer keeps no averages of weights; give --average_decay=0",
         ),
         ("--r1_penalty=1", "the PyTorch trainer has only the papers' objectives, without terms"),
+        ("--augmentation=1", "the PyTorch trainer has only the papers' objectives, without terms"),
+        ("--discriminator_norm=false", "the PyTorch trainer has only the papers' Ds, with batch norms and one score"),
+        ("--unary_scores=true", "the PyTorch trainer has only the papers' Ds, with batch norms and one score"),
     ],
 )
 def test_settings_that_the_trainer_lacks_are_refused(flag, message):

@@ -35,7 +35,8 @@ def results_of(tmp_path, part="cifar10", **runs):
     for change, values in runs.items():
         for seed, probes in enumerate(values, 42):
             layers = {f"conv{n}": {"linear": value, "knn": value / 2} for n, value in enumerate(probes, 2)}
-            found = {"epochs": 4, "cpu_minutes": 10.5, "trained": layers, "weights": "0" * 64}
+            found = {"epochs": 4, "trained": layers, "weights": "0" * 64}
+            results.minutes[f"{part}-{change}-seed{seed}"] = 10.5
             if change == "base":
                 found |= {"untrained": layers, "pixels": {"pixels": {"linear": 38.0, "knn": 33.0}}}
             results.add(f"{part}-{change}-seed{seed}", found)
@@ -89,7 +90,7 @@ def test_it_is_trained_and_evaluated_once(tmp_path, digits_dir, digits):
     assert set(base["trained"]) == set(base["untrained"]) == {"h1", "h2"} and set(base["pixels"]) == {"pixels"}
     assert "untrained" not in results.runs["digits-decay-seed42"]
     assert all(0 < each["linear"] <= 100 and 0 < each["knn"] <= 100 for each in base["trained"].values())
-    assert base["cpu_minutes"] > 0
+    assert set(results.minutes) == set(results.runs) and min(results.minutes.values()) > 0
     assert not (tmp_path / "encoder_recipes" / "digits-base-seed42" / "checkpoints").exists()
     again = encoder_recipes.make_study(tmp_path, [42], ["--statistics_steps=2"], {}, 2, told.append)
     assert again.runs == results.runs
@@ -133,6 +134,10 @@ def test_the_command_line(tmp_path):
 
 
 def test_a_damaged_file_of_results_is_named(tmp_path):
-    (tmp_path / "study.json").write_text('{"flags": [], "costs": {}, "runs": {"a": {"epochs": -1}}}')
+    text = '{"flags": [], "costs": {}, "minutes": {}, "runs": {"cifar10-base-seed%s": {"%s": "why"}}}'
+    (tmp_path / "study.json").write_text(text % (42, "epochs"))
     with pytest.raises(InputError, match="Delete it to evaluate the runs again"):
+        Results(tmp_path / "study.json")
+    (tmp_path / "study.json").write_text(text % ("x", "diverged"))
+    with pytest.raises(InputError, match="is damaged: it names a run 'cifar10-base-seedx'"):
         Results(tmp_path / "study.json")

@@ -8,9 +8,8 @@ import numpy as np
 from tf_bigan.errors import InputError
 
 PATCHES = 100_000  # that the centroids are learned from; the paper's 400,000 change its results little
-_CONTRAST = (
-    10.0  # added to a patch's variance, of levels 0 ... 255, before it is divided by its deviation (the paper's)
-)
+# Added to a patch's variance, of levels 0 ... 255, before it is divided by its deviation (the paper's).
+_CONTRAST = 10.0
 _WHITENING = 0.1  # added to the variances of whitened directions (the paper's)
 _AT_ONCE = 8  # images
 _BATCH = 512  # images read at once

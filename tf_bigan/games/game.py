@@ -29,8 +29,8 @@ class Game(SavedGame, Fitting):
       prior: p(z), from `tf_bigan.priors`.
       terms: additional losses of players, from `tf_bigan.games.terms`; terms of weight 0 are left out.
       posterior: how E's output becomes a code, from `tf_bigan.priors`, or its name; None = the prior's own.
-      objective: the objective of D and its opponents, from `tf_bigan.games.objectives`, or "relativistic"; None or
-        "paper" = the system's own.
+      objective: the objective of D and its opponents, from `tf_bigan.games.objectives`, or "relativistic" or
+        "hinge"; None or "paper" = the system's own.
       seed: seed of everything random.
       average_decay: keep running averages of the weights with this decay, such as 0.999, and use them in place of the
         weights; see `tf_bigan.games.averages`. 0 = no averages.

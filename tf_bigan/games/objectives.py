@@ -115,7 +115,8 @@ class Objective:
       discriminate, deceive: D's loss and its opponents', functions of the logits of real and of generated pairs, float
         [N, 1] each.
       ratio: function of the same logits. It returns two float32 [N, 1], for the real and the generated logits: the
-        derivative of `deceive` with respect to each logit, divided by that of `discriminate`; None = they may be 0.
+        derivative of `deceive` with respect to each logit, divided by that of `discriminate`; None = the
+        latter may be 0.
       margins: function of the same logits, as arrays. It returns by how much D is right about the real and about the
         generated pairs, in logits: a margin above 0 is a pair that D judges correctly.
     """

@@ -89,7 +89,6 @@ class _Study:
 
     def __init__(self, folder, results, tools, say):
         self.folder, self.results, self.tools, self.say = folder, results, tools, say
-        self.cpu_seconds = {}  # of the trainings that this call has made from their first step on
         self.resumed = set()
 
     def directory(self, name):
@@ -120,7 +119,8 @@ class _Study:
         elif ended.status or not self.directory(name).is_finished():
             self._fail(program, ended)
         elif name not in self.resumed:
-            self.cpu_seconds[name] = ended.cpu_seconds
+            self.results.minutes[name] = round(ended.cpu_seconds / 60, 2)
+            self.results.write()
         shutil.rmtree(self.directory(name).checkpoints, ignore_errors=True)
         self.say(f"{name}: trained, {ended.cpu_seconds / 60:.1f} CPU minutes")
 
@@ -145,8 +145,6 @@ class _Study:
             self._fail(program, ended)
         name, run = program.name, self.directory(program.name)
         result = result_of(read_report(run.path / zoo.REPORT), name.partition("-")[0], run.weights_state()["epochs"])
-        if name in self.cpu_seconds:
-            result["cpu_minutes"] = round(self.cpu_seconds[name] / 60, 2)
         self.results.add(name, result)
         best = max(result["trained"].items(), key=lambda each: each[1]["linear"])
         self.say(f"{name}: linear probe {best[1]['linear']:.1f} % ({best[0]})")

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 
 from tf_bigan.errors import InputError
 from tf_bigan.files import write_text
@@ -14,14 +15,19 @@ PROBE, NEIGHBOUR = "linear", "knn"
 _FEATURES = {PROBE: float, NEIGHBOUR: float}
 _REACHED = {
     "epochs": COUNT,
-    Optional("cpu_minutes"): float,
     "trained": {str: _FEATURES},
     Optional("untrained"): {str: _FEATURES},
     Optional("pixels"): {str: _FEATURES},
     Optional("fid"): float,
     Optional("weights"): str,
 }
-_STUDY = {"flags": [str], "costs": {str: float}, "runs": {str: ({"diverged": str}, _REACHED)}}
+_STUDY = {
+    "flags": [str],
+    "costs": {str: float},
+    "minutes": {str: float},
+    "runs": {str: ({"diverged": str}, _REACHED)},
+}
+_NAME = r"[a-z0-9_]+-[a-z0-9_]+-seed\d{1,10}"
 
 
 class Results:
@@ -29,11 +35,11 @@ class Results:
 
     Attributes:
       costs: {"<part>-<change>": the CPU seconds of a training step}, from which the runs' lengths follow.
+      minutes: {name of a run: the CPU minutes of its training}, of trainings that were not stopped and resumed.
       runs: {name of a run: its result}. A result is {"diverged": why} for a run that ended because a loss was not
         finite. Else it has "epochs"; "trained", {layer: {"linear": accuracy of the linear probe in percent, "knn": of
-        1-NN with Euclidean distances}}; for the base also "untrained" and "pixels", in the same form; "cpu_minutes",
-        what the training took, unless it was stopped and resumed; "fid", the Fréchet distance in the classifier's
-        features, if there was a classifier; and "weights", their digest.
+        1-NN with Euclidean distances}}; for the base also "untrained" and "pixels", in the same form; "fid", the
+        Fréchet distance in the classifier's features, if there was a classifier; and "weights", their digest.
 
     Args:
       path: the file, which need not exist.
@@ -45,18 +51,21 @@ class Results:
 
     def __init__(self, path, flags=None):
         self.path = pathlib.Path(path)
-        self.flags, self.costs, self.runs = list(flags or ()), {}, {}
+        self.flags, self.costs, self.minutes, self.runs = list(flags or ()), {}, {}, {}
         try:
             content = read_json(self.path, _STUDY)
         except Missing:
             return
         except InputError as error:
             raise InputError(f"{error}. Delete it to evaluate the runs again") from None
+        if unknown := [name for name in content["runs"] if not re.fullmatch(_NAME, name)]:
+            raise InputError(f"{self.path} is damaged: it names a run {unknown[0]!r}")
         if flags is not None and content["flags"] != self.flags:
             raise InputError(
                 f"{self.path} holds runs with --flags='{' '.join(content['flags'])}'.\nGive these, or another --runs"
             )
-        self.flags, self.costs, self.runs = content["flags"], content["costs"], content["runs"]
+        self.flags, self.costs = content["flags"], content["costs"]
+        self.minutes, self.runs = content["minutes"], content["runs"]
 
     def add(self, name, result):
         """Adds the result of the run called `name`, and writes the file."""
@@ -65,7 +74,8 @@ class Results:
 
     def write(self):
         """Writes the file."""
-        content = {"flags": self.flags, "costs": self.costs, "runs": dict(sorted(self.runs.items()))}
+        runs, minutes = (dict(sorted(found.items())) for found in (self.runs, self.minutes))
+        content = {"flags": self.flags, "costs": self.costs, "minutes": minutes, "runs": runs}
         write_text(self.path, json.dumps(content, indent=1) + "\n")
 
     def of(self, part, change) -> dict[int, dict]:

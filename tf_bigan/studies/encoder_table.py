@@ -42,7 +42,9 @@ def _part(results, name):
     base = results.of(name, BASE)
     for change, told in part.changes.items():
         runs = results.of(name, change)
-        yield _row(told.title, list(runs.values()), "trained", _less(runs, base) if change != BASE else "")
+        minutes = [results.minutes[run] for seed in runs if (run := f"{name}-{change}-seed{seed}") in results.minutes]
+        less = _less(runs, base) if change != BASE else ""
+        yield _row(told.title, list(runs.values()), "trained", less, minutes)
     for kind, title in (("untrained", "untrained encoder"), ("pixels", "pixels")):
         yield _row(title, [run for run in base.values() if kind in run], kind)
 
@@ -57,13 +59,12 @@ def _less(runs, base):
     return f"{found.mean:+.1f}" + (f" [{found.low:+.1f}, {found.high:+.1f}]" if found.count > 1 else "")
 
 
-def _row(title, runs, kind, less=""):
+def _row(title, runs, kind, less="", minutes=()):
     if not runs:
         return f"{title:46}{'-':>14}"
     found = [run[kind] for run in runs]
     layer, probes = best_layer(found, PROBE)
     samples = [run["fid"] for run in runs if kind == "trained" and "fid" in run]
-    minutes = [run["cpu_minutes"] for run in runs if kind == "trained" and "cpu_minutes" in run]
     cells = (
         *(_cell(probes), layer if layer != kind else "", less, _cell(best_layer(found, NEIGHBOUR)[1])),
         *(_cell(samples), str(runs[0]["epochs"]) if kind == "trained" else ""),
