@@ -15,6 +15,7 @@ from tf_bigan.evaluation.table_layout import covers
 from tf_bigan.registry import FAMILIES
 from tf_bigan.reproducing import reproduce
 from tf_bigan.training.run_directory import FLAGFILE, RunDirectory
+from tf_bigan.zoo import feature_networks
 
 LAYERS = [f"conv{n}" for n in range(1, 6)]
 
@@ -418,9 +419,14 @@ def test_numbers_in_several_feature_networks_are_not_mixed(samples_measured, tmp
     assert "GAN not run" in dfm_lines(tmp_path)
 
 
-def test_a_feature_network_that_does_not_exist_is_found_before_runs_are_trained(samples_measured, tmp_path):
+def test_a_feature_network_that_does_not_exist_is_found_before_runs_are_trained(
+    samples_measured, tmp_path, monkeypatch
+):
     made = []
     named = ["--feature_network=no_such_network"]
     with pytest.raises(InputError, match="^there is no feature network 'no_such_network'. tools/train_classifier"):
         reproduce("dfm", [142], tmp_path, evaluate_flags=named, run_tool=lambda *call: made.append(call))
+    monkeypatch.setattr(feature_networks, "list_classifiers", lambda: [])  # a zoo without the table's own network
+    with pytest.raises(InputError, match="^there is no feature network 'classifier_cifar10'. tools/train_classifier"):
+        reproduce("dfm", [142], tmp_path, run_tool=lambda *call: made.append(call))
     assert not made

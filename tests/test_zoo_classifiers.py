@@ -43,7 +43,7 @@ def test_a_classifier_is_published_with_a_card_and_found(folder, tmp_path, monke
     command = "--dataset=digits --split=train --test_dataset=digits --test_split=test --image_size=8 --input_size=64"
     assert f"python tools/train_classifier.py {command} --epochs=7 --flip=false --workdir=DIR" in card
     monkeypatch.setenv("TF_BIGAN_ZOO", str(tmp_path / "zoo"))
-    assert zoo.list_classifiers() == ["classifier_digits"]
+    assert zoo.list_classifiers() == ["classifier_cifar10", "classifier_digits"]
     found, again = zoo.find_classifier("classifier_digits"), zoo.find_classifier(str(folder))
     assert found.weights == again.weights == sha256(folder / NETWORK)
     x = images(3)

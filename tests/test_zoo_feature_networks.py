@@ -79,7 +79,7 @@ def test_a_classifier_in_a_folder_and_in_the_zoo(tmp_path, monkeypatch):
         for found, values in zip(network.outputs(x), expected, strict=True):
             np.testing.assert_array_equal(found, values)
     assert zoo.names_feature_network("my_classifier")
-    with pytest.raises(InputError, match="The zoo's classifiers: .*my_classifier$"):
+    with pytest.raises(InputError, match="The zoo's classifiers: classifier_cifar10, my_classifier$"):
         find_feature_network("my_clasifier")
 
 

@@ -263,7 +263,7 @@ def test_families_make_networks_from_an_experiment():
     assert configs == {
         "encoder": {**shared, "zero_output": False, "name": "encoder"},
         "generator": {**shared, "skip": False, "name": "generator"},
-        "discriminator": {**shared, "outputs": 1, "name": "discriminator"},
+        "discriminator": {**shared, "outputs": 1, "norm": True, "name": "discriminator"},
     }
     assert make(experiment, "float32", GAN)["discriminator"]().get_config()["latent_dim"] == 0
     makers = make(experiment, "float32", LatentRegressor)
