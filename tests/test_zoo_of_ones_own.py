@@ -1,5 +1,6 @@
 """Zoos of one's own: folders, and servers that stall, truncate and lie."""
 
+import dataclasses
 import functools
 import http.server
 import json
@@ -18,6 +19,7 @@ from tf_bigan import zoo
 from tf_bigan.errors import InputError
 from tf_bigan.training.run_directory import RunDirectory
 from tf_bigan.zoo import downloading, remote
+from tf_bigan.zoo.describing import fact_rows
 
 
 class Handler(http.server.SimpleHTTPRequestHandler):
@@ -237,6 +239,18 @@ def test_a_run_that_is_not_published_is_described_too(published, capsys):
     tf_bigan.describe(published / "run")
     told = capsys.readouterr().out
     assert "h1 16" in told and "2 epochs" in told and "terms" not in told
+
+
+def test_what_is_added_to_the_game_is_told_once():
+    added = {"objective": "hinge", "rotation_encoder": 0.5, "discriminator_norm": False, "average_decay": 0.9}
+    rows = fact_rows(dataclasses.replace(zoo.facts("bigan_digits"), experiment=tiny(**added)))
+    assert dict(rows)["added to the game"].split(", ") == [
+        "discriminator_norm=false",
+        "objective=hinge",
+        "rotation_encoder=0.5 (a self-supervised task; Gidaris et al. 2018)",
+    ]
+    assert len(dict(rows)) == len(rows) and "averages" in dict(rows)
+    assert "added to the game" not in dict(fact_rows(zoo.facts("bigan_mnist")))
 
 
 def test_every_entry_has_facts():

@@ -67,14 +67,14 @@ class Settings(ModelSettings):
     reconstruction_x: float = setting(
         0.0,
         "weight of the error of G(E(x)), summed over pixels or coordinates; 0 = no such term",
-        source="Li et al. 2017 (ALICE)",
+        source="ALICE, Li et al. 2017",
         minimum=0.0,
         term=_TERMS + "reconstruction:ReconstructionX",
     )
     reconstruction_z: float = setting(
         0.0,
         "weight of the error of E(G(z)), summed over dimensions; 0 = no such term",
-        source="Li et al. 2017 (ALICE)",
+        source="ALICE, Li et al. 2017",
         minimum=0.0,
         term=_TERMS + "reconstruction:ReconstructionZ",
     )

@@ -1,12 +1,17 @@
 """Tells in a few lines what a model is. Imports no TensorFlow by itself."""
 
+import dataclasses
+
 from tf_bigan.evaluation.classifier_files import read_about
 from tf_bigan.evaluation.measure import Headline
+from tf_bigan.experiment.setting import line
 from tf_bigan.zoo.classifiers import classifier_path
 from tf_bigan.zoo.finding import zoo_path
 from tf_bigan.zoo.index import MODEL, entries_of
 from tf_bigan.zoo.model_facts import Facts, facts, facts_of
 
+_CHANGES = ("objective", "unary_scores", "discriminator_norm")  # settings that change the game and add no term to it
+_SELF_SUPERVISED = ("rotation_encoder", "rotation_discriminator")
 _NETWORKS = {"encoder": "E", "generator": "G", "discriminator": "D"}
 
 
@@ -50,11 +55,12 @@ def fact_rows(found: Facts) -> list[tuple[str, str]]:
         ("training", training_of(found)),
         ("parameters", parameters),
         ("weights", size_of(found)),
-        *(("averages", _averages_of(experiment)),) * bool(experiment.average_decay),
         ("codes", f"{experiment.latent_dim} dimensions, prior {experiment.prior}"),
         ("layers", ", ".join(f"{name} {'x'.join(map(str, shape))}" for name, shape in _main_layers(found))),
         *((headline.title, beside(headline)) for headline in found.headlines.values()),
     ]
+    if added := _additions_of(experiment):
+        rows.insert(1, ("added to the game", added))
     if experiment.average_decay:
         rows.append(("averages", _averages_of(experiment)))
     if found.reproduces:
@@ -62,6 +68,21 @@ def fact_rows(found: Facts) -> list[tuple[str, str]]:
     if found.terms:
         rows.append(("terms", f"Apache-2.0; training data: {found.terms}"))
     return rows
+
+
+def _additions_of(experiment):
+    """The terms that a run adds to its system's game and its other changes of the game, as text."""
+    told = []
+    for field in dataclasses.fields(experiment):
+        value = getattr(experiment, field.name)
+        if value == field.default or not (field.metadata["term"] or field.name in _CHANGES):
+            continue
+        remarks = [field.metadata["source"]] * bool(field.metadata["source"])
+        if field.name in _SELF_SUPERVISED:
+            remarks.insert(0, "a self-supervised task")
+        text = line(field.name, value).removeprefix("--").rstrip()
+        told.append(text + f" ({'; '.join(remarks)})" * bool(remarks))
+    return ", ".join(told)
 
 
 def _averages_of(experiment):
