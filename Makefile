@@ -10,7 +10,8 @@ DATA := --data_dir=demo/data
 
 demo: .venv/ready
 	$(BIN)/python tools/train.py --flagfile=zoo/bigan_digits/train.flags --workdir=$(RUN) $(DATA)
-	$(BIN)/python tools/evaluate.py --model=$(RUN) --metrics=knn,linear,reconstruction $(DATA)
+	$(BIN)/python tools/evaluate.py --model=$(RUN) --metrics=knn,linear,reconstruction \
+		'--layers=penultimate,crelu(h2_norm),outputs' $(DATA)
 	$(BIN)/python tools/export.py --model=$(RUN) --output=demo/module
 	$(BIN)/python tools/extract_features.py --module=demo/module --dataset=digits --output=demo/features.npz $(DATA)
 	$(BIN)/python tools/visualize.py --model=$(RUN) --output=demo/pictures $(DATA)

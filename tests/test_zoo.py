@@ -557,7 +557,12 @@ def test_tools_name_what_is_wrong_and_exit_2(tmp_path):
 def test_the_tools_one_after_another(digits_dir, tmp_path):
     data = f"--data_dir={digits_dir}"
     status, stdout, stderr = run_tool(
-        "evaluate.py", "--model=bigan_digits", "--metrics=knn,reconstruction", data, f"--json={tmp_path}/r.json"
+        "evaluate.py",
+        "--model=bigan_digits",
+        "--metrics=knn,reconstruction",
+        "--layers=penultimate,crelu(h2_norm),outputs",
+        data,
+        f"--json={tmp_path}/r.json",
     )
     assert status == 0, stderr
     recorded = read_report(zoo.zoo_path() / "bigan_digits" / zoo.REPORT)["results"]
@@ -581,7 +586,7 @@ def test_the_tools_one_after_another(digits_dir, tmp_path):
         assert status == 0, stderr
     one, two = (np.load(tmp_path / f"{n}.npz") for n in (1, 2))
     np.testing.assert_allclose(one["features"], two["features"], atol=1e-5)
-    assert one["features"].shape == (360, 512)
+    assert one["features"].shape == (360, 1024)
     module = [f"--module={tmp_path}/module", "--dataset=digits", data, f"--output={tmp_path}/3.npz"]
     status, stdout, stderr = run_tool("extract_features.py", *module, "--layer=code")
     assert status == 0, stderr

@@ -45,7 +45,7 @@ def test_a_run_and_its_layers(run):
 
 def test_a_published_model():
     network = find_feature_network("bigan_digits")
-    assert network.name == "bigan_digits:penultimate" and network.features(images(2)).shape == (2, 512)
+    assert network.name == "bigan_digits:penultimate" and network.features(images(2)).shape == (2, 1024)
 
 
 def test_a_module_in_a_folder(tmp_path, monkeypatch):
