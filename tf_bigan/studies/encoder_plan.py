@@ -93,11 +93,10 @@ PARTS = {
             **_CHANGES,
             "unary": Change("unary scores and a hinge", ("--unary_scores=true", "--objective=hinge")),
             "larger": Change("E's images 48 pixels wide", ("--encoder_size=48",)),
-            # What the first seed's single changes were best with.
+            # The changes that the first seed's features gained from.
             "together": Change(
-                "rotation told by E, averages and decay together",
-                ("--rotation_encoder=1.0", "--average_decay=0.995"),
-                decayed=0.5,
+                "rotation by E, reconstruction of x, averages",
+                ("--rotation_encoder=1.0", "--reconstruction_x=0.1", "--average_decay=0.995"),
             ),
         },
     ),
