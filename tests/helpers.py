@@ -10,6 +10,7 @@ import h5py
 import keras
 import numpy as np
 import tensorflow as tf
+import warm_tools
 
 from tf_bigan.experiment import Experiment
 from tf_bigan.games import make_game
@@ -112,16 +113,21 @@ def read_records(path):
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def start_tool(tool, *arguments, **environment):
-    """Starts tools/`tool` as a user does; a `subprocess.Popen` with text pipes."""
-    return subprocess.Popen(
-        [sys.executable, str(ROOT / "tools" / tool), *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-        env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1", **environment},
-    )
+def start_tool(tool, *arguments, cold=False, **environment):
+    """Starts tools/`tool`: a process with `poll`, `send_signal`, `kill`, `communicate` and `returncode`.
+
+    Args:
+      tool: the script's name.
+      arguments: of the command line.
+      cold: start it as a user does, a `subprocess.Popen`, rather than in a copy of a process with the tools' libraries.
+      environment: variables beside those of this process.
+    """
+    command = [str(ROOT / "tools" / tool), *map(str, arguments)]
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1", **environment}
+    if not cold and warm_tools.can_start(environment):
+        return warm_tools.start(command, environment)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen([sys.executable, *command], cwd=ROOT, env=environment, **pipes)
 
 
 def finish(process, timeout=120):
@@ -136,7 +142,7 @@ def finish(process, timeout=120):
 
 
 def run_tool(tool, *arguments, timeout=120, **environment):
-    """Runs tools/`tool` to its end: (exit status, stdout, stderr)."""
+    """Runs tools/`tool` to its end: (exit status, stdout, stderr); see `start_tool`."""
     return finish(start_tool(tool, *arguments, **environment), timeout)
 
 

@@ -556,14 +556,8 @@ def test_tools_name_what_is_wrong_and_exit_2(tmp_path):
 
 def test_the_tools_one_after_another(digits_dir, tmp_path):
     data = f"--data_dir={digits_dir}"
-    status, stdout, stderr = run_tool(
-        "evaluate.py",
-        "--model=bigan_digits",
-        "--metrics=knn,reconstruction",
-        "--layers=penultimate,crelu(h2_norm),outputs",
-        data,
-        f"--json={tmp_path}/r.json",
-    )
+    flags = ["--metrics=knn,reconstruction", "--layers=penultimate,crelu(h2_norm),outputs", f"--json={tmp_path}/r.json"]
+    status, stdout, stderr = run_tool("evaluate.py", "--model=bigan_digits", *flags, data, cold=True)
     assert status == 0, stderr
     recorded = read_report(zoo.zoo_path() / "bigan_digits" / zoo.REPORT)["results"]
     again = read_report(tmp_path / "r.json")["results"]
@@ -578,10 +572,10 @@ def test_the_tools_one_after_another(digits_dir, tmp_path):
     assert "r.json holds an evaluation of other settings (evaluation_seed); give another --json" in stderr
     assert read_report(tmp_path / "r.json") == report
 
-    assert run_tool("export.py", "--model=bigan_digits", f"--output={tmp_path}/module")[0] == 0
+    assert run_tool("export.py", "--model=bigan_digits", f"--output={tmp_path}/module", cold=True)[0] == 0
     for source in (["--model=bigan_digits"], [f"--module={tmp_path}/module", "--dataset=digits"]):
         status, stdout, stderr = run_tool(
-            "extract_features.py", *source, data, f"--output={tmp_path}/{len(source)}.npz"
+            "extract_features.py", *source, data, f"--output={tmp_path}/{len(source)}.npz", cold=True
         )
         assert status == 0, stderr
     one, two = (np.load(tmp_path / f"{n}.npz") for n in (1, 2))
@@ -596,7 +590,7 @@ def test_the_tools_one_after_another(digits_dir, tmp_path):
     assert status == 2 and "module has no layer 'h3'. Did you mean 'h2" in stderr, stderr
 
     status, stdout, stderr = run_tool(
-        "visualize.py", "--model=bigan_digits", f"--output={tmp_path}/p", data, "--rows=2"
+        "visualize.py", "--model=bigan_digits", f"--output={tmp_path}/p", data, "--rows=2", cold=True
     )
     assert status == 0, stderr
     assert {path.stem for path in (tmp_path / "p").iterdir()} == {

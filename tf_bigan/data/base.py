@@ -197,6 +197,7 @@ class Data:
     def check_changes(self, crop: str, flip: bool):
         """Raises InputError if `training_batches` cannot crop or flip such examples as asked."""
 
+    @tf.autograph.experimental.do_not_convert
     def training_batches(
         self, batch_size: int, seed: int, first_step: int = 0, crop: str = "centre", flip: bool = False
     ) -> tf.data.Dataset:
@@ -233,6 +234,7 @@ class Data:
         batches = steps.map(batch, num_parallel_calls=calls)
         return pipeline(self._beside_labelled(batches, batch_size, seed, first_step, crop, flip))
 
+    @tf.autograph.experimental.do_not_convert
     def batches(self, batch_size: int, first: int = 0) -> tf.data.Dataset:
         """All examples from number `first` on, once and in order: batches ("x" float32 [n, ...], "label" int64 [n])."""
         self.load()

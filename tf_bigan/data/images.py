@@ -104,6 +104,7 @@ class ImageData(Data):
         """Whether crops need no decoding: crops from the centre if `centred`, else crops from anywhere."""
         return self._memory is not None and (self._whole or centred)
 
+    @tf.autograph.experimental.do_not_convert
     def _try_all(self, load):
         def read(indices):
             return np.array(

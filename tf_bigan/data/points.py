@@ -31,6 +31,7 @@ class PointData(Data):
             if asked:
                 raise InputError(f"{self.name} has points; --{option} is for images")
 
+    @tf.autograph.experimental.do_not_convert
     def training_batches(self, batch_size, seed, first_step=0, crop="centre", flip=False):
         """See `Data.training_batches`."""
         self.check_changes(crop, flip)

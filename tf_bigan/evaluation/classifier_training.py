@@ -201,6 +201,7 @@ def _decaying(model):
     return model
 
 
+@tf.autograph.experimental.do_not_convert
 def _batches(training, settings, first_step):
     """Endless augmented batches of (images, one-hot labels); that of a step follows from (seed, step)."""
     classes = len(training.class_names)

@@ -120,9 +120,10 @@ def _search(queries, chunks, k, metric, centre):
 
 
 _ROWS = tf.TensorSpec((None, None), tf.float32)
+_SPECS = [_ROWS, _ROWS, tf.TensorSpec([None], tf.float32), tf.TensorSpec([], tf.int32)]
 
 
-@tf.function(input_signature=[_ROWS, _ROWS, tf.TensorSpec([None], tf.float32), tf.TensorSpec([], tf.int32)])
+@tf.function(input_signature=_SPECS, autograph=False)
 def _best_of_chunk(queries, gallery, half_norms, k):
     scores = tf.matmul(queries, gallery, transpose_b=True) - half_norms
     return tf.math.top_k(scores, k=tf.minimum(k, tf.shape(gallery)[0]))

@@ -166,7 +166,7 @@ def _initialise(alexnet, name, examples, seed):
 def _accuracies(alexnet, data):
     """The top-1 accuracies in percent that `frozen_prefix` returns."""
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(autograph=False, reduce_retracing=True)
     def probabilities(images):
         return tf.nn.softmax(alexnet(images, training=False))
 
@@ -179,6 +179,7 @@ def _accuracies(alexnet, data):
     return {"accuracy": accuracy, f"accuracy_{CROPS}_crop": ten_crops}
 
 
+@tf.autograph.experimental.do_not_convert
 def _views(data):
     """Batches of (ten crops of each image, the centre crop first; labels): float32 [10, n, H, W, C], int64 [n]."""
 

@@ -97,6 +97,7 @@ def masked_cross_entropy(targets, logits):
     return keras.ops.sum(loss * tf.cast(targets != _IGNORED, tf.float32), axis=1)
 
 
+@tf.autograph.experimental.do_not_convert
 def _crops(builder, split, edge, seed, test_crop=0):
     """A dataset of (random crop float32 [edge, edge, 3] in [0, 1], targets float32 [classes]).
 

@@ -14,7 +14,7 @@ def traced_once(function, *examples, batches=False):
     def spec(each):
         return tf.TensorSpec((None, *each.shape[1:]) if batches else each.shape, each.dtype)
 
-    return tf.function(function, input_signature=tf.nest.map_structure(spec, list(examples))).get_concrete_function()
+    return tf.function(function, tf.nest.map_structure(spec, list(examples)), autograph=False).get_concrete_function()
 
 
 def in_batches(function, inputs, batch_size):

@@ -110,7 +110,6 @@ class Fitting(Averaging):
         """
         if "validation_split" in kwargs:
             raise InputError("validation_split is not supported; give validation_data")
-        replicas = self.distribute_strategy.num_replicas_in_sync
         batch_size = 32 if batch_size is None else whole_number(batch_size, "batch_size", 1)
         statistics_steps = whole_number(statistics_steps, "statistics_steps", 0)
         x, first = as_dataset(x, y, batch_size, kwargs.pop("shuffle", True), self.seed)
@@ -118,14 +117,7 @@ class Fitting(Averaging):
             self.check_record(first)
         self._check_validation(kwargs.get("validation_data"))
         if isinstance(x, tf.data.Dataset):
-            size = record_of(x.element_spec)["x"].shape[0]
-            if size is None and replicas > 1:
-                # Keras may split a smaller last batch so that a replica gets no examples. Its loss would be NaN.
-                x = x.filter(lambda *batch: tf.shape(_examples(batch))[0] % replicas == 0)
-            elif size is not None and size % replicas:
-                raise InputError(f"batches of {size} examples cannot be shared equally by {replicas} replicas")
-            # Records are made in the input pipeline, in parallel with the steps.
-            x = x.map(lambda *batch: self.record(batch[0] if len(batch) == 1 else batch), tf.data.AUTOTUNE)
+            x = self._as_records(x)
         again = isinstance(x, tf.data.Dataset | tf.distribute.DistributedDataset | keras.utils.PyDataset)
         if not isinstance(x, keras.utils.PyDataset):
             kwargs["shuffle"] = False  # batches keep their own order; Keras warns of any other value
@@ -136,6 +128,19 @@ class Fitting(Averaging):
             batches = (x[i] for i in range(len(x))) if isinstance(x, keras.utils.PyDataset) else x
             self.estimate_statistics(batches, statistics_steps)
         return history
+
+    @tf.autograph.experimental.do_not_convert
+    def _as_records(self, batches):
+        """A dataset of records from one of batches, without those that the replicas cannot share equally."""
+        replicas = self.distribute_strategy.num_replicas_in_sync
+        size = record_of(batches.element_spec)["x"].shape[0]
+        if size is None and replicas > 1:
+            # Keras may split a smaller last batch so that a replica gets no examples. Its loss would be NaN.
+            batches = batches.filter(lambda *batch: tf.shape(_examples(batch))[0] % replicas == 0)
+        elif size is not None and size % replicas:
+            raise InputError(f"batches of {size} examples cannot be shared equally by {replicas} replicas")
+        # Records are made in the input pipeline, in parallel with the steps.
+        return batches.map(lambda *batch: self.record(batch[0] if len(batch) == 1 else batch), tf.data.AUTOTUNE)
 
     def make_train_function(self, force=False):
         """As in Keras, which calls it before every training; the weights are then those to be trained further."""

@@ -41,7 +41,7 @@ class Adam(keras.optimizers.Adam):
         self.l2 = l2
         self.one_pass = one_pass
         # One function for each shape: XLA compiles it once, and TensorFlow warns of a function that is traced for many.
-        self._compiled_update = functools.cache(lambda *_: tf.function(self._update, jit_compile=True))
+        self._compiled_update = functools.cache(lambda *_: tf.function(self._update, autograph=False, jit_compile=True))
 
     def update_step(self, gradient, variable, learning_rate):
         index = self._get_variable_index(variable)

@@ -101,7 +101,7 @@ def _sum_function(strategy):
         own = tf.identity(value)  # places it on the replica's device; all_reduce cannot use an argument, which has none
         return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, own)
 
-    return tf.function(lambda value: strategy.run(add, args=(value,)))
+    return tf.function(lambda value: strategy.run(add, args=(value,)), autograph=False)
 
 
 def require_agreement(strategy, content: bytes, otherwise):
@@ -207,7 +207,7 @@ def product_rate(policy: str) -> float:
 
 def _product_seconds(dtype, size):
     a = tf.cast(tf.random.stateless_normal((size, size), (0, 0)), dtype)
-    product = tf.function(lambda a: tf.reduce_sum(tf.matmul(a, a)))
+    product = tf.function(lambda a: tf.reduce_sum(tf.matmul(a, a)), autograph=False)
     product(a)
     seconds = []
     for _ in range(5):
