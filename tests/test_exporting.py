@@ -13,6 +13,8 @@ from tf_bigan.exporting import export
 from tf_bigan.games import BiGAN
 from tf_bigan.priors import Uniform
 
+HERE = pytest.mark.usefixtures("modules_checked_here")
+
 
 def trained(system="bigan", dtype="float32"):
     game = tiny_game(system, dtype)
@@ -100,6 +102,7 @@ def test_layers_by_name(game, path):
     assert module.layers["h1"](images(2, shape=(20, 12, 1))).shape == (2, 16)
 
 
+@HERE
 def test_the_convolutional_encoder_fine_tunes(tmp_path):
     game = tiny_game(networks="conv", width=4, image_size=32, channels=3)
     game.estimate_statistics(tf.data.Dataset.from_tensors(images(8, shape=(32, 32, 3))), 2)
@@ -130,6 +133,7 @@ def test_the_convolutional_encoder_offers_its_layers_as_maps(tmp_path):
     np.testing.assert_allclose(module.encode(x), game.encode(resized), atol=1e-5)
 
 
+@HERE
 def test_unfolded(game, tmp_path):
     x = images(4)
     unfolded = tf.saved_model.load(export(game, tmp_path / "unfolded", fold=False))
@@ -140,6 +144,7 @@ def test_unfolded(game, tmp_path):
     np.testing.assert_allclose(linear(x), game.features(x, "h2_linear"), atol=1e-5)
 
 
+@HERE
 def test_mixed_precision_models_are_exported_in_float32(tmp_path):
     game = trained(dtype="mixed_bfloat16")
     module = tf.saved_model.load(export(game, tmp_path / "m"))
@@ -150,6 +155,7 @@ def test_mixed_precision_models_are_exported_in_float32(tmp_path):
     assert all(v.dtype == tf.float32 for v in module.variables)
 
 
+@HERE
 def test_mixed_precision_networks_of_ones_own_are_exported_in_float32(tmp_path):
     x = keras.Input((8, 8, 1))
     h = keras.layers.Flatten()(x)
@@ -172,6 +178,7 @@ def test_code_layer_and_generator(game, tmp_path):
     np.testing.assert_allclose(decoded, game.reconstruct(x), atol=1e-5)
 
 
+@HERE
 def test_a_gan_exports_its_discriminator_s_features(tmp_path):
     game = trained("gan")
     module = tf.saved_model.load(export(game, tmp_path / "m"))
@@ -191,6 +198,7 @@ def test_a_module_that_disagrees_is_removed(game, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+@HERE
 def test_a_place_that_takes_no_more(game, tmp_path):
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))  # larger files fail, as on a full disk
@@ -219,6 +227,7 @@ def test_unusable_arguments(game, tmp_path):
         export(game, tmp_path / "file" / "m")
 
 
+@HERE
 def test_the_noise_of_a_network_is_0_in_its_module(tmp_path):
     x, noise = keras.Input((8, 8, 1), name="images"), keras.Input((3,), name="noise")
     h = keras.layers.Concatenate(name="both")([keras.layers.Flatten()(x), noise])

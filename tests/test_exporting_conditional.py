@@ -23,6 +23,7 @@ def game():
     return make_game(experiment)
 
 
+@pytest.mark.usefixtures("modules_checked_here")
 def test_an_encoders_module_takes_images_and_its_encode_attributes_too(game, tmp_path):
     module = tf.saved_model.load(export(game, tmp_path / "module"))
     features = game.features(X).reshape(4, -1)

@@ -1,5 +1,6 @@
 """What modules of every family take: empty batches, single examples and other dtypes; and what they say of others."""
 
+import contextlib
 import dataclasses
 
 import numpy as np
@@ -38,6 +39,7 @@ FAMILIES = {
 def without_a_fresh_process():
     """Other tests hold that a fresh process checks modules."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(exporting, "_fresh_process", contextlib.nullcontext)
         patch.setattr(exporting, "_reload_error", lambda *_: 0.0)
         yield
 

@@ -65,6 +65,7 @@ def test_a_models_and_its_modules_features_of_a_photo_agree(name, photos):
         assert np.linalg.norm(found - expected) <= 0.02 * np.linalg.norm(expected)
 
 
+@pytest.mark.usefixtures("modules_checked_here")
 def test_command_lines_give_the_same_features_from_a_model_and_its_module(photos, tmp_path):
     run, module = "bigan_imagenet", tmp_path / "module"
     model = tf_bigan.load(run)

@@ -171,6 +171,7 @@ def test_a_full_disk_is_one_line(data, tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["f.json"]
 
 
+@pytest.mark.usefixtures("modules_checked_here")
 def test_features_of_points_from_a_model_and_from_its_module(tmp_path):
     model, files = tf_bigan.load("ali_mixture"), [tmp_path / "a.npz", tmp_path / "b.npz"]
     module = tf_bigan.export(model, tmp_path / "module")
@@ -186,6 +187,7 @@ def test_features_of_points_from_a_model_and_from_its_module(tmp_path):
             assert " of mixture test[:50] at 2 coordinates, weights " in str(found["description"])
 
 
+@pytest.mark.usefixtures("modules_checked_here")
 def test_what_points_cannot_have_is_said_in_a_line(tmp_path, digits_dir):
     generator = tf_bigan.export(tf_bigan.load("ali_mixture"), tmp_path / "generator", role="generator")
     module = tf_bigan.export(tf_bigan.load("ali_mixture"), tmp_path / "module")

@@ -146,6 +146,7 @@ def test_each_kind_of_preprocessing_has_its_values(name, seen):
     np.testing.assert_allclose(np.ravel(networks._preprocessing(name)(pixel)), seen, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.usefixtures("modules_checked_here")
 def test_an_exported_module_gives_what_the_model_gives(tmp_path):
     game = awake_game()
     network = networks.module(export(game, tmp_path / "module"))

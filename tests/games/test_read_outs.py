@@ -87,6 +87,7 @@ def test_measures_take_them_alone_and_joined(game, digits_dir):
         assert widths == dict(zip(layers, (2 * width, 2 * width + codes, width), strict=True))
 
 
+@pytest.mark.usefixtures("modules_checked_here")
 def test_modules_give_them(game, tmp_path):
     path = tf_bigan.export(game, tmp_path / "module", layer="crelu(code)")
     x = images(3, shape=game.example_shape)

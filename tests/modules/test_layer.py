@@ -1,5 +1,6 @@
 """Modules as layers of Keras 3: trained, frozen, saved and loaded; and what they refuse."""
 
+import contextlib
 import json
 import shutil
 import zipfile
@@ -28,6 +29,7 @@ def game():
 @pytest.fixture(scope="module")
 def path(game, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(exporting, "_fresh_process", contextlib.nullcontext)
         patch.setattr(exporting, "_reload_error", lambda *_: 0.0)
         return export(game, tmp_path_factory.mktemp("export") / "module")
 
@@ -136,6 +138,7 @@ def test_two_replicas_train_it(path, mirrored):
 
 
 def test_a_generator_of_attributes_takes_a_dictionary(tmp_path, monkeypatch):
+    monkeypatch.setattr(exporting, "_fresh_process", contextlib.nullcontext)
     monkeypatch.setattr(exporting, "_reload_error", lambda *_: 0.0)
     z, attributes = keras.Input((4,), name="z"), keras.Input((3,), name="attributes")
     pixels = keras.layers.Dense(64, "sigmoid")(keras.layers.Concatenate()([z, attributes]))

@@ -1,5 +1,6 @@
 """Modules that are damaged, partial or something else: each ends in a line that names what is wrong."""
 
+import contextlib
 import pathlib
 import shutil
 
@@ -19,6 +20,7 @@ GRAPH, DATA, INDEX = "saved_model.pb", "variables/variables.data-00000-of-00001"
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(exporting, "_fresh_process", contextlib.nullcontext)
         patch.setattr(exporting, "_reload_error", lambda *_: 0.0)
         return pathlib.Path(export(tiny_game(), tmp_path_factory.mktemp("export") / "module"))
 

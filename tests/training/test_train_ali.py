@@ -91,6 +91,7 @@ def check_use(run, photos):
     assert 0 < np.abs(bias).mean() < 1
 
 
+@pytest.mark.usefixtures("modules_checked_here")
 def test_ali_of_points_with_terms_resumes_to_the_bit(tmp_path):
     experiment = ali_of_points(checkpoint_every=3)
     assert interrupt(experiment, tmp_path / "broken") == 128 + signal.SIGTERM
@@ -115,6 +116,7 @@ def test_ali_of_points_with_terms_resumes_to_the_bit(tmp_path):
     tf_bigan.export(model, tmp_path / "module", role="generator")
 
 
+@pytest.mark.usefixtures("modules_checked_here")
 def test_denoising_feature_matching_trains_resumes_evaluates_and_exports(tmp_path, digits_dir):
     flags = [f"--flagfile={ROOT / 'zoo' / 'bigan_digits' / 'train.flags'}", f"--data_dir={digits_dir}"]
     flags += ["--denoising_feature_matching=0.03", "--denoiser_layers=2", "--denoiser_width=32", "--width=32"]
