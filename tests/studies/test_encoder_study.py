@@ -122,7 +122,7 @@ def test_differences_are_of_pairs_of_the_best_layers(tmp_path):
     assert "Gaussian encoder 53.0 ± 1.4 conv2 +3.0 [-9.7, +15.7] 26.5 ± 0.7 4 10.5" in lines
     assert "pixels 38.0 ± 0.0 33.0 ± 0.0" in lines
     assert "untrained encoder 50.0 ± 0.0 conv3 25.0 ± 0.0" in lines
-    assert "Seeds 42, 43: 4 of 50 runs." in lines
+    assert "Seeds 42, 43: 4 of 52 runs." in lines
 
 
 def test_the_command_line(tmp_path):

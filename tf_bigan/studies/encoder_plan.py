@@ -93,7 +93,8 @@ PARTS = {
             **_CHANGES,
             "unary": Change("unary scores and a hinge", ("--unary_scores=true", "--objective=hinge")),
             "larger": Change("E's images 48 pixels wide", ("--encoder_size=48",)),
-            # The changes that the first seed's features gained from.
+            # The changes that the first seed's features gained from, without and with reconstruction.
+            "rotation_averages": Change("rotation by E, averages", ("--rotation_encoder=1.0", "--average_decay=0.995")),
             "together": Change(
                 "rotation by E, reconstruction of x, averages",
                 ("--rotation_encoder=1.0", "--reconstruction_x=0.1", "--average_decay=0.995"),
