@@ -1,5 +1,6 @@
 """Shared helpers of the tests: a tiny experiment, a tiny game, images, and running the command-line tools."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -12,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 import warm_tools
 
+from tf_bigan import exporting
 from tf_bigan.experiment import Experiment
 from tf_bigan.games import make_game
 from tf_bigan.networks import ConvEncoder
@@ -111,6 +113,12 @@ def read_h5(path):
 def read_records(path):
     """The records of a JSON-lines file."""
     return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def without_checks(patch):
+    """Has `export` not compare modules with their models in a fresh process, with a `pytest.MonkeyPatch`."""
+    patch.setattr(exporting, "_fresh_process", contextlib.nullcontext)
+    patch.setattr(exporting, "_reload_error", lambda *_: 0.0)
 
 
 def start_tool(tool, *arguments, cold=False, **environment):

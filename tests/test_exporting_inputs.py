@@ -1,14 +1,12 @@
 """What modules of every family take: empty batches, single examples and other dtypes; and what they say of others."""
 
-import contextlib
 import dataclasses
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers import ROOT, images, tiny_game
+from helpers import ROOT, images, tiny_game, without_checks
 
-from tf_bigan import exporting
 from tf_bigan.experiment import Experiment
 from tf_bigan.exporting import export
 from tf_bigan.files import verify_checksums
@@ -39,8 +37,7 @@ FAMILIES = {
 def without_a_fresh_process():
     """Other tests hold that a fresh process checks modules."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(exporting, "_fresh_process", contextlib.nullcontext)
-        patch.setattr(exporting, "_reload_error", lambda *_: 0.0)
+        without_checks(patch)
         yield
 
 

@@ -68,7 +68,9 @@ class Tool:
         return self.returncode
 
     def _read(self):
-        return int.from_bytes(self._connection.recv(_LENGTH), "big", signed=True)
+        if not (number := self._connection.recv(_LENGTH)):
+            raise ConnectionError("the process that waits for the tool is gone")
+        return int.from_bytes(number, "big", signed=True)
 
 
 def can_start(environment) -> bool:

@@ -1,6 +1,5 @@
 """Modules as layers of Keras 3: trained, frozen, saved and loaded; and what they refuse."""
 
-import contextlib
 import json
 import shutil
 import zipfile
@@ -9,10 +8,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers import images, tiny_game
+from helpers import images, tiny_game, without_checks
 
 import tf_bigan
-from tf_bigan import exporting
 from tf_bigan.errors import InputError
 from tf_bigan.exporting import export
 
@@ -29,8 +27,7 @@ def game():
 @pytest.fixture(scope="module")
 def path(game, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(exporting, "_fresh_process", contextlib.nullcontext)
-        patch.setattr(exporting, "_reload_error", lambda *_: 0.0)
+        without_checks(patch)
         return export(game, tmp_path_factory.mktemp("export") / "module")
 
 
@@ -138,8 +135,7 @@ def test_two_replicas_train_it(path, mirrored):
 
 
 def test_a_generator_of_attributes_takes_a_dictionary(tmp_path, monkeypatch):
-    monkeypatch.setattr(exporting, "_fresh_process", contextlib.nullcontext)
-    monkeypatch.setattr(exporting, "_reload_error", lambda *_: 0.0)
+    without_checks(monkeypatch)
     z, attributes = keras.Input((4,), name="z"), keras.Input((3,), name="attributes")
     pixels = keras.layers.Dense(64, "sigmoid")(keras.layers.Concatenate()([z, attributes]))
     generator = keras.Model([z, attributes], keras.layers.Reshape((8, 8, 1))(pixels), name="generator")

@@ -1,15 +1,13 @@
 """Modules that are damaged, partial or something else: each ends in a line that names what is wrong."""
 
-import contextlib
 import pathlib
 import shutil
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers import images, run_tool, tiny_game
+from helpers import images, run_tool, tiny_game, without_checks
 
-from tf_bigan import exporting
 from tf_bigan.errors import InputError
 from tf_bigan.exporting import export
 from tf_bigan.modules.loading import Module, first_line
@@ -20,8 +18,7 @@ GRAPH, DATA, INDEX = "saved_model.pb", "variables/variables.data-00000-of-00001"
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(exporting, "_fresh_process", contextlib.nullcontext)
-        patch.setattr(exporting, "_reload_error", lambda *_: 0.0)
+        without_checks(patch)
         return pathlib.Path(export(tiny_game(), tmp_path_factory.mktemp("export") / "module"))
 
 

@@ -141,7 +141,7 @@ def _without_remapper():
 def _classify(network, training, test, copied, train_from, settings, say):
     size = min(settings.batch_size, training.count)
     records = training.training_batches(size, settings.seed, crop="random", flip=True)
-    batches = records.map(lambda record: (record["x"], record["label"]))
+    batches = records.map(tf.autograph.experimental.do_not_convert(lambda record: (record["x"], record["label"])))
     examples, _ = next(iter(batches))
     alexnet = transplant(network, training.image_shape, len(training.class_names), copied, settings, examples)
     freeze_before(alexnet, train_from)
