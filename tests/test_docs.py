@@ -29,8 +29,12 @@ def known_flags(tool):
     return set(re.findall(r"^  --(\w+)", help_text, re.M))
 
 
-def test_the_table_of_the_readme_follows_from_the_zoo():
-    assert models_table() in PAGES[0].read_text()
+def test_the_tables_of_the_readme_follow_from_the_zoo():
+    first, second = models_table(better=True), models_table(better=False)
+    text = PAGES[0].read_text()
+    assert -1 < text.index(first) < text.index(second)
+    assert "`bigan_plus_cifar10`" in first and "`bigan_plus_cifar10`" not in second
+    assert "`bigan_mnist`" in second and "`bigan_mnist`" not in first  # below raw pixels
 
 
 def test_the_commands_of_the_pages_name_tools_and_flags_that_exist():

@@ -17,6 +17,7 @@ from test_zoo import make_run
 import tf_bigan
 from tf_bigan import zoo
 from tf_bigan.errors import InputError
+from tf_bigan.evaluation.measure import Headline
 from tf_bigan.training.run_directory import RunDirectory
 from tf_bigan.zoo import downloading, remote
 from tf_bigan.zoo.describing import fact_rows
@@ -251,6 +252,21 @@ def test_what_is_added_to_the_game_is_told_once():
     ]
     assert len(dict(rows)) == len(rows) and "averages" in dict(rows)
     assert "added to the game" not in dict(fact_rows(zoo.facts("bigan_mnist")))
+
+
+def test_a_number_that_is_no_better_than_its_baselines_is_told_of():
+    def row(value, lower_is_better=False, **baselines):
+        number = Headline("1-NN accuracy, %", value, "", baselines, lower_is_better)
+        found = dataclasses.replace(zoo.facts("bigan_digits"), headlines={"knn": number})
+        return dict(fact_rows(found)).get("for study only")
+
+    of_both = "the 1-NN accuracy is no better than that of the same network before training and of raw pixels"
+    assert row(90.0, untrained=90.0, pixels=91.0) == of_both
+    assert row(90.001, untrained=90.0) is not None  # alike at two decimals
+    assert row(90.01, untrained=90.0, pixels=90.0) is None
+    assert row(1.0, lower_is_better=True, untrained=2.0) is None
+    assert row(2.0, lower_is_better=True, untrained=1.0) is not None
+    assert row(1.0) is None and row(1.0, others=2.0) is None  # compared with no features
 
 
 def test_every_entry_has_facts():

@@ -60,6 +60,12 @@ class Headline:
     lower_is_better: bool = False
     digits: int = 2
 
+    def not_better_than(self) -> list[str]:
+        """The names of the baselines that the number does not beat, at the decimals that are shown."""
+        sign = -1.0 if self.lower_is_better else 1.0
+        value = sign * round(self.value, self.digits)
+        return [name for name, number in self.baselines.items() if value <= sign * round(number, self.digits)]
+
 
 class Measure(abc.ABC):
     """One measure of a model.

@@ -12,6 +12,7 @@ from tf_bigan.zoo.model_facts import Facts, facts, facts_of
 
 _CHANGES = ("objective", "unary_scores", "discriminator_norm")  # settings that change the game and add no term to it
 _SELF_SUPERVISED = ("rotation_encoder", "rotation_discriminator")
+_BASELINES = {"untrained": "the same network before training", "pixels": "raw pixels"}
 _NETWORKS = {"encoder": "E", "generator": "G", "discriminator": "D"}
 
 
@@ -63,11 +64,24 @@ def fact_rows(found: Facts) -> list[tuple[str, str]]:
         rows.insert(1, ("added to the game", added))
     if experiment.average_decay:
         rows.append(("averages", _averages_of(experiment)))
+    if above := _unbeaten(found):
+        number, of = _first(found).title.partition(",")[0], " and of ".join(_BASELINES[name] for name in above)
+        rows.append(("for study only", f"the {number} is no better than that of {of}"))
     if found.reproduces:
         rows.append(("reproduces", found.reproduces))
     if found.terms:
         rows.append(("terms", f"Apache-2.0; training data: {found.terms}"))
     return rows
+
+
+def _first(found):
+    return next(iter(found.headlines.values()))
+
+
+def _unbeaten(found):
+    """The names of the baselines of features that a model's first number does not beat."""
+    missed = _first(found).not_better_than() if found.headlines else []
+    return [name for name in missed if name in _BASELINES]
 
 
 def _additions_of(experiment):
@@ -138,16 +152,21 @@ def baselines_text(headline: Headline) -> str:
     return ", ".join(f"{name} {value:.{headline.digits}f}" for name, value in headline.baselines.items())
 
 
-def models_table() -> str:
-    """A Markdown table of the project's models with weights, as the README shows it."""
+def models_table(better: bool) -> str:
+    """A Markdown table of the project's models with weights, as the README shows it.
+
+    Args:
+      better: True = the models whose first number is better than those of the same network before training and of raw
+        pixels, as far as these were measured; False = the others.
+    """
     heads = ("model", "data", "encoder, MB", "all, MB", "number", "best layer", "untrained", "pixels")
     lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
     for name, kind in entries_of(zoo_path()).items():
         found = facts_of(zoo_path() / name, name) if kind == MODEL else None
-        if found is None or not found.bytes:
+        if found is None or not found.bytes or better == bool(_unbeaten(found)):
             continue
         encoder = found.bytes.get("encoder.weights.h5")
-        headline = next(iter(found.headlines.values()))
+        headline = _first(found)
         baselines = [headline.baselines.get(of) for of in ("untrained", "pixels")]
         cells = [
             f"[`{name}`](zoo/{name}/README.md)",
