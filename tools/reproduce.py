@@ -97,7 +97,8 @@ def _encoder_recipes():
     if _EVALUATE.present:
         raise InputError(f"--evaluate has no effect on --table={_ENCODERS}, whose measures are fixed")
     if not _TRAIN.value:
-        print(study_table(read_study(_RUNS.value, _PUBLISHED / "encoder_study")))
+        seeds = _seeds() if _SEEDS.present else None
+        print(study_table(read_study(_RUNS.value, _PUBLISHED / "encoder_study", _FLAGS.value.split(), seeds)))
         return
     common.import_tensorflow()
     _use_one_thread()

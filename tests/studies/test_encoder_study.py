@@ -129,8 +129,20 @@ def test_the_command_line(tmp_path):
     results_of(tmp_path / "encoder_recipes", base=[(40.0, 50.0)])
     status, out, _ = run_tool("reproduce.py", "--table=encoder_recipes", f"--runs={tmp_path}", "--notrain")
     assert status == 0 and "as the paper" in out and "50.0" in out
+    command = ("--table=encoder_recipes", f"--runs={tmp_path}", "--notrain")
+    status, _, error = run_tool("reproduce.py", *command, "--flags=--beta_1=0.9")
+    assert status == 2 and "study.json holds runs with --flags=''.\nGive these, or another --runs" in error
+    status, _, error = run_tool("reproduce.py", *command, "--seeds=4")
+    assert status == 2 and "study.json has no run of the seeds 4" in error
     status, _, error = run_tool("reproduce.py", "--table=encoder_recipes", "--evaluate=--pool=2")
     assert status == 2 and "--evaluate has no effect on --table=encoder_recipes" in error
+
+
+def test_results_of_given_seeds_are_read_and_the_file_keeps_all(tmp_path):
+    results_of(tmp_path / "encoder_recipes", base=[(40.0, 50.0), (41.0, 51.0)])
+    assert encoder_recipes.read_study(tmp_path, tmp_path / "none").of("cifar10", "base").keys() == {42, 43}
+    assert encoder_recipes.read_study(tmp_path, tmp_path / "none", seeds=[43]).of("cifar10", "base").keys() == {43}
+    assert len(Results(tmp_path / "encoder_recipes" / "study.json").runs) == 2
 
 
 def test_a_damaged_file_of_results_is_named(tmp_path):

@@ -1,6 +1,7 @@
 """The study of the 25 Gaussians as it is made: with a stand-in for tools/train.py, and with tools/train.py itself."""
 
 import json
+import pathlib
 import re
 import shutil
 import sys
@@ -13,6 +14,7 @@ from tf_bigan.errors import InputError
 from tf_bigan.studies import mixture
 from tf_bigan.studies.mixture_figure import colours, study_figure
 from tf_bigan.studies.mixture_plan import plan
+from tf_bigan.studies.side_by_side import NOT_FINITE
 from tf_bigan.training.run_directory import RunDirectory
 from tf_bigan.training.train import train
 
@@ -58,12 +60,12 @@ def trainer(finished, tmp_path, monkeypatch):
 
 
 def calls(trainer):
-    path = mixture.pathlib.Path(trainer[-1]) / "calls"
+    path = pathlib.Path(trainer[-1]) / "calls"
     return [line.split() for line in path.read_text().splitlines()]
 
 
 def says(trainer, run, text):
-    (mixture.pathlib.Path(trainer[-1]) / f"{run}.says").write_text(text)
+    (pathlib.Path(trainer[-1]) / f"{run}.says").write_text(text)
 
 
 def make(trainer, tmp_path, say=print, processes=2):
@@ -125,7 +127,7 @@ def test_training_says_of_a_diverged_run_what_the_study_looks_for(tmp_path, digi
     settings = tiny(learning_rate=1e30, constant_epochs=3)
     with pytest.raises(InputError) as error:
         train(settings, tmp_path / "run", digits_dir, say=[].append)
-    assert mixture.NOT_FINITE in str(error.value).splitlines()[0]
+    assert NOT_FINITE in str(error.value).splitlines()[0]
 
 
 def test_samples_that_are_not_finite_are_divergence_too(trainer, tmp_path, monkeypatch):

@@ -1,16 +1,16 @@
 """Makes the study of encoder recipes: measures what steps cost, then trains and evaluates what is missing."""
 
-import pathlib
 import shutil
 import statistics
 import time
 
 from tf_bigan import zoo
-from tf_bigan.errors import InputError, whole_number
+from tf_bigan.errors import whole_number
 from tf_bigan.evaluation.report_files import read_report
 from tf_bigan.studies.encoder_plan import BASE, PARTS, folder_of, plan
-from tf_bigan.studies.encoder_results import RESULTS, Results, result_of
-from tf_bigan.studies.side_by_side import NOT_FINITE, REFUSED, Program, complaint, run_side_by_side
+from tf_bigan.studies.encoder_results import Results, result_of
+from tf_bigan.studies.results_files import RESULTS, results_path
+from tf_bigan.studies.side_by_side import Program, diverged, failure, run_side_by_side
 from tf_bigan.training.run_directory import RunDirectory
 
 JUDGE = "classifier_cifar10"  # the feature network of FID, if it is there
@@ -51,20 +51,21 @@ def make_study(runs, seeds, flags, tools, processes=2, say=print) -> Results:
     return results
 
 
-def read_study(runs, published) -> Results:
+def read_study(runs, published, flags=None, seeds=None) -> Results:
     """The results in a folder of runs or, if there are none, the published ones; nothing is trained.
 
     Args:
-      runs: as for `make_study`.
+      runs, flags: as for `make_study`; without flags, results of any flags are read.
       published: the folder of published results.
+      seeds: training seeds whose results are kept; None = all.
 
     Raises:
-      InputError: there are no results.
+      InputError: there are no results, or they are of other flags or seeds.
     """
-    folders = [folder for folder in (folder_of(runs), pathlib.Path(published)) if (folder / RESULTS).exists()]
-    if not folders:
-        raise InputError(f"{folder_of(runs)} has no {RESULTS}; leave --notrain out to make it")
-    return Results(folders[0] / RESULTS)
+    results = Results(results_path(folder_of(runs), published), flags or None)
+    if seeds is not None:
+        results.keep(seeds)
+    return results
 
 
 def step_seconds(experiment) -> float:
@@ -114,10 +115,10 @@ class _Study:
 
     def end_training(self, program, ended):
         name = program.name
-        if ended.status == REFUSED and NOT_FINITE in (why := complaint(program.log)):
+        if why := diverged(program, ended):
             self.results.add(name, {"diverged": why})
         elif ended.status or not self.directory(name).is_finished():
-            self._fail(program, ended)
+            raise failure(program, ended)
         elif name not in self.resumed:
             self.results.minutes[name] = round(ended.cpu_seconds / 60, 2)
             self.results.write()
@@ -142,15 +143,9 @@ class _Study:
 
     def end_evaluation(self, program, ended):
         if ended.status:
-            self._fail(program, ended)
+            raise failure(program, ended)
         name, run = program.name, self.directory(program.name)
         result = result_of(read_report(run.path / zoo.REPORT), name.partition("-")[0], run.weights_state()["epochs"])
         self.results.add(name, result)
         best = max(result["trained"].items(), key=lambda each: each[1]["linear"])
         self.say(f"{name}: linear probe {best[1]['linear']:.1f} % ({best[0]})")
-
-    def _fail(self, program, ended):
-        raise InputError(
-            f"{program.name} ended with status {ended.status}: {complaint(program.log)}\n"
-            f"All that it said is in {program.log}; start again to go on"
-        )

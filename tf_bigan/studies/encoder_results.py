@@ -2,14 +2,13 @@
 
 import json
 import pathlib
-import re
 
 from tf_bigan.errors import InputError
 from tf_bigan.files import write_text
-from tf_bigan.reading import COUNT, Missing, Optional, read_json
+from tf_bigan.reading import COUNT, Optional
 from tf_bigan.studies.encoder_plan import PARTS
+from tf_bigan.studies.results_files import read_results
 
-RESULTS = "study.json"
 PROBE, NEIGHBOUR = "linear", "knn"
 
 _FEATURES = {PROBE: float, NEIGHBOUR: float}
@@ -52,14 +51,9 @@ class Results:
     def __init__(self, path, flags=None):
         self.path = pathlib.Path(path)
         self.flags, self.costs, self.minutes, self.runs = list(flags or ()), {}, {}, {}
-        try:
-            content = read_json(self.path, _STUDY)
-        except Missing:
+        content = read_results(self.path, _STUDY, _NAME)
+        if content is None:
             return
-        except InputError as error:
-            raise InputError(f"{error}. Delete it to evaluate the runs again") from None
-        if unknown := [name for name in content["runs"] if not re.fullmatch(_NAME, name)]:
-            raise InputError(f"{self.path} is damaged: it names a run {unknown[0]!r}")
         if flags is not None and content["flags"] != self.flags:
             raise InputError(
                 f"{self.path} holds runs with --flags='{' '.join(content['flags'])}'.\nGive these, or another --runs"
@@ -77,6 +71,14 @@ class Results:
         runs, minutes = (dict(sorted(found.items())) for found in (self.runs, self.minutes))
         content = {"flags": self.flags, "costs": self.costs, "minutes": minutes, "runs": runs}
         write_text(self.path, json.dumps(content, indent=1) + "\n")
+
+    def keep(self, seeds):
+        """Drops the results of all other seeds, here and not in the file. Raises InputError if none is left."""
+        ends = tuple(f"-seed{seed}" for seed in seeds)
+        kept = {name: result for name, result in self.runs.items() if name.endswith(ends)}
+        if not kept:
+            raise InputError(f"{self.path} has no run of the seeds {', '.join(map(str, seeds))}")
+        self.runs = kept
 
     def of(self, part, change) -> dict[int, dict]:
         """The results of a change: {seed: result}. Runs that diverged are left out."""

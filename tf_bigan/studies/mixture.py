@@ -1,15 +1,15 @@
 """Makes the study of the 25 Gaussians: trains, evaluates and draws what is missing."""
 
 import functools
-import pathlib
 import shutil
 import time
 
 from tf_bigan import zoo
 from tf_bigan.errors import InputError, whole_number
 from tf_bigan.studies.mixture_plan import ENTRANTS, folder_of, plan
-from tf_bigan.studies.mixture_results import DECODER, RESULTS, Results
-from tf_bigan.studies.side_by_side import NOT_FINITE, REFUSED, Program, complaint, run_side_by_side
+from tf_bigan.studies.mixture_results import DECODER, Results
+from tf_bigan.studies.results_files import RESULTS, results_path
+from tf_bigan.studies.side_by_side import Program, diverged, failure, run_side_by_side
 from tf_bigan.training.run_directory import RunDirectory
 
 FIGURE = "figure.png"
@@ -55,10 +55,8 @@ def read_study(runs, published, train_flags=()) -> Results:
     Raises:
       InputError: there are no results, or they are of other flags.
     """
-    folders = [folder for folder in (folder_of(runs), pathlib.Path(published)) if (folder / RESULTS).exists()]
-    if not folders:
-        raise InputError(f"{folder_of(runs)} has no {RESULTS}; leave --notrain out to make it")
-    return Results(folders[0] / RESULTS, plan(train_flags) if train_flags else None)
+    path = results_path(folder_of(runs), published)
+    return Results(path, plan(train_flags) if train_flags else None)
 
 
 class _Study:
@@ -97,16 +95,13 @@ class _Study:
         """Records the result of a run whose program has ended."""
         name, path = program.name, RunDirectory(self.folder / program.name)
         result = {"decoder": decoder} if decoder else {}
-        status, seconds = ended.status, ended.seconds
-        if status == 0 and path.is_finished():
-            result |= self.measured(path)
-        elif status == REFUSED and NOT_FINITE in (why := complaint(program.log)):
+        seconds = ended.seconds
+        if why := diverged(program, ended):
             result["diverged"] = why
+        elif ended.status or not path.is_finished():
+            raise failure(program, ended)
         else:
-            raise InputError(
-                f"{name} ended with status {status}: {complaint(program.log)}\n"
-                f"All that it said is in {program.log}; start again to go on"
-            )
+            result |= self.measured(path)
         if name not in self.resumed:  # else these are only the seconds of what was left of it
             result["seconds"] = round(seconds)
         self.results.add(name, result)

@@ -3,15 +3,14 @@
 import dataclasses
 import json
 import pathlib
-import re
 
 from tf_bigan.errors import InputError
 from tf_bigan.experiment import Experiment
 from tf_bigan.files import write_text
-from tf_bigan.reading import COUNT, Missing, Optional, read_json
+from tf_bigan.reading import COUNT, Optional
 from tf_bigan.studies.mixture_plan import ENTRANTS, RANGES, SEED, Planned, settings
+from tf_bigan.studies.results_files import read_results
 
-RESULTS = "study.json"
 COUNTS = ("modes", "modes_near", "modes_covered")
 DECODER = "gan"  # the system whose best-covering run gives others its decoder
 
@@ -48,16 +47,11 @@ class Results:
         self.path = pathlib.Path(path)
         self.runs: dict[str, dict] = {}
         self.flags = _flags(plan) if plan else {}
-        try:
-            content = read_json(self.path, _STUDY)
-        except Missing:
+        content = read_results(self.path, _STUDY, r"[a-z_]+-\d{1,4}")
+        if content is None:
             return
-        except InputError as error:
-            raise InputError(f"{error}. Delete it to evaluate the runs again") from None
         self.runs, recorded = content["runs"], content["flags"]
         self.flags = self.flags or recorded
-        if unknown := [name for name in self.runs if not re.fullmatch(r"[a-z_]+-\d{1,4}", name)]:
-            raise InputError(f"{self.path} is damaged: it names a run {unknown[0]!r}")
         if recorded != self.flags or content["settings"] != settings():
             raise InputError(
                 f"{self.path} holds runs of other settings{_first_difference(recorded, self.flags)}.\n"

@@ -8,9 +8,10 @@ import signal
 import subprocess
 import time
 
-NOT_FINITE = "is not finite"  # what tools/train.py says of a run that diverged
-REFUSED = 2  # the exit status of tools for what a user has to mend
+from tf_bigan.errors import InputError
 
+NOT_FINITE = "is not finite"  # what tools/train.py says of a run that diverged
+_REFUSED = 2  # the exit status of tools for what a user has to mend
 _PATIENCE = 60.0  # seconds in which a program that is asked to end may write a checkpoint
 
 
@@ -111,6 +112,20 @@ def _terminated_as_interrupted():
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def diverged(program: Program, ended: Ended) -> str:
+    """What a training said of a number that is not finite, if it ended so; else ""."""
+    told = complaint(program.log) if ended.status == _REFUSED else ""
+    return told if NOT_FINITE in told else ""
+
+
+def failure(program: Program, ended: Ended) -> InputError:
+    """The error to raise for a program that did not do its work."""
+    return InputError(
+        f"{program.name} ended with status {ended.status}: {complaint(program.log)}\n"
+        f"All that it said is in {program.log}; start again to go on"
+    )
 
 
 def complaint(log: pathlib.Path) -> str:
