@@ -25,6 +25,7 @@ CHANGED = Experiment(
     attributes=7,
     attributes_from="label",
     train_embedding=False,
+    embedding_stddev=1.5,
     bad_images="skip",
     max_pixels=1000,
     encoder_size=112,

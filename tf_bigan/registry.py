@@ -67,7 +67,7 @@ UNUSED = {
     "conditional_ali": ("latent_weight", "likelihood_stddev"),
 }
 for _system in SYSTEMS.keys() - {"conditional_ali"}:
-    UNUSED[_system] = (*UNUSED.get(_system, ()), "attributes", "attributes_from", "train_embedding")
+    UNUSED[_system] = (*UNUSED.get(_system, ()), "attributes", "attributes_from", "train_embedding", "embedding_stddev")
 
 _DONAHUE = ("init_stddev", "dropout")
 _DUMOULIN = ("generator_skip", *_OF_D)

@@ -198,6 +198,16 @@ def test_an_embedding_that_is_not_trained_stays_trainable_elsewhere():
     assert not owned & {id(v) for v in game.embedding.variables}
 
 
+def test_the_embedding_s_initial_weights_have_a_deviation_of_their_own():
+    papers, larger = (make_game(experiment(embedding_stddev=stddev)) for stddev in (0.0, 2.0))
+    for role, network in papers.networks.items():
+        scale = 200.0 if role == "embedding" else 1.0  # the paper's is 0.01
+        for before, after in zip(network.get_weights(), larger.networks[role].get_weights(), strict=True):
+            np.testing.assert_allclose(after, scale * before, rtol=1e-6)
+    other = make_game(experiment(init_stddev=0.03)).embedding.get_weights()[0]
+    np.testing.assert_allclose(other, 3.0 * papers.embedding.get_weights()[0], rtol=1e-6)
+
+
 def test_a_model_with_conditions_at_hand_begins_again_after_the_last():
     game = awake()
     model = conditioned(game, {"x": X[:3], "attributes": ATTRIBUTES[:3]})

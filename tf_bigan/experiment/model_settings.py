@@ -128,6 +128,13 @@ class ModelSettings:
         "in the authors' code",
         source=_ALI,
     )
+    embedding_stddev: float = setting(
+        0.0,
+        "in conditional_ali, standard deviation of the embedding's initial weights; 0 = that of the other weights, the "
+        "paper's. It is 0.01 there, for 40 attributes of which several are 1; one of a few classes is told from "
+        "another sooner with more, as 1",
+        minimum=0.0,
+    )
     discriminator_norm: bool = setting(
         True, "batch norms in D; without them its convolutions have biases, and He et al.'s initial weights"
     )

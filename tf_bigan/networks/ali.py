@@ -243,6 +243,7 @@ def make(experiment, dtype, system) -> dict:
     shared |= {"architecture": experiment.networks, "stddev": experiment.init_stddev}
     alone = {name: value for name, value in shared.items() if name != "sync_batch_norm"}
     shared["conditional"] = system.conditional
+    embedding = {"stddev": experiment.embedding_stddev or experiment.init_stddev}
     return {
         "encoder": lambda: ALIEncoder(
             experiment.encoder_shape,
@@ -259,5 +260,5 @@ def make(experiment, dtype, system) -> dict:
             outputs=outputs_of(experiment, system),
             **shared,
         ),
-        "embedding": lambda: ALIEmbedding(experiment.attributes, **alone),
+        "embedding": lambda: ALIEmbedding(experiment.attributes, **alone | embedding),
     }
