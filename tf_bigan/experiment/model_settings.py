@@ -130,9 +130,9 @@ class ModelSettings:
     )
     embedding_stddev: float = setting(
         0.0,
-        "in conditional_ali, standard deviation of the embedding's initial weights; 0 = that of the other weights, the "
-        "paper's. It is 0.01 there, for 40 attributes of which several are 1; one of a few classes is told from "
-        "another sooner with more, as 1",
+        "in conditional_ali, standard deviation of the embedding's initial weights; 0 = that of the other weights, "
+        "which is the paper's: 0.01, for 40 attributes of which several are 1. With larger ones, as 0.1, D can tell "
+        "one of a few classes sooner; with 1, G ignores the code",
         minimum=0.0,
     )
     discriminator_norm: bool = setting(
