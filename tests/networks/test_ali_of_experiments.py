@@ -9,7 +9,7 @@ class Settings:
 
     example_shape = encoder_shape = (32, 32, 1)
     networks, posterior, latent_dim, width, seed, sync_batch_norm = "ali_svhn", "gaussian", 5, 3, 6, True
-    init_stddev, dropout, label_weight = 0.05, False, 0.0
+    init_stddev, embedding_stddev, dropout, label_weight = 0.05, 0.0, False, 0.0
 
 
 class System:
