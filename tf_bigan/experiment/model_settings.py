@@ -132,7 +132,7 @@ class ModelSettings:
         0.0,
         "in conditional_ali, standard deviation of the embedding's initial weights; 0 = that of the other weights, "
         "which is the paper's: 0.01, for 40 attributes of which several are 1. With larger ones, as 0.1, D can tell "
-        "one of a few classes sooner; with 1, G ignores the code",
+        "one of a few classes sooner; with 1, G came to ignore the code",
         minimum=0.0,
     )
     discriminator_norm: bool = setting(
