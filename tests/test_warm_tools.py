@@ -27,6 +27,15 @@ def test_variables_that_libraries_read_at_import_need_a_process_of_their_own():
     assert not warm_tools.can_start({k: v for k, v in ENVIRONMENT.items() if k != "CUDA_VISIBLE_DEVICES"})
 
 
+@pytest.mark.parametrize("cold", (False, True))
+def test_unbuffered_output_of_a_killed_process_is_there(tmp_path, cold):
+    script = tmp_path / "killed.py"
+    script.write_text("import os; print('a line'); print('no end', end=''); os.kill(os.getpid(), 9)")
+    tool = start_tool(script, cold=cold, PYTHONUNBUFFERED="1")
+    assert tool.communicate(timeout=60) == ("a line\nno end", "")
+    assert tool.returncode == -signal.SIGKILL
+
+
 def test_signals_reach_a_copy(digits_dir, tmp_path):
     flags = (
         "--dataset=digits",

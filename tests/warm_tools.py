@@ -6,6 +6,7 @@ gets the arguments, the environment, the output files and the folder of a comman
 """
 
 import atexit
+import io
 import json
 import os
 import pathlib
@@ -148,7 +149,9 @@ def _become(request, outputs):
     _close(outputs)
     os.environ.clear()
     os.environ.update(request["environment"])
-    sys.stdout.reconfigure(write_through="PYTHONUNBUFFERED" in os.environ)
+    raw, unbuffered = io.FileIO(1, "w", closefd=False), bool(os.environ.get("PYTHONUNBUFFERED"))
+    # As Python makes it at its start. The server's may have a buffer where this process's has none, or none.
+    sys.stdout = io.TextIOWrapper(raw if unbuffered else io.BufferedWriter(raw), write_through=unbuffered)
     tempfile.tempdir = None
     np.random.seed()
     sys.argv = request["arguments"]
